@@ -1,0 +1,185 @@
+"""The project's chores, one nox session each; `make NAME` runs `nox -s NAME`.
+
+An environment is installed when the files that decide its content have changed, and left alone
+otherwise, so that every later run works without a network.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+ROOT = Path(__file__).parent
+CONSTRAINTS = ROOT / "constraints.txt"
+PINNED = ("-c", str(CONSTRAINTS))
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_external_run = True
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+
+def suite_session(name: str) -> None:
+    """Register the session that runs suite `name` from its file to the verdict."""
+
+    def run(session: nox.Session) -> None:
+        install(session)
+        arguments = session.posargs or ["--tier", "published"]
+        session.run("harness", "all", name, *arguments)
+
+    run.__doc__ = f"Run suite {name} from its file to the verdict (default: --tier published)."
+    nox.session(name=f"suite-{name}", default=False)(run)
+
+
+for suite in sorted((ROOT / "suites").glob("*/suite.yaml")):
+    suite_session(suite.parent.name)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests (arguments go to pytest)."""
+    install(session, "dev")
+    session.run("pytest", f"--junit-xml={ROOT / 'build' / 'junit.xml'}", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the direction of imports."""
+    install(session, "dev")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types (mypy, strict)."""
+    install(session, "dev")
+    session.run("mypy")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Execute every command and follow every link of the documentation."""
+    install(session, "dev")
+    session.run("pytest", "tests/house/test_docs.py", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure against peers and limits; writes benchmarks/results/*.md."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest version of every direct dependency."""
+    install(session, "test", pinned=False, options=("--resolution", "lowest-direct"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def changelog(session: nox.Session) -> None:
+    """Show what the fragments in changelog.d make of the next release."""
+    install(session, "dev")
+    session.run("towncrier", "build", "--draft", *session.posargs)
+
+
+@nox.session(default=False, venv_backend="none")
+def constraints(session: nox.Session) -> None:
+    """Resolve constraints.txt anew, for every supported Python and platform."""
+    session.run(
+        *(uv(), "pip", "compile", "pyproject.toml", "tools/requirements.in", "--all-extras"),
+        *("--universal", "--python-version", "3.11", "--upgrade"),
+        *("--no-header", "--no-annotate", "--no-emit-index-url", "--output-file", CONSTRAINTS.name),
+        env=uv_settings(),
+        external=True,
+    )
+
+
+def install(
+    session: nox.Session, *extras: str, pinned: bool = True, options: tuple[str, ...] = ()
+) -> None:
+    """Install the project with `extras` into the session's environment, unless it is there."""
+    wanted = "\n".join([*extras, *options, str(pinned), *(_sha256(path) for path in _decisive())])
+    stamp = Path(session.virtualenv.location) / "installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    project = f".[{','.join(extras)}]" if extras else "."
+    arguments = [*options, *(PINNED if pinned else ()), "-e", project]
+    try:
+        session.install(*arguments, env=uv_settings())
+    except CommandFailed:
+        if session.venv_backend != "uv" or options:
+            raise
+        session.warn("uv could not install; trying pip")
+        pip = (sys.executable, "-m", "pip", "--python", session.virtualenv.location, "install")
+        session.run_install(*pip, *arguments, external=True)
+    # Written last, so that an interrupted installation is done again.
+    stamp.write_text(wanted)
+
+
+def _decisive() -> tuple[Path, ...]:
+    """The files that decide what an environment holds."""
+    return (ROOT / "pyproject.toml", CONSTRAINTS)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def uv() -> str:
+    """The uv that lies beside nox."""
+    from uv import find_uv_bin
+
+    return find_uv_bin()
+
+
+def uv_settings() -> dict[str, str]:
+    """pip's settings (environment and files) in the words of uv, which reads none of them.
+
+    What the user set for uv itself stands.
+    """
+    settings = {name: " ".join(words) for name, words in _translated(_pip_settings()).items()}
+    settings["UV_BUILD_CONSTRAINT"] = str(CONSTRAINTS)
+    return {name: value for name, value in settings.items() if name not in os.environ}
+
+
+def _translated(pip: dict[str, list[str]]) -> dict[str, list[str]]:
+    names = {
+        "index-url": "UV_DEFAULT_INDEX",
+        "extra-index-url": "UV_INDEX",
+        "no-index": "UV_NO_INDEX",
+        "trusted-host": "UV_INSECURE_HOST",
+        "cert": "SSL_CERT_FILE",
+        "default-timeout": "UV_HTTP_TIMEOUT",
+        "timeout": "UV_HTTP_TIMEOUT",
+    }
+    uv = {names[key]: words for key, words in pip.items() if key in names}
+    if "find-links" in pip:
+        uv["UV_FIND_LINKS"] = [",".join(pip["find-links"])]
+    if "UV_INDEX" in uv:
+        # pip takes the best version of all its indexes; uv would stop at the first.
+        uv["UV_INDEX_STRATEGY"] = ["unsafe-best-match"]
+    return uv
+
+
+def _pip_settings() -> dict[str, list[str]]:
+    """`pip config list`, by key; the environment's values go before those of files."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    settings: dict[str, list[str]] = {}
+    for line in sorted(listing.splitlines(), reverse=True):  # ":env:" comes last, and wins
+        name, _, value = line.partition("=")
+        settings[name.rpartition(".")[2]] = str(ast.literal_eval(value)).split()
+    return settings
