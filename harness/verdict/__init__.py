@@ -1,0 +1,1 @@
+"""Fits held against golden files; knows nothing of how a number was made."""

@@ -1,0 +1,250 @@
+"""Golden files: the numbers that a run is held against, each with where it comes from.
+
+An entry is of one of three kinds. `published` was printed in a paper; `refit` was computed from
+published points by an independent implementation; `recorded` was written from a run of this
+harness and guards against drift only. A run can rewrite `recorded` entries, and no others: a
+published number that we do not like stays what it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from harness.errors import SuiteError
+from harness.verdict.model import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# Recorded numbers may differ in the last bits between machines, and in nothing more.
+RECORDED_RTOL = 1e-9
+
+
+class Kind(StrEnum):
+    """Where a golden number comes from."""
+
+    PUBLISHED = "published"
+    REFIT = "refit"
+    RECORDED = "recorded"
+
+
+def _finite_decimal(text: str) -> str:
+    try:
+        finite = Decimal(text).is_finite()
+    except InvalidOperation:
+        finite = False
+    if not finite:
+        msg = f"{text!r} is not a finite decimal number"
+        raise ValueError(msg)
+    return text
+
+
+Digits = Annotated[str, AfterValidator(_finite_decimal)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Declaration(_Strict):
+    """What is known to be wrong with an entry before anything is run.
+
+    `instead` is what an independent computation gives in place of the printed number; a run that
+    does not find that either is judged not reproduced, so a declaration hides nothing.
+    """
+
+    kind: Literal["misprint", "incomplete_data"]
+    reason: str = Field(min_length=20)
+    instead: Digits
+
+
+class Point(_Strict):
+    """Published parameters at which the fit's own objective is evaluated (level R0)."""
+
+    params: dict[str, float]
+    by_curve: dict[str, dict[float, float]] = {}
+
+
+class Entry(_Strict):
+    """One golden number: digits as printed, unit, place, protocol."""
+
+    id: str
+    group: str
+    label: str
+    quantity: str
+    kind: Kind
+    printed: Digits
+    unit: str = "1"
+    scale: float = Field(default=1.0, gt=0)
+    rtol: float | None = Field(default=None, gt=0)
+    source: str
+    place: str
+    protocol: str
+    declared: Declaration | None = None
+    at: Point | None = None
+
+    @property
+    def value(self) -> float:
+        """The printed number, in the entry's unit."""
+        return float(self.printed)
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit of the last printed digit, in the entry's unit."""
+        return half_unit(self.printed)
+
+
+def half_unit(printed: str) -> float:
+    """Half a unit of the last digit of a number as printed: 0.0005 for "0.135"."""
+    exponent = Decimal(printed).as_tuple().exponent
+    if not isinstance(exponent, int):
+        msg = f"{printed!r} has no last digit"
+        raise TypeError(msg)
+    return 0.5 * 10.0**exponent
+
+
+class Change(_Strict):
+    """One update of the recorded entries, and why."""
+
+    date: str
+    reason: str
+    entries: tuple[str, ...]
+
+
+class Golden(_Strict):
+    """The golden file of one tier of one suite: golden/SUITE/TIER.json.
+
+    `objective_slack` is the relative excess of the objective, F(theta)/F(theta_best) - 1, that is
+    not counted as a difference: what the published optimiser's own stopping rule leaves open.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    suite: str
+    suite_version: int
+    tier: str
+    level: Level
+    objective_slack: float = Field(default=1e-5, gt=0)
+    objective_slack_reason: str
+    entries: tuple[Entry, ...]
+    history: tuple[Change, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_id_twice(self) -> Self:
+        seen: set[str] = set()
+        for entry in self.entries:
+            if entry.id in seen:
+                msg = f"two entries have the id {entry.id!r}"
+                raise ValueError(msg)
+            seen.add(entry.id)
+        return self
+
+
+def load_golden(path: Path) -> Golden | None:
+    """Read a golden file; None when there is none yet.
+
+    Raises:
+        SuiteError: the file is not a golden file; the message names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SuiteError(
+            f"not JSON: {error.msg}",
+            where=f"{path}:{error.lineno}",
+            hint="restore the file from version control: git checkout -- " + path.name,
+        ) from None
+    try:
+        return Golden.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        location = ".".join(str(part) for part in first["loc"])
+        raise SuiteError(
+            f"{location or 'golden file'}: {first['msg']}",
+            where=f"{path}:{_line_of(text, raw, first['loc'])}",
+            found=repr(first["input"])[:120],
+            hint="docs/add-a-golden.md describes every key",
+        ) from None
+
+
+def _line_of(text: str, raw: object, location: tuple[str | int, ...]) -> int:
+    """Line of the entry that a validation error is about: entries are found by their id."""
+    entry: object = None
+    if isinstance(raw, dict) and len(location) > 1 and location[0] == "entries":
+        entries = raw.get("entries")
+        if isinstance(entries, list) and isinstance(location[1], int):
+            entry = entries[location[1]]
+    needle = json.dumps(entry.get("id", "")) if isinstance(entry, dict) else f'"{location[0]}"'
+    offset = text.find(needle) if location or entry else -1
+    return text.count("\n", 0, max(offset, 0)) + 1
+
+
+def save_golden(golden: Golden, path: Path) -> None:
+    """Write a golden file whole or not at all."""
+    document = golden.model_dump(mode="json", by_alias=True, exclude_none=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def recorded_entry(name: str, value: float) -> Entry:
+    """The entry that a first run writes for a quantity that nobody has published."""
+    head, _, label = name.rpartition("/")
+    return Entry(
+        id=f"recorded/{name}",
+        group=f"Recorded: {head}",
+        label=label,
+        quantity=name,
+        kind=Kind.RECORDED,
+        printed=repr(value),
+        rtol=RECORDED_RTOL,
+        source="this harness",
+        place="a run of this suite",
+        protocol="as in suite.yaml",
+    )
+
+
+def update(golden: Golden, found: Mapping[str, float], *, date: str, reason: str) -> Golden:
+    """Bring the recorded entries to what a run found, and add those for names without an entry.
+
+    Published and refit entries are returned unchanged, whatever was found.
+    """
+    covered = {entry.quantity for entry in golden.entries}
+    changed: list[str] = []
+    entries: list[Entry] = []
+    for entry in golden.entries:
+        value = found.get(entry.quantity)
+        if entry.kind is Kind.RECORDED and value is not None and repr(value) != entry.printed:
+            changed.append(entry.id)
+            entries.append(entry.model_copy(update={"printed": repr(value)}))
+        else:
+            entries.append(entry)
+    added = [recorded_entry(name, value) for name, value in found.items() if name not in covered]
+    changed.extend(entry.id for entry in added)
+    if not changed:
+        return golden
+    change = Change(date=date, reason=reason, entries=tuple(changed))
+    return golden.model_copy(
+        update={"entries": (*entries, *added), "history": (*golden.history, change)}
+    )

@@ -1,0 +1,108 @@
+"""The vocabulary of judgement: quantities that a run found, and what each is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from harness.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Verdict(StrEnum):
+    """The four outcomes; there is no fifth."""
+
+    REPRODUCED = "reproduced"
+    DRIFTED = "drifted"
+    INCONCLUSIVE = "inconclusive"
+    NOT_REPRODUCED = "not_reproduced"
+
+
+class Level(StrEnum):
+    """How much of the work was redone: the fit, the scoring, the evaluation, the training."""
+
+    R0 = "R0"
+    R1 = "R1"
+    R2 = "R2"
+    R3 = "R3"
+
+
+EXIT_CODES = {
+    Verdict.REPRODUCED: ExitCode.OK,
+    Verdict.DRIFTED: ExitCode.OK,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Verdict.NOT_REPRODUCED: ExitCode.NOT_REPRODUCED,
+}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number that a run produced, under a name that goldens refer to.
+
+    Attributes:
+        name: for example `fit/base-C-intra/K_max`.
+        value: in base units (parameters, FLOPs, samples, a fraction); None when it could not be
+            had, and then `missing` says why.
+        slack: half-width within which an optimiser may stop and still be within a relative
+            objective excess of 1: SE * sqrt(n - p). Zero for numbers that no optimiser found.
+        missing: why there is no value, or no value that may be compared.
+    """
+
+    name: str
+    value: float | None
+    slack: float = 0.0
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One golden entry held against what the run found.
+
+    `found`, `difference` and `tolerance` are in the unit of the entry (N0 is printed in 1e9
+    parameters). `declared` names what the golden says of its own entry beforehand: `misprint` or
+    `incomplete_data`; such an entry does not count in the verdict of its row or its suite.
+    """
+
+    entry: str
+    group: str
+    quantity: str
+    label: str
+    unit: str
+    published: str
+    found: float | None
+    difference: float | None
+    tolerance: float | None
+    tolerance_reason: str
+    verdict: Verdict
+    reason: str
+    declared: str | None
+    kind: str
+    source: str
+
+
+def overall(comparisons: Iterable[Comparison]) -> Verdict:
+    """Join the verdicts of a row or a suite: the worst of the entries that count.
+
+    Declared entries are left out. With nothing that counts the answer is `inconclusive`, never
+    `reproduced`.
+    """
+    verdicts = {c.verdict for c in comparisons if c.declared is None or c.verdict is _WORST}
+    for verdict in (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.DRIFTED):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.REPRODUCED if verdicts else Verdict.INCONCLUSIVE
+
+
+# A declared entry whose run contradicts even the declaration is a failure like any other.
+_WORST = Verdict.NOT_REPRODUCED
+
+
+def by_group(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    """Rows of the verdict table in the order in which the golden file lists them."""
+    rows: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        rows.setdefault(comparison.group, []).append(comparison)
+    return rows
