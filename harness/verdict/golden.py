@@ -185,15 +185,15 @@ def load_golden(path: Path) -> Golden | None:
 
 
 def _line_of(text: str, raw: object, location: tuple[str | int, ...]) -> int:
-    """Line of the entry that a validation error is about: entries are found by their id."""
-    entry: object = None
-    if isinstance(raw, dict) and len(location) > 1 and location[0] == "entries":
-        entries = raw.get("entries")
-        if isinstance(entries, list) and isinstance(location[1], int):
-            entry = entries[location[1]]
-    needle = json.dumps(entry.get("id", "")) if isinstance(entry, dict) else f'"{location[0]}"'
-    offset = text.find(needle) if location or entry else -1
-    return text.count("\n", 0, max(offset, 0)) + 1
+    """Line of what a validation error is about: the entry that holds it, found by its id."""
+    match location:
+        case ("entries", int(index), *_) if isinstance(raw, dict):
+            needle = json.dumps(str(raw["entries"][index].get("id")))
+        case (str(key), *_):
+            needle = json.dumps(key)
+        case _:
+            return 1
+    return text.count("\n", 0, max(text.find(needle), 0)) + 1
 
 
 def save_golden(golden: Golden, path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Golden files: reading, refusing, recording; published numbers are never rewritten."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import SuiteError
+from harness.verdict.golden import Kind, load_golden, save_golden, update
+from tests.verdict.test_compare import entry, golden
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "s" / "published.json"
+    save_golden(golden(entry()), path)
+    assert load_golden(path) == golden(entry())
+
+
+def test_no_file_is_no_golden(tmp_path: Path) -> None:
+    assert load_golden(tmp_path / "published.json") is None
+
+
+@pytest.mark.parametrize(
+    ("edit", "line", "message"),
+    [
+        (lambda text: text[:-40], None, "not JSON"),
+        (lambda text: text.replace('"printed": "0.135"', '"printed": "n/a"'), 11, "finite decimal"),
+        (lambda text: text.replace('"printed"', '"prnted"'), 11, "prnted"),
+        (lambda text: text.replace('"kind": "published"', '"kind": "guess"'), 11, "kind"),
+    ],
+)
+def test_bad_files_are_refused_by_line(tmp_path: Path, edit, line, message) -> None:
+    path = tmp_path / "published.json"
+    save_golden(golden(entry()), path)
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(SuiteError, match=message) as caught:
+        load_golden(path)
+    assert caught.value.where.startswith(f"{path}:{line or ''}")
+
+
+def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "published.json"
+    save_golden(golden(entry()), path)
+    document = json.loads(path.read_text())
+    document["entries"] *= 2
+    path.write_text(json.dumps(document))
+    with pytest.raises(SuiteError, match="two entries"):
+        load_golden(path)
+
+
+def test_update_rewrites_what_runs_recorded_and_nothing_else() -> None:
+    before = golden(entry(), entry("1.0", id="r", quantity="fit/a/N0", kind=Kind.RECORDED))
+    after = update(
+        before,
+        {"fit/a/K": 0.2, "fit/a/N0": 2.0, "fit/a/R2": 0.9},
+        date="2026-01-01",
+        reason="a new law",
+    )
+    assert [(e.quantity, e.printed, e.kind) for e in after.entries] == [
+        ("fit/a/K", "0.135", Kind.PUBLISHED),
+        ("fit/a/N0", "2.0", Kind.RECORDED),
+        ("fit/a/R2", "0.9", Kind.RECORDED),
+    ]
+    [change] = after.history
+    assert change.reason == "a new law"
+    assert set(change.entries) == {"r", "recorded/fit/a/R2"}
+
+
+def test_update_without_a_change_leaves_no_trace() -> None:
+    before = golden(entry())
+    assert update(before, {"fit/a/K": 0.2}, date="2026-01-01", reason="nothing") is before
