@@ -60,6 +60,14 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
 
 
+@nox.session(default=False)
+def format(session: nox.Session) -> None:  # noqa: A001 - the name is the command's
+    """Let ruff mend style and formatting."""
+    install(session, "dev")
+    session.run("ruff", "check", "--fix", ".")
+    session.run("ruff", "format", ".")
+
+
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types (mypy, strict)."""
