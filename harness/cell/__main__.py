@@ -1,0 +1,71 @@
+"""`python -m harness.cell SPEC OUT`: run one cell. Exit status 0 only after result.json."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from harness.cell import contract
+from harness.cell.engines import find_engine
+from harness.cell.lease import hold_lease
+from harness.errors import DataError, HarnessError, InfrastructureError
+
+
+def main(arguments: list[str]) -> int:
+    """Run the cell that SPEC describes and leave its files in OUT; returns the exit status."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: python -m harness.cell SPEC OUT\n")
+        return contract.USAGE
+    hold_lease()
+    spec, out = Path(arguments[0]), Path(arguments[1])
+    try:
+        run_cell(spec, out, Path(os.environ.get(contract.DATA_VARIABLE, ".")))
+    except HarnessError as error:
+        return report(error, out)
+    except OSError as error:
+        failure = contract.host_failure(error)
+        if failure is None:
+            raise
+        return report(failure, out)
+    return contract.FINISHED
+
+
+def run_cell(spec: Path, out: Path, data_root: Path) -> None:
+    """Run the engine of one cell and write result.json.
+
+    Raises:
+        HarnessError: the cell cannot be run, or its data are not what they should be.
+    """
+    document = contract.read_spec(spec)
+    engine = find_engine(str(document.get("engine")))
+    if engine.version != document.get("engine_version"):
+        raise DataError(
+            f"engine {engine.name!r} has another version than the cell",
+            where=str(spec),
+            expected=f"version {document.get('engine_version')}",
+            found=f"version {engine.version}",
+            hint="install the version of the harness that planned this cell, or plan again",
+        )
+    if any(out.iterdir()):
+        raise DataError("the results folder is not empty", where=str(out))
+    cell = contract.CellContext(document, out, data_root)
+    result = engine.run(cell)
+    contract.write_json(
+        out / contract.RESULT_FILE, {"schema": contract.CONTRACT_SCHEMA, "status": "ok", **result}
+    )
+
+
+def report(error: HarnessError, out: Path) -> int:
+    """Tell a failure in the log and, where the disk allows, in error.json."""
+    sys.stderr.write(f"{error}\n")
+    try:
+        contract.write_json(out / contract.ERROR_FILE, contract.error_report(error))
+    except OSError as failure:
+        sys.stderr.write(f"error.json could not be written: {failure}\n")
+        return contract.HOST_FAILED
+    return contract.HOST_FAILED if isinstance(error, InfrastructureError) else contract.FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

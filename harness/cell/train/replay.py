@@ -1,0 +1,198 @@
+"""Engine `replay`: published points stand in for a training run (level R0).
+
+settings.curve says which rows of a pinned CSV file are the learning curve, settings.best which row
+is the best checkpoint. Numbers keep their exact value: what the file says is what the metrics say.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from harness.cell.contract import CellContext, mapping_at
+from harness.cell.engines import engine
+from harness.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+@engine("replay", version=1)
+def replay(cell: CellContext) -> Mapping[str, object]:
+    """Write the selected rows as metrics.
+
+    Returns:
+        `steps`, `evals` (each metric's last value) and, if asked for, `best`.
+
+    Raises:
+        DataError: where the file or the settings are wrong, as `file:line`.
+    """
+    if not {"curve", "best"} & cell.settings.keys():
+        raise DataError(
+            "nothing to replay", where="spec.json", expected="settings.curve or settings.best"
+        )
+    result: dict[str, object] = {"steps": 0, "evals": {}}
+    with cell.metrics() as metrics:
+        if "curve" in cell.settings:
+            for step, evals, columns in _curve(cell):
+                metrics.write(step, evals=evals, **columns)
+            result = {"steps": metrics.steps, "evals": metrics.evals}
+    if "best" in cell.settings:
+        result["best"] = _best(cell)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a CSV file: `where` is `file:line`."""
+
+    where: str
+    fields: Mapping[str, str]
+
+    def number(self, column: str) -> int | float:
+        """The exact value of a numeric field.
+
+        Raises:
+            DataError: no number, NaN or infinite.
+        """
+        text = self.fields[column]
+        value = _parse(text)
+        if value is None:
+            raise DataError(
+                f"column {column} holds no finite number",
+                where=self.where,
+                expected="a decimal number",
+                found=repr(text),
+            )
+        return value
+
+    def matches(self, select: Mapping[str, object]) -> bool:
+        """Whether every selected column has the wanted text, or equals the wanted number."""
+        return all(
+            self.fields[column] == wanted
+            if isinstance(wanted, str)
+            else self.number(column) == wanted
+            for column, wanted in select.items()
+        )
+
+
+def _curve(cell: CellContext) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
+    section = _section(cell, "curve", required={"data", "select", "columns"})
+    columns, evals = _names(section, "columns"), _names(section, "evals")
+    if "step" not in columns:
+        raise DataError("settings.curve.columns does not say which column is `step`")
+    rows = _select(cell, section, {*columns.values(), *evals.values()})
+    previous: Row | None = None
+    last = -1
+    for row in rows:
+        step = row.number(columns["step"])
+        if step != int(step) or step < 0:
+            raise DataError("a step is not a whole number", where=row.where, found=str(step))
+        if step <= last:
+            assert previous is not None
+            raise DataError(
+                f"step {int(step)} occurs twice" if step == last else "the steps go back",
+                where=row.where,
+                expected=f"a step after {last} ({previous.where})",
+                found=str(int(step)),
+            )
+        last, previous = int(step), row
+        numbers = {name: row.number(column) for name, column in columns.items() if name != "step"}
+        yield last, {name: row.number(column) for name, column in evals.items()}, numbers
+
+
+def _best(cell: CellContext) -> dict[str, float]:
+    section = _section(cell, "best", required={"data", "select", "evals"})
+    evals = _names(section, "evals")
+    first, *others = _select(cell, section, set(evals.values()))
+    if others:
+        raise DataError(
+            "settings.best selects more than one row",
+            where=others[0].where,
+            expected=f"only the row at {first.where}",
+            hint="add a column to `select`",
+        )
+    return {name: first.number(column) for name, column in evals.items()}
+
+
+def _select(cell: CellContext, section: Mapping[str, object], needed: set[str]) -> list[Row]:
+    file = cell.read_data(str(section["data"]))
+    select = mapping_at(section, "select")
+    for column, wanted in select.items():
+        if isinstance(wanted, bool) or not isinstance(wanted, str | int | float):
+            raise DataError(
+                f"select.{column} is neither text nor a number",
+                where="spec.json",
+                found=repr(wanted),
+            )
+    rows = [
+        row for row in _rows(file.path, file.content, needed | select.keys()) if row.matches(select)
+    ]
+    if not rows:
+        raise DataError("no row is selected", where=file.path, expected=f"rows with {dict(select)}")
+    return rows
+
+
+def _rows(path: str, content: bytes, needed: set[str]) -> Iterator[Row]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError("the file is not UTF-8 text", where=f"{path}:{line}") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        if missing := sorted(needed - set(header)):
+            raise DataError(
+                f"missing columns: {', '.join(missing)}",
+                where=f"{path}:1",
+                found=", ".join(header) or "an empty file",
+            )
+        if len(set(header)) < len(header):
+            raise DataError("two columns have one name", where=f"{path}:1", found=", ".join(header))
+        for fields in reader:
+            where = f"{path}:{reader.line_num}"
+            if len(fields) != len(header):
+                raise DataError(
+                    "a row of another length than the header",
+                    where=where,
+                    expected=f"{len(header)} fields",
+                    found=str(len(fields)),
+                )
+            yield Row(where, dict(zip(header, fields, strict=True)))
+    except csv.Error as error:
+        raise DataError(f"not a CSV file: {error}", where=f"{path}:{reader.line_num}") from None
+
+
+def _section(cell: CellContext, name: str, required: set[str]) -> Mapping[str, object]:
+    section = mapping_at(cell.settings, name)
+    allowed = {"data", "select", "columns", "evals"} if name == "curve" else required
+    if missing := sorted(required - section.keys()):
+        raise DataError(f"settings.{name} lacks {', '.join(missing)}", where="spec.json")
+    if unknown := sorted(section.keys() - allowed):
+        raise DataError(
+            f"settings.{name} has unknown keys: {', '.join(unknown)}",
+            where="spec.json",
+            expected=", ".join(sorted(allowed)),
+        )
+    return section
+
+
+def _names(section: Mapping[str, object], key: str) -> dict[str, str]:
+    return {name: str(column) for name, column in mapping_at(section, key).items()}
+
+
+def _parse(text: str) -> int | float | None:
+    """The number that a field says, or None; integers stay integers of any size."""
+    if not _DECIMAL.fullmatch(text):
+        return None
+    if text.lstrip("+-").isdigit():
+        return int(text) if len(text) < 1000 else None
+    value = float(text)
+    return value if isfinite(value) else None
