@@ -1,0 +1,95 @@
+"""Many small minimisations at once: Newton's method with damping and bounds, batched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_ITERATIONS = 200
+_DECREASE = 1e-14  # stop once Newton predicts a smaller relative decrease; one step follows
+
+
+Derivatives = tuple["NDArray[np.float64]", "NDArray[np.float64]", "NDArray[np.float64]"]
+"""F (R,), its gradient (R, P) and its Hessian (R, P, P)."""
+
+Objective = Callable[["NDArray[np.float64]", "NDArray[np.intp]"], Derivatives]
+"""Derivatives at z (R, P) for the problems `rows` (R,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minima:
+    """z: (R, P) where each problem ended. F: (R,). converged: (R,)."""
+
+    z: NDArray[np.float64]
+    F: NDArray[np.float64]
+    converged: NDArray[np.bool_]
+
+
+def minimise(
+    objective: Objective,
+    z: NDArray[np.float64],
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    *,
+    noise: NDArray[np.float64],
+    fixed: NDArray[np.bool_] | None = None,
+) -> Minima:
+    """Minimise R problems of P variables from z (R, P) within lower, upper (P,).
+
+    `noise` (R,) is the rounding error of F: smaller differences mean nothing. `fixed` (R, P)
+    holds variables where they start. A Hessian that is not positive definite has its
+    eigenvalues replaced by their absolute values, so that every step goes downhill.
+    """
+    z = np.clip(z, lower, upper)
+    R, P = z.shape
+    held_always = np.zeros((R, P), dtype=bool) if fixed is None else fixed
+    F, g, H = objective(z, np.arange(R))
+    damping = np.zeros(R)
+    converged = np.zeros(R, dtype=bool)
+    active = np.arange(R)
+    for _ in range(MAX_ITERATIONS):
+        za, ga, Ha, Fa = z[active], g[active], H[active], F[active]
+        held = held_always[active] | ((za <= lower) & (ga > 0)) | ((za >= upper) & (ga < 0))
+        step, predicted = _step(ga, Ha, held, damping[active])
+        trial = np.clip(za + step, lower, upper)
+        with np.errstate(over="ignore", invalid="ignore"):  # a wild step is rejected below
+            Ft, gt, Ht = objective(trial, active)
+        better = (Ft <= Fa + noise[active]) & np.isfinite(Ht).all((1, 2))
+        took = active[better]
+        z[took], F[took], g[took], H[took] = trial[better], Ft[better], gt[better], Ht[better]
+        small = predicted <= _DECREASE * Fa + 1e-10 * noise[active]
+        converged[active] = small
+        damping[active] = np.where(
+            better,
+            np.where(damping[active] > 1e-4, damping[active] / 10, 0.0),
+            np.maximum(damping[active] * 10, 0.1),
+        )
+        active = active[~small]
+        if not len(active):
+            break
+    return Minima(z, F, converged)
+
+
+def _step(
+    g: NDArray[np.float64],
+    H: NDArray[np.float64],
+    held: NDArray[np.bool_],
+    damping: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Newton step (R, P), 0 where held, and the decrease of F that it predicts (R,)."""
+    diagonal = np.abs(np.diagonal(H, axis1=1, axis2=2))
+    floor = 1e-12 * diagonal.max(axis=1, keepdims=True) + np.finfo(float).tiny
+    d = np.where(held, 0.0, 1.0 / np.sqrt(np.maximum(diagonal, floor)))
+    scaled = H * d[:, :, None] * d[:, None, :]
+    scaled[held[:, :, None] & np.eye(H.shape[1], dtype=bool)] = 1.0
+    values, vectors = np.linalg.eigh(scaled)
+    values = np.maximum(np.abs(values), 1e-12) + damping[:, None]
+    along = np.einsum("rpv,rp->rv", vectors, g * d) / values
+    step = -np.einsum("rpv,rv->rp", vectors, along) * d
+    return step, 0.5 * np.einsum("rv,rv,rv->r", along, along, values)

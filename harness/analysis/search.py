@@ -1,0 +1,164 @@
+"""Where the objective of a law is least: starts on a grid, Newton from each, in one batch.
+
+The objective is F = sum_i m_i S_i, where S_i is the weighted sum of squares of curve i and
+m_i says how often the curve counts (1 in a fit, a multiplicity in a resample).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.analysis.newton import Derivatives, Minima, Objective, minimise
+from harness.analysis.profile import profile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.analysis.laws import SharedSlopeLaw
+    from harness.analysis.profile import Profile
+    from harness.analysis.window import Window
+
+NOISE = 1e-14  # rounding error of a sum of squares, relative to that of the observations
+_GRID = {1: 16, 2: 6}  # grid points per bounded coordinate, by their number
+_COMPLEX_STEP = 1e-30
+_DIFFERENCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Lines of every curve alone. k: (G,) slopes. starts: (starts, G) the S each ended at."""
+
+    k: NDArray[np.float64]
+    starts: NDArray[np.float64]
+    converged: bool
+
+
+def free_lines(window: Window, curves: Profile) -> Lines:
+    """The best slope of each curve by itself, searched from five slopes.
+
+    The steepest are as steep as the spreads of log10 L and log10 X allow any regression line
+    to be; in between stands the line fitted in logarithms.
+    """
+    v = np.log10(np.where(window.used, window.L, 1.0))
+    v -= ((window.w * v).sum(1) / window.w.sum(1))[:, None]
+    u = window.u - window.centre[:, None]
+    steepest = np.sqrt((window.w * v * v).sum(1) / (window.w * u * u).sum(1))
+    starts = curves.log_slopes() + np.array([0.0, -0.3, 0.3, -1.0, 1.0])[:, None] * steepest
+    G = len(window.N)
+
+    def objective(z: NDArray[np.float64], _rows: NDArray[np.intp]) -> Derivatives:
+        terms = curves.terms(z, None)
+        return terms.S.sum(1), terms.gradient[..., 0], terms.hessian[..., 0] * np.eye(G)
+
+    noise = np.full(len(starts), NOISE * curves.total.sum())
+    unbounded = np.full(G, np.inf)
+    found = minimise(objective, starts, -unbounded, unbounded, noise=noise)
+    S = curves.terms(found.z, None).S
+    best = S.argmin(0)
+    return Lines(found.z[best, np.arange(G)], S, bool(found.converged[best].all()))
+
+
+class Search:
+    """The search for a law with shared parameters on one window.
+
+    Coordinates z (R, P) are the law's; multiplicities m are (R, G).
+    """
+
+    def __init__(self, law: SharedSlopeLaw, window: Window, space: str) -> None:
+        self.law, self.window = law, window
+        self.curves = profile(window, space)
+        self.N_ref = float(np.exp(np.log(window.N).mean()))
+        self.lower, self.upper = law.bounds(window.N, self.N_ref)
+        self.bounded = np.isfinite(self.lower) & np.isfinite(self.upper)
+        self.noise = NOISE * float(self.curves.total.sum())
+        self.alone = free_lines(window, self.curves)
+        self._prepare_grid()
+
+    def lines(self, z: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """k, or k and the level c at the curve's centre, each of shape (..., G)."""
+        k = self.law.slope(z, self.window.N, self.N_ref)
+        if not self.law.shares_intercept:
+            return (k,)
+        return k, self.law.intercept(z, self.window.N, self.N_ref) - k * self.window.centre
+
+    def jacobian(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivatives of `lines` with respect to z (..., P), exact: shape (..., G, V, P)."""
+        P = z.shape[-1]
+        moved = z[..., None, :] + 1j * _COMPLEX_STEP * np.eye(P)
+        lines = np.stack(self.lines(moved), axis=-1).imag / _COMPLEX_STEP
+        return np.asarray(np.moveaxis(lines, -3, -1))
+
+    def objective(self, m: NDArray[np.float64]) -> Objective:
+        """F with gradient and Hessian for problems with multiplicities m (R, G)."""
+
+        def evaluate(z: NDArray[np.float64], rows: NDArray[np.intp]) -> Derivatives:
+            R, P = z.shape
+            values = self.lines(z)
+            terms = self.curves.terms(values[0], values[1] if len(values) == 2 else None)
+            # Second derivatives of the lines only steer the step, so differences will do.
+            nearby = np.concatenate([z[:, None], z[:, None] + _DIFFERENCE * np.eye(P)], axis=1)
+            J_all = self.jacobian(nearby)
+            J = J_all[:, 0].reshape(R, -1, P)
+            second = ((J_all[:, 1:] - J_all[:, :1]) / _DIFFERENCE).reshape(R, P, -1, P)
+            mult = m[rows]
+            slope = (mult[..., None] * terms.gradient).reshape(R, 1, -1)
+            g = (slope @ J)[:, 0]
+            bent = mult[..., None, None] * (terms.hessian @ J_all[:, 0])
+            H = J.transpose(0, 2, 1) @ bent.reshape(R, -1, P)
+            H += (slope[:, None] @ second)[:, :, 0]
+            return (mult * terms.S).sum(1), g, (H + H.transpose(0, 2, 1)) / 2
+
+        return evaluate
+
+    def minimise(
+        self,
+        z: NDArray[np.float64],
+        m: NDArray[np.float64],
+        fixed: NDArray[np.bool_] | None = None,
+    ) -> Minima:
+        """Newton from z (R, P) for multiplicities m (R, G)."""
+        noise = NOISE * (m @ self.curves.total)
+        return minimise(self.objective(m), z, self.lower, self.upper, noise=noise, fixed=fixed)
+
+    def starts(self, m: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Starting points (R, S, P), one per grid point, and the F expected there (R, S).
+
+        Every curve is replaced by a parabola about its own best line; the unbounded
+        coordinates, in which the lines are linear, then have a closed form.
+        """
+        R, S = len(m), len(self._grid)
+        curvature = np.einsum("rg,sgab->rsab", m, self._curvature)
+        pull = np.einsum("rg,sga->rsa", m, self._pull)
+        ridge = 1e-12 * np.trace(curvature, axis1=2, axis2=3)[..., None, None]
+        ridge = (ridge + np.finfo(float).tiny) * np.eye(curvature.shape[-1])
+        heights = np.linalg.solve(curvature + ridge, pull[..., None])[..., 0]
+        z = np.empty((R, S, len(self.lower)))
+        z[...] = self._grid
+        z[..., ~self.bounded] = heights
+        return z, (m @ self._offset.T) - np.einsum("rsa,rsa->rs", pull, heights)
+
+    def _prepare_grid(self) -> None:
+        axes = int(self.bounded.sum())
+        steps = np.linspace(0.0, 1.0, _GRID.get(axes, 4))
+        low, high = self.lower[self.bounded], self.upper[self.bounded]
+        shares = np.array(list(itertools.product(steps, repeat=axes)))
+        self._grid = np.zeros((len(shares), len(self.lower)))
+        self._grid[:, self.bounded] = low + shares * (high - low)
+        at = self.curves.terms(self.alone.k[None], None)
+        best = self.alone.k[None]
+        if self.law.shares_intercept:
+            at = self.curves.terms(best, at.c)
+            target = np.stack([best[0], at.c[0]], axis=-1)
+        else:
+            target = best[0][:, None]
+        H = at.hessian[0]
+        D = self.jacobian(self._grid)[..., ~self.bounded]
+        miss = target - np.stack(self.lines(self._grid), axis=-1)
+        HD = H @ D
+        self._curvature = np.einsum("sgva,sgvb->sgab", D, HD)
+        self._pull = np.einsum("sgva,sgv->sga", HD, miss)
+        self._offset = np.einsum("sgv,gvw,sgw->sg", miss, H, miss)
