@@ -1,0 +1,1 @@
+"""How cells are run and kept: store, claims, backends, executors, scheduler, provenance."""

@@ -1,0 +1,12 @@
+"""The container backends, each behind the same small interface."""
+
+from harness.run.containers.backend import (
+    Backend,
+    CellExit,
+    Ending,
+    Limits,
+    Running,
+    open_backend,
+)
+
+__all__ = ["Backend", "CellExit", "Ending", "Limits", "Running", "open_backend"]

@@ -1,0 +1,94 @@
+"""Files that survive a crash, and disk failures told as a person needs them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from harness.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn every OSError of the block into an InfrastructureError about the store at `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def disk_error(error: OSError, path: Path) -> InfrastructureError:
+    """What to tell of a failed write below `path`: the file, the free bytes, the next step."""
+    try:
+        free = shutil.disk_usage(_existing(path)).free
+    except OSError:
+        space = "free space unknown"
+    else:
+        space = f"{free:,} bytes free"
+    return InfrastructureError(
+        f"the store cannot be written: {error.strerror or error}",
+        where=str(error.filename or path),
+        expected="a folder that can be written, with space left",
+        found=f"{space} on the disk of {path}",
+        hint="free space, or name another folder with --store; then give the same command again: "
+        "what has finished is kept",
+    )
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a new file and wait until it is on the disk."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def check_writable(folder: Path) -> None:
+    """Write and remove a file of 1 MiB.
+
+    Raises:
+        InfrastructureError: the disk refuses.
+    """
+    probe = folder / "probe"
+    with writing(folder):
+        write_durably(probe, bytes(1 << 20))
+        probe.unlink()
+
+
+def digest(path: Path, *, durably: bool = False) -> dict[str, object]:
+    """`sha256` and `bytes` of a file; with `durably`, wait until it is on the disk."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = file.tell()
+        if durably:
+            os.fsync(file.fileno())
+    return {"sha256": sha256, "bytes": size}
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents; the new names are on the disk when it returns."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)

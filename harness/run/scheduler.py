@@ -1,0 +1,379 @@
+"""The scheduler: run what is not finished, keep what finishes, and say what to type for the rest.
+
+`run_cells` reads the store once, hands the missing cells to an executor, and lets one `_Attempts`
+make each attempt: claim, stage, start, wait, then commit it or keep the failure.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from harness.errors import DataError, HarnessError, InfrastructureError
+from harness.run.containers import CellExit, Ending, Limits
+from harness.run.disk import check_writable
+from harness.run.executors.local import LocalExecutor, StopRequest
+from harness.run.index import IndexWriter
+from harness.run.record import (
+    ERROR_FILE,
+    RESULT_FILE,
+    Record,
+    Status,
+    Timing,
+    labels_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from harness.run.containers import Backend, Running
+    from harness.run.staging import Stage, Workspace
+    from harness.run.store import Store
+    from harness.spec.grid import Cell
+
+_HOST_FAILED = 5  # a cell's exit status, as harness.cell.contract says
+_WAIT_S = 0.1
+_ERROR_KEYS = ("message", "where", "expected", "found", "hint")
+
+
+class EventKind(StrEnum):
+    """What has happened to a cell."""
+
+    STARTED = "started"
+    WAITING = "waiting"  # another run has claimed it
+    FINISHED = "finished"
+    REUSED = "reused"  # another run finished it meanwhile
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; `done` of `total` cells need no more work in this run."""
+
+    kind: EventKind
+    cell: Cell
+    done: int
+    total: int
+    record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A cell without a result: why, where its log is, and the command that reruns it alone."""
+
+    cell: Cell
+    status: Status
+    message: str
+    folder: Path | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run has done.
+
+    Attributes:
+        total: distinct cells asked for.
+        counts: cells per status, all four statuses present.
+        computed: cells that this run itself finished.
+        failures: the cells that failed, in the order in which they did.
+        wall_s: seconds.
+    """
+
+    total: int
+    counts: Mapping[Status, int]
+    computed: int
+    failures: tuple[Failure, ...]
+    wall_s: float
+
+
+class RunStoppedError(InfrastructureError):
+    """The user stopped the run; `outcome` says how far it came."""
+
+    def __init__(self, signal_name: str, outcome: RunOutcome) -> None:
+        super().__init__(
+            f"stopped by {signal_name}: {outcome.counts[Status.OK]} of {outcome.total} cells "
+            "are finished and kept",
+            hint="give the same command again: it goes on from here",
+        )
+        self.outcome = outcome
+
+
+def rerun_command(cell: Cell, store: Store) -> str:
+    """The command line that runs one cell alone."""
+    suite, tier = str(cell.document.get("suite")), str(cell.document.get("tier"))
+    words = ["harness", "run", suite, "--tier", tier, "--cell", cell.id[:12]]
+    return shlex.join([*words, "--store", str(store.root)])
+
+
+def run_cells(
+    cells: Iterable[Cell],
+    store: Store,
+    backend: Backend,
+    data_root: Path,
+    *,
+    workers: int = 1,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    provenance: Mapping[str, object] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    command: Callable[[Cell, Store], str] = rerun_command,
+) -> RunOutcome:
+    """Run the cells that the store lacks; nothing that is finished is computed again.
+
+    Args:
+        data_root: the folder that the paths of pinned data sets start from.
+        workers: cells at a time.
+        limits: of each cell.
+        provenance: goes into every record (see harness.run.provenance).
+        on_event: called in this thread.
+        command: what to tell the user to type for one cell.
+
+    Raises:
+        InfrastructureError: store or host fail. What has finished is kept.
+        RunStoppedError: SIGINT or SIGTERM, after the cells of this run have ended.
+    """
+    started = time.monotonic()
+    wanted = {cell.id: cell for cell in cells}
+    finished = store.finished()
+    missing = [cell for cell_id, cell in wanted.items() if cell_id not in finished]
+    progress = _Progress(len(wanted), len(wanted) - len(missing), on_event)
+
+    def outcome() -> RunOutcome:
+        return progress.outcome(time.monotonic() - started, lambda cell: command(cell, store))
+
+    if not missing:
+        return outcome()
+    executor = LocalExecutor(min(workers, len(missing)))
+    with store.workspace() as workspace, closing(IndexWriter(store.index_path)) as index:
+        attempts = _Attempts(store, workspace, backend, data_root, limits, provenance or {})
+        try:
+            waiting: list[Cell] = []
+            for step in executor.run(missing, attempts.make, attempts.stop):
+                if step.kind is EventKind.WAITING:
+                    waiting.append(step.cell)
+                progress.add(step, index)
+            if waiting:
+                for step in executor.run(waiting, attempts.make_when_free, attempts.stop):
+                    progress.add(step, index)
+        except StopRequest as request:
+            raise RunStoppedError(str(request), outcome()) from None
+    return outcome()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a worker tells: `record` of what was finished or failed, `folder` of what failed."""
+
+    kind: EventKind
+    cell: Cell
+    record: Record | None = None
+    folder: Path | None = None
+
+
+class _Progress:
+    """Counts what has happened and passes it on."""
+
+    def __init__(self, total: int, finished: int, on_event: Callable[[Event], None] | None) -> None:
+        self._total = total
+        self._finished = finished
+        self._computed = 0
+        self._on_event = on_event
+        self._failed: list[tuple[Cell, Record, Path | None]] = []
+
+    def add(self, step: _Step, index: IndexWriter) -> None:
+        if step.kind is EventKind.FAILED:
+            assert step.record is not None
+            self._failed.append((step.cell, step.record, step.folder))
+        elif step.kind in (EventKind.FINISHED, EventKind.REUSED):
+            self._finished += 1
+            self._computed += step.kind is EventKind.FINISHED
+        if step.record is not None:
+            index.add(step.record)
+        if self._on_event is not None:
+            done = self._finished + len(self._failed)
+            self._on_event(Event(step.kind, step.cell, done, self._total, step.record))
+
+    def outcome(self, wall_s: float, command: Callable[[Cell], str]) -> RunOutcome:
+        failures = tuple(
+            Failure(cell, record.status, _message(record), folder, command(cell))
+            for cell, record, folder in self._failed
+        )
+        counts = Counter(failure.status for failure in failures)
+        counts[Status.OK] = self._finished
+        counts[Status.MISSING] = self._total - self._finished - len(failures)
+        return RunOutcome(
+            self._total,
+            {status: counts[status] for status in Status},
+            self._computed,
+            failures,
+            wall_s,
+        )
+
+
+class _Attempts:
+    """Makes attempts at cells; called from several threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        workspace: Workspace,
+        backend: Backend,
+        data_root: Path,
+        limits: Limits,
+        provenance: Mapping[str, object],
+    ) -> None:
+        self._store = store
+        self._workspace = workspace
+        self._backend = backend
+        self._data_root = data_root.absolute()
+        self._limits = limits
+        self._provenance = {**provenance, "container": dict(backend.provenance())}
+        self._failures_before: dict[str, int] = {}
+        self._running: set[Running] = set()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Stop what is running, and start nothing more."""
+        self._stopped.set()
+        with self._lock:
+            for running in self._running:
+                running.stop()
+
+    def make(self, cell: Cell) -> Iterator[_Step]:
+        """Make one attempt, or tell that another run is making it."""
+        claim = self._store.claim(cell.id)
+        if claim is None:
+            self._failures_before[cell.id] = len(self._store.failures(cell.id))
+            yield _Step(EventKind.WAITING, cell)
+            return
+        with claim:
+            yield from self._make_claimed(cell)
+
+    def make_when_free(self, cell: Cell) -> Iterator[_Step]:
+        """Wait for the run that has claimed the cell; take its result, or do its work."""
+        while (claim := self._store.claim(cell.id)) is None:
+            if self._stopped.wait(_WAIT_S):
+                return
+        with claim:
+            failures = self._store.failures(cell.id)
+            record = self._store.last_failure(cell.id)
+            is_new = len(failures) > self._failures_before[cell.id]
+            if is_new and record is not None and not self._store.has(cell.id):
+                yield _Step(EventKind.FAILED, cell, record, failures[-1])
+            else:
+                yield from self._make_claimed(cell)
+
+    def _make_claimed(self, cell: Cell) -> Iterator[_Step]:
+        if self._store.has(cell.id):
+            yield _Step(EventKind.REUSED, cell)
+            return
+        if self._stopped.is_set():
+            return
+        yield _Step(EventKind.STARTED, cell)
+        started = datetime.now(UTC)
+        stage = self._workspace.stage(cell)
+        end = self._run(stage)
+        if end.ending is Ending.STOPPED:
+            stage.discard()
+            return
+        record = Record(
+            cell_id=cell.id,
+            status=Status.OK,
+            suite=str(cell.document.get("suite")),
+            tier=str(cell.document.get("tier")),
+            labels=labels_of(cell.values),
+            timing=Timing(
+                _iso(started), _iso(datetime.now(UTC)), round(end.wall_s, 6), round(end.cpu_s, 6)
+            ),
+            attempt=1 + len(self._store.failures(cell.id)),
+            provenance={
+                **self._provenance,
+                "seed": cell.values.get("seed"),
+                "peak_bytes": end.peak_bytes,
+            },
+        )
+        yield self._keep(stage, end, record)
+
+    def _run(self, stage: Stage) -> CellExit:
+        running = self._backend.start(stage.folder, stage.out, self._data_root, self._limits)
+        with self._lock:
+            self._running.add(running)
+            if self._stopped.is_set():
+                running.stop()
+        try:
+            return running.wait()
+        finally:
+            with self._lock:
+                self._running.discard(running)
+
+    def _keep(self, stage: Stage, end: CellExit, record: Record) -> _Step:
+        failure = _failure(stage, end, self._limits)
+        if failure is None:
+            try:
+                record = self._store.commit(stage, record)
+            except DataError as refusal:
+                failure = Status.ERROR, {"message": refusal.message, "where": refusal.where}
+            else:
+                return _Step(EventKind.FINISHED, stage.cell, record)
+        if end.code == _HOST_FAILED:
+            check_writable(stage.folder)
+        status, error = failure
+        record = replace(record, status=status, error=error)
+        return _Step(EventKind.FAILED, stage.cell, record, self._store.keep_failure(stage, record))
+
+
+def _failure(
+    stage: Stage, end: CellExit, limits: Limits
+) -> tuple[Status, Mapping[str, object]] | None:
+    """Why an attempt has no result, or None if it has one."""
+    if end.ending is Ending.WALL_LIMIT:
+        return Status.ERROR, {"message": f"it ran past its limit of {limits.wall_s:g} s"}
+    if end.code == 0:
+        if _read_object(stage.out / RESULT_FILE).get("status") == Status.OK:
+            return None
+        return Status.ERROR, {"message": f"exit status 0 without a whole {RESULT_FILE}"}
+    if end.code in (-signal.SIGKILL, -signal.SIGTERM):
+        name = signal.Signals(-end.code).name
+        message = f"killed by {name}, not by this run; perhaps the host ran out of memory"
+        return Status.INVALID, {"message": message}
+    status = Status.INVALID if end.code == _HOST_FAILED else Status.ERROR
+    told = _read_object(stage.out / ERROR_FILE)
+    error = {key: told[key] for key in _ERROR_KEYS if isinstance(told.get(key), str)}
+    if "message" not in error:
+        how = f"signal {-end.code}" if end.code < 0 else f"exit status {end.code}"
+        error["message"] = f"{how}: {_last_line(stage.log)}"
+    return status, error
+
+
+def _read_object(path: Path) -> Mapping[str, object]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_bytes()[-4096:].decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "nothing was printed"
+
+
+def _message(record: Record) -> str:
+    error = record.error or {}
+    details = {key: str(error[key]) for key in _ERROR_KEYS[1:] if key in error}
+    return str(HarnessError(str(error.get("message")), **details))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

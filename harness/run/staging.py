@@ -1,0 +1,115 @@
+"""Where attempts are made: one folder per run under `tmp/`, one folder per attempt in it.
+
+The run holds a lock on its folder while it lives. The next run on the store sweeps the folders
+whose lock is free: their runs are dead, and nothing in them was finished.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.run.claims import Claim, locked, try_claim
+from harness.run.disk import writing
+from harness.run.record import LOG_FILE, SPEC_FILE
+from harness.spec.identity import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.spec.grid import Cell
+
+_OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The folder of one attempt: spec.json and log.txt, and the cell's own empty folder `out`."""
+
+    cell: Cell
+    folder: Path
+
+    @property
+    def out(self) -> Path:
+        """What the cell may write to."""
+        return self.folder / "out"
+
+    @property
+    def spec(self) -> Path:
+        """The cell's document."""
+        return self.folder / SPEC_FILE
+
+    @property
+    def log(self) -> Path:
+        """What the cell printed."""
+        return self.folder / LOG_FILE
+
+    def discard(self) -> None:
+        """Remove the folder and what is left in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Workspace:
+    """The folder of one living run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._numbers = itertools.count()
+
+    def stage(self, cell: Cell) -> Stage:
+        """A new folder for an attempt at `cell`, with its spec.json.
+
+        Raises:
+            InfrastructureError: the disk refuses.
+        """
+        stage = Stage(cell, self.folder / f"{cell.id[:12]}-{next(self._numbers)}")
+        with writing(stage.folder):
+            stage.out.mkdir(parents=True)
+            stage.spec.write_bytes(canonical_json(cell.document))
+            stage.log.touch()
+        return stage
+
+
+@contextmanager
+def open_workspace(tmp: Path, locks: Path) -> Iterator[Workspace]:
+    """Sweep what dead runs left under `tmp`, then own a new folder there for the block.
+
+    Raises:
+        InfrastructureError: the disk refuses.
+    """
+    folder = tmp / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    with writing(tmp):
+        tmp.mkdir(parents=True, exist_ok=True)
+        locks.mkdir(parents=True, exist_ok=True)
+        # A folder without a lock is dead; nobody may look while a new one has no lock yet.
+        with locked(locks / "tmp.lock"):
+            _sweep(tmp)
+            folder.mkdir()
+            owner = try_claim(folder / _OWNER)
+    assert owner is not None, "a folder with a new name has no other owner"
+    try:
+        yield Workspace(folder)
+    finally:
+        with writing(tmp), locked(locks / "tmp.lock"):
+            _remove(folder, owner)
+
+
+def _sweep(tmp: Path) -> None:
+    for folder in [entry for entry in tmp.iterdir() if entry.is_dir()]:
+        if (owner := try_claim(folder / _OWNER)) is not None:
+            _remove(folder, owner)
+
+
+def _remove(folder: Path, owner: Claim) -> None:
+    for entry in list(folder.iterdir()):
+        if entry.name != _OWNER:
+            shutil.rmtree(entry, ignore_errors=True)
+    owner.release()
+    # An orphan cell may still write for a moment; then the next run sweeps the rest.
+    shutil.rmtree(folder, ignore_errors=True)
