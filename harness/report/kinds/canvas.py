@@ -1,0 +1,319 @@
+"""What the kinds of figure share: a sheet measured in inches, loss axes, curves and keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
+
+from harness.report.numbers import size_label, superscript
+from harness.report.style import INK, MUTED, PAPER, SHADE, SMALL, TEXT, TITLE, axis_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from harness.analysis import Curves, Fit, Resample
+    from harness.report.model import Extrapolation, ReportInput
+    from harness.report.style import Look
+
+WIDTH, LEFT, KEY = 7.0, 0.72, 1.52  # inches: sheet, left margin, column of keys on the right
+LEVEL = 0.95
+_LOSS_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
+_FEW_DECADES = 2.6
+_ROWS_PER_KEY_COLUMN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A fit with everything of the run that belongs to it."""
+
+    name: str
+    fit: Fit
+    used: dict[float, Curves]
+    held_out: dict[float, Curves]
+    resample: Resample | None
+    extrapolations: Sequence[Extrapolation]
+
+    @property
+    def sizes(self) -> list[float]:
+        """All sizes seen, fitted or held out, small to large."""
+        return sorted({*self.used, *self.held_out, *(e.N for e in self.extrapolations)})
+
+
+def view_of(report: ReportInput, name: str) -> View:
+    """Gather a fit's points by curve, its resamples and its extrapolations."""
+    fit = report.fits[name]
+    rows = report.rows[name]
+    return View(
+        name=name,
+        fit=fit,
+        used=_by_size(rows.used, fit),
+        held_out=_by_size(rows.held_out, fit),
+        resample=report.resamples.get(name),
+        extrapolations=report.extrapolations.get(name, ()),
+    )
+
+
+def sheet(height: float, *, width: float = WIDTH) -> Figure:
+    """An empty figure of that many inches; axes are placed on it in inches from its top left."""
+    return Figure(figsize=(width, height))
+
+
+def place(figure: Figure, *, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches. Fixed places need no layout pass and never move."""
+    sheet_width, sheet_height = figure.get_size_inches()
+    return figure.add_axes(
+        (
+            left / sheet_width,
+            1 - (top + height) / sheet_height,
+            width / sheet_width,
+            height / sheet_height,
+        )
+    )
+
+
+def heading(figure: Figure, title: str, lines: Sequence[str], *, left: float = LEFT) -> None:
+    """Title in bold and lines under it, flush left with the axes."""
+    width, height = figure.get_size_inches()
+    x = left / width
+    figure.text(x, 1 - 0.30 / height, title, fontsize=TITLE, fontweight="bold")
+    for row, line in enumerate(lines):
+        figure.text(x, 1 - (0.55 + 0.23 * row) / height, line, fontsize=TEXT)
+
+
+def log_axes(axes: Axes, x: Sequence[NDArray], y: Sequence[NDArray]) -> None:
+    """Log-log axes fitted to the data, with plain decimals on the loss axis."""
+    axes.set_yscale("log")
+    low, high = _span(y, 0.05)
+    axes.set_ylim(low, high)
+    if high / low > 1.25:
+        ticks = _thin(_ticks(low, high, _LOSS_STEPS), 8)
+    else:
+        ticks = [float(f"{tick:.3f}") for tick in np.linspace(low, high, 5)[1:-1]]
+    decimals = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
+    axes.yaxis.set_major_formatter(FixedFormatter([f"{tick:.{decimals}f}" for tick in ticks]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    log_abscissa(axes, _span(x, 0.03))
+
+
+def log_abscissa(axes: Axes, limits: tuple[float, float], *, labels: bool = True) -> None:
+    """A log x axis with a tick per decade, or at 1, 2 and 5 of each if there are few decades.
+
+    The labels are plain text: parsing mathematics costs more than the rest of the figure.
+    """
+    axes.set_xscale("log")
+    axes.set_xlim(*limits)
+    few = np.log10(limits[1] / limits[0]) < _FEW_DECADES
+    ticks = _ticks(*limits, (1, 2, 5) if few else (1,))
+    minor = [] if few else _ticks(*limits, (2, 5))
+    inches = axes.get_position().width * axes.figure.get_size_inches()[0]
+    ticks = _thin(ticks, max(int(inches / 0.55), 2))
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    texts = [power_label(tick) if labels else "" for tick in ticks]
+    axes.xaxis.set_major_formatter(FixedFormatter(texts))
+    axes.xaxis.set_minor_locator(FixedLocator(minor))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(which="minor", length=2)
+
+
+def power_label(value: float) -> str:
+    """A round number for a tick: 500, 20,000, 10¹⁸, 2×10¹⁸."""
+    if 1e-3 < value < 1e6:
+        return f"{value:,g}" if value < 1e4 else f"{value:,.0f}"
+    exponent = int(np.floor(np.log10(value) + 1e-9))
+    mantissa = round(value / 10.0**exponent)
+    return superscript(exponent) if mantissa == 1 else f"{mantissa}×{superscript(exponent)}"
+
+
+def label_axes(axes: Axes, fit: Fit, *, x: bool = True, y: bool = True) -> None:
+    """Axis labels with units."""
+    if x:
+        axes.set_xlabel(axis_label(fit.x))
+    if y:
+        ordinate(axes, axis_label(fit.y))
+
+
+def ordinate(axes: Axes, label: str) -> None:
+    """A y label at a fixed distance, so that panels under each other line up without a layout."""
+    inches = axes.get_position().width * axes.figure.get_size_inches()[0]
+    axes.set_ylabel(label)
+    axes.yaxis.set_label_coords(-0.50 / inches, 0.5)
+
+
+def draw_points(
+    axes: Axes, x: NDArray, y: NDArray, look: Look, *, hollow: bool = False, size: float = 3.4
+) -> None:
+    """Measured points: light where they were fitted, hollow where they were held out."""
+    axes.plot(
+        x,
+        y,
+        linestyle="none",
+        marker=look.marker,
+        markersize=size,
+        markerfacecolor=PAPER if hollow else look.color,
+        markeredgecolor=look.color,
+        markeredgewidth=0.6 if hollow else 0.0,
+        alpha=0.75 if hollow else 0.38,
+        zorder=2.4 if hollow else 2.2,
+    )
+
+
+def draw_line(
+    axes: Axes, x: NDArray, y: NDArray, look: Look, style: str = "-", width: float = 1.5
+) -> None:
+    """A law over x; dashed or dotted where it extrapolates."""
+    axes.plot(x, y, color=look.color, linestyle=style, linewidth=width, zorder=3)
+
+
+def draw_band(axes: Axes, x: NDArray, N: float, resample: Resample | None, look: Look) -> bool:
+    """The resampling band of one curve, where there is one; says whether it was drawn."""
+    if resample is None:
+        return False
+    low, high = resample.band(x, N, LEVEL)
+    axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=1.6)
+    return True
+
+
+def key(
+    figure: Figure, axes_right: float, top: float, title: str, handles: Sequence[Artist]
+) -> float:
+    """A key right of the axes, `top` inches from the top; returns where it ends, in inches."""
+    if not handles:
+        return top
+    width, height = figure.get_size_inches()
+    columns = -(-len(handles) // _ROWS_PER_KEY_COLUMN)
+    figure.legend(
+        handles=list(handles),
+        loc="upper left",
+        bbox_to_anchor=((axes_right + 0.10) / width, 1 - top / height),
+        borderaxespad=0,
+        borderpad=0,
+        labelspacing=0.35,
+        handlelength=1.9,
+        handletextpad=0.5,
+        columnspacing=0.9,
+        ncols=columns,
+        title=title,
+        title_fontproperties={"size": SMALL, "weight": "bold"},
+        alignment="left",
+    )
+    rows = -(-len(handles) // columns)
+    lines = rows + title.count("\n") + 1 + sum(_label(h).count("\n") for h in handles)
+    return top + lines * SMALL * 1.42 / 72 + 0.16
+
+
+def size_handles(looks: Mapping[float, Look], held_out: set[float]) -> list[Artist]:
+    """Keys in size order, with the marker that the curve has; hollow if all of it is held out."""
+    return [
+        Line2D(
+            [],
+            [],
+            color=look.color,
+            marker=look.marker,
+            markersize=4.5,
+            markerfacecolor=PAPER if N in held_out else look.color,
+            markeredgecolor=look.color,
+            linewidth=1.5,
+            linestyle="--" if N in held_out else "-",
+            label=size_label(N),
+        )
+        for N, look in sorted(looks.items())
+    ]
+
+
+def mark_handle(label: str, *, hollow: bool = False) -> Artist:
+    """Key of a kind of point."""
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker="o",
+        markersize=4.5,
+        markerfacecolor=PAPER if hollow else MUTED,
+        markeredgecolor=MUTED,
+        alpha=1.0 if hollow else 0.5,
+        label=label,
+    )
+
+
+def point_handle(label: str, look: Look) -> Artist:
+    """Key of one set of hollow points."""
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=look.marker,
+        markersize=5,
+        markerfacecolor=PAPER,
+        markeredgecolor=look.color,
+        label=label,
+    )
+
+
+def line_handle(label: str, style: str, color: str = INK) -> Artist:
+    """Key of a kind of line."""
+    return Line2D([], [], linestyle=style, color=color, linewidth=1.5, label=label)
+
+
+def band_handle(label: str) -> Artist:
+    """Key of the resampling band."""
+    return Patch(facecolor=MUTED, alpha=0.25, linewidth=0, label=label)
+
+
+def shade_handle(label: str) -> Artist:
+    """Key of the shaded region."""
+    return Patch(facecolor=SHADE, edgecolor=MUTED, linewidth=0.4, label=label)
+
+
+def dark_of(looks: Mapping[float, Look]) -> dict[str, str]:
+    """The colours of these looks on a dark page."""
+    return {look.color: look.dark for look in looks.values()}
+
+
+def grid_between(x: NDArray, points: int = 40) -> NDArray:
+    """Abscissae evenly spaced in log x over the range of x, for drawing a law."""
+    return np.geomspace(float(np.min(x)), float(np.max(x)), points)
+
+
+def _by_size(curves: Curves, fit: Fit) -> dict[float, Curves]:
+    if len(curves) == 0:
+        return {}
+    return {float(key[0]): part for key, part in curves.groups([fit.group])}
+
+
+def _span(values: Sequence[NDArray], margin: float) -> tuple[float, float]:
+    """Limits around all values, with a margin that is a share of their range in log space."""
+    joined = np.concatenate([np.ravel(v) for v in values])
+    low, high = np.log10(joined.min()), np.log10(joined.max())
+    pad = max(margin * (high - low), 0.01)
+    return float(10 ** (low - pad)), float(10 ** (high + pad))
+
+
+def _ticks(low: float, high: float, steps: Sequence[float]) -> list[float]:
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    return [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
+
+
+def _thin(ticks: list[float], most: int) -> list[float]:
+    return ticks if len(ticks) <= most else ticks[:: -(-len(ticks) // most)]
+
+
+def _label(handle: Artist) -> str:
+    return str(handle.get_label())
+
+
+def symmetric_ticks(largest: float) -> FixedLocator:
+    """Ticks at minus a round number, zero and that number, for a panel of residuals."""
+    power = 10.0 ** np.floor(np.log10(largest))
+    step = max(m * power for m in (0.5, 1, 2, 5) if m * power <= largest)
+    return FixedLocator([-step, 0, step])

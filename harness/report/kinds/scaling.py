@@ -1,0 +1,234 @@
+"""Kind `scaling`: learning curves of all sizes, one law through them, residuals beneath."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.report.figures import Drawing, figure_kind
+from harness.report.kinds import canvas
+from harness.report.model import declared_fits
+from harness.report.numbers import format_value, significant, size_label
+from harness.report.style import GRID, MUTED, SHADE, formula, size_looks, symbol, unit_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from harness.report.kinds.canvas import View
+    from harness.report.model import Declaration, ReportInput
+    from harness.report.style import Look
+
+_PLOT_WIDTH = canvas.WIDTH - canvas.LEFT - canvas.KEY
+_RIGHT = canvas.LEFT + _PLOT_WIDTH
+_TOP, _MAIN, _GAP, _RESIDUALS, _BOTTOM = 1.0, 3.05, 0.12, 0.95, 0.52
+
+
+@figure_kind("scaling")
+def draw(declaration: Declaration, report: ReportInput) -> Drawing:
+    """Draw the first fit that the declaration names."""
+    view = canvas.view_of(report, declared_fits(declaration, report.fits)[0])
+    looks = size_looks(view.sizes)
+    figure = canvas.sheet(_TOP + _MAIN + _GAP + _RESIDUALS + _BOTTOM)
+    main = canvas.place(figure, left=canvas.LEFT, top=_TOP, width=_PLOT_WIDTH, height=_MAIN)
+    below = canvas.place(
+        figure,
+        left=canvas.LEFT,
+        top=_TOP + _MAIN + _GAP,
+        width=_PLOT_WIDTH,
+        height=_RESIDUALS,
+    )
+    canvas.heading(figure, view.name, [formula(view.fit), parameters_line(view)])
+    draw_curves(main, view, looks)
+    _draw_residuals(below, view, looks)
+    canvas.log_abscissa(below, main.get_xlim())
+    canvas.log_abscissa(main, main.get_xlim(), labels=False)
+    canvas.label_axes(main, view.fit, x=False)
+    canvas.label_axes(below, view.fit, y=False)
+    canvas.ordinate(below, "Observed − law")
+    whole = {N for N in looks if N not in view.used}
+    end = canvas.key(figure, _RIGHT, _TOP, "Model size N", canvas.size_handles(looks, whole))
+    canvas.key(figure, _RIGHT, end + 0.05, "", _handles(view))
+    return Drawing(figure, _caption(view), _alt(view), canvas.dark_of(looks))
+
+
+def parameters_line(view: View, *, units: bool = True) -> str:
+    """Shared parameters with their intervals."""
+    parts = []
+    for parameter, value in view.fit.params.items():
+        lo, hi = interval(view, parameter)
+        unit = f" {unit_of(view.fit, parameter)}".rstrip() if units else ""
+        parts.append(f"{symbol(parameter)} = {format_value(value, lo, hi)}{unit}")
+    return ",   ".join(parts) or "a slope and an offset of its own for each curve"
+
+
+def interval(view: View, parameter: str) -> tuple[float | None, float | None]:
+    """The resampling interval of a parameter, or (None, None)."""
+    if view.resample is None:
+        return None, None
+    return view.resample.intervals.get(parameter, (None, None))
+
+
+def draw_curves(axes: Axes, view: View, looks: dict[float, Look], *, size: float = 3.4) -> None:
+    """Points, band and law of each curve, with what was held out and how it is predicted."""
+    fit = view.fit
+    parts = [*view.used.values(), *view.held_out.values()]
+    predicted = [e.predicted for e in view.extrapolations]
+    canvas.log_axes(
+        axes, [part[fit.x] for part in parts], [*(part[fit.y] for part in parts), *predicted]
+    )
+    _shade(axes, view)
+    for N, part in view.used.items():
+        x = canvas.grid_between(part[fit.x])
+        canvas.draw_points(axes, part[fit.x], part[fit.y], looks[N], size=size)
+        canvas.draw_band(axes, x, N, view.resample, looks[N])
+        canvas.draw_line(axes, x, fit.predict(x, N), looks[N])
+    for N, part in view.held_out.items():
+        canvas.draw_points(axes, part[fit.x], part[fit.y], looks[N], hollow=True, size=size)
+        if N in view.used:
+            ends = np.concatenate([[view.used[N][fit.x].max()], part[fit.x]])
+            x = canvas.grid_between(ends)
+            canvas.draw_band(axes, x, N, view.resample, looks[N])
+            canvas.draw_line(axes, x, fit.predict(x, N), looks[N], "--")
+    for found in _whole_curves(view):
+        order = np.argsort(found.x)
+        style = "--" if found.kind == "calibrated" else ":"
+        canvas.draw_line(axes, found.x[order], found.predicted[order], looks[found.N], style)
+
+
+def _whole_curves(view: View) -> list[canvas.Extrapolation]:
+    """Predictions of curves of which no point was fitted; the fit itself cannot give these."""
+    return [e for e in view.extrapolations if e.N not in view.used]
+
+
+def _shade(axes: Axes, view: View) -> None:
+    """Shade where the law extrapolates: one region if there is one, else a stripe per curve."""
+    fit = view.fit
+    continued = [N for N in view.held_out if N in view.used]
+    region = _beyond(axes, view, continued) if continued else None
+    if region is not None:
+        axes.fill(*region, color=SHADE, linewidth=0, zorder=0.5)
+    for N, part in view.held_out.items():
+        if N not in view.used or region is None:
+            axes.plot(
+                part[fit.x],
+                _smooth(part[fit.x], part[fit.y]),
+                color=SHADE,
+                linewidth=18,
+                solid_capstyle="round",
+                zorder=0.5,
+            )
+
+
+def _beyond(axes: Axes, view: View, continued: list[float]) -> tuple[NDArray, NDArray] | None:
+    """Outline of the region beyond the last fitted points, unless fitted points would lie in it."""
+    fit = view.fit
+    ends = [float(view.used[N][fit.x].max()) for N in continued]
+    losses = [float(fit.predict(np.array([x]), N)[0]) for x, N in zip(ends, continued, strict=True)]
+    order = np.argsort(losses)
+    x_ends, y_ends = np.array(ends)[order], np.array(losses)[order]
+    x = np.concatenate([part[fit.x] for part in view.used.values()])
+    y = np.concatenate([part[fit.y] for part in view.used.values()])
+    border = np.exp(np.interp(np.log(y), np.log(y_ends), np.log(x_ends)))
+    if np.mean(x > border * 1.02) > 0.02:
+        return None
+    (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    return (
+        np.concatenate([[x_ends[0]], x_ends, [x_ends[-1], right, right]]),
+        np.concatenate([[bottom], y_ends, [top, top, bottom]]),
+    )
+
+
+def _smooth(x: NDArray, y: NDArray) -> NDArray:
+    """A straight line in log-log: the shade marks a curve and shall not follow its noise."""
+    if len(x) < 3:
+        return y
+    slope, start = np.polyfit(np.log(x), np.log(y), 1)
+    smooth: NDArray = np.exp(start + slope * np.log(x))
+    return smooth
+
+
+def _draw_residuals(axes: Axes, view: View, looks: dict[float, Look]) -> None:
+    fit = view.fit
+    axes.axhline(0, color=MUTED, linewidth=0.9, zorder=1.5)
+    drawn = [np.zeros(1)]
+    for N, part in view.used.items():
+        residual = part[fit.y] - fit.predict(part[fit.x], N)
+        canvas.draw_points(axes, part[fit.x], residual, looks[N], size=2.4)
+        drawn.append(residual)
+    for N, part in view.held_out.items():
+        if N in view.used:
+            residual = part[fit.y] - fit.predict(part[fit.x], N)
+            canvas.draw_points(axes, part[fit.x], residual, looks[N], hollow=True, size=2.4)
+            drawn.append(residual)
+    for found in _whole_curves(view):
+        if found.kind == "calibrated":
+            residual = found.observed - found.predicted
+            canvas.draw_points(axes, found.x, residual, looks[found.N], hollow=True, size=2.4)
+            drawn.append(residual)
+    largest = max(float(np.max(np.abs(np.concatenate(drawn)))), 1e-6) * 1.12
+    axes.set_ylim(-largest, largest)
+    axes.yaxis.set_major_locator(canvas.symmetric_ticks(largest))
+    axes.grid(color=GRID)
+
+
+def _handles(view: View) -> list[canvas.Artist]:
+    handles = [canvas.mark_handle("fitted points")]
+    if view.held_out:
+        handles.append(canvas.mark_handle("held-out points", hollow=True))
+    handles.append(canvas.line_handle("fit", "-"))
+    if any(N in view.used for N in view.held_out):
+        handles.append(canvas.line_handle("extrapolation", "--"))
+    kinds = {e.kind for e in _whole_curves(view)}
+    if "calibrated" in kinds:
+        handles.append(canvas.line_handle("calibrated by\nits own E0", "--"))
+    if "blind" in kinds:
+        handles.append(canvas.line_handle("predicted blind", ":"))
+    if view.held_out:
+        handles.append(canvas.shade_handle("not fitted"))
+    if view.resample is not None:
+        handles.append(canvas.band_handle("95% of refits"))
+    return handles
+
+
+def _caption(view: View) -> str:
+    fit = view.fit
+    sentences = [
+        f"{fit.n} points of {len(view.used)} "
+        f"{'curve' if len(view.used) == 1 else 'curves'} fitted, in linear loss"
+        if fit.space == "linear"
+        else f"{fit.n} points of {len(view.used)} curves fitted, in log10 of the loss",
+        r2_sentence(view),
+    ]
+    held = sum(len(part) for part in view.held_out.values())
+    if held:
+        sentences.append(f"{held} points (hollow) were held out of the fit")
+    for found in _whole_curves(view):
+        sentences.append(
+            f"{size_label(found.N)} {found.kind}: RMSE {significant(found.rmse, 2)}"
+        )
+    if view.resample is not None:
+        sentences.append(
+            f"intervals and band: 95% of {view.resample.n} refits, resampled {view.resample.method}"
+        )
+    return "; ".join(sentences) + "."
+
+
+def r2_sentence(view: View) -> str:
+    """R2 of each curve and, beside it, the pooled one: never the second alone."""
+    values = list(view.fit.r2_by_curve.values())
+    pooled = f"pooled R² {view.fit.r2:.4f}"
+    if not values:
+        return "R² not shown, since there is none per curve"
+    if len(values) == 1:
+        return f"R² of the curve {values[0]:.3f} ({pooled})"
+    return f"R² per curve {min(values):.3f} to {max(values):.3f} ({pooled})"
+
+
+def _alt(view: View) -> str:
+    sizes = ", ".join(size_label(N) for N in view.sizes)
+    return (
+        f"Log-log learning curves of {view.name}: test loss against {view.fit.x} "
+        f"for model sizes {sizes}, with the fitted law and a panel of residuals."
+    )

@@ -1,0 +1,132 @@
+"""Kind `slopes`: k(N), free for each curve as points and as the saturating law has it as a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.report.figures import Drawing, figure_kind
+from harness.report.kinds import canvas
+from harness.report.kinds.scaling import parameters_line
+from harness.report.model import declared_fits
+from harness.report.numbers import size_label
+from harness.report.style import ACCENT, BLIND, INK, MUTED, PAPER, Look, axis_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from harness.report.kinds.canvas import View
+    from harness.report.model import Declaration, ReportInput
+
+_KEY = 1.85
+_PLOT_WIDTH = canvas.WIDTH - canvas.LEFT - _KEY
+_MAIN, _BOTTOM = 3.1, 0.52
+_LOOKS = (
+    Look(ACCENT, ACCENT, "o"),
+    Look(BLIND, BLIND, "D"),
+    Look(INK, INK, "s"),
+    Look(MUTED, MUTED, "^"),
+)
+_STYLES = ("-", "--", "-.", ":")
+
+
+@figure_kind("slopes")
+def draw(declaration: Declaration, report: ReportInput) -> Drawing:
+    """Draw the fits that the declaration names: a free fit and the law after it share a look."""
+    views = [canvas.view_of(report, name) for name in declared_fits(declaration, report.fits)]
+    free = [view for view in views if not view.fit.params]
+    laws = [view for view in views if {"K_max", "N0"} <= set(view.fit.params)]
+    top = 0.62 + 0.23 * len(laws)
+    figure = canvas.sheet(top + _MAIN + _BOTTOM)
+    axes = canvas.place(figure, left=canvas.LEFT, top=top, width=_PLOT_WIDTH, height=_MAIN)
+    abscissa = ", ".join(dict.fromkeys(view.fit.x for view in views))
+    canvas.heading(
+        figure,
+        f"Slopes k(N) against log {abscissa}",
+        [f"{view.name}:  {parameters_line(view)}" for view in laws],
+    )
+    sizes = sorted({N for view in views for N in view.used})
+    handles: list[canvas.Artist] = []
+    for rank, view in enumerate(laws):
+        look, style = _LOOKS[rank % len(_LOOKS)], _STYLES[rank % len(_STYLES)]
+        _draw_law(axes, view, look, style, canvas.grid_between(np.array(sizes), 120))
+    for rank, view in enumerate(free):
+        _draw_free(axes, view, _LOOKS[rank % len(_LOOKS)], nudge=1 + 0.05 * rank)
+    for rank in range(max(len(free), len(laws))):
+        look, style = _LOOKS[rank % len(_LOOKS)], _STYLES[rank % len(_STYLES)]
+        if rank < len(free):
+            handles.append(canvas.point_handle(f"{free[rank].name}:\nslope of each curve", look))
+        if rank < len(laws):
+            handles.append(canvas.line_handle(f"{laws[rank].name}:\nlaw", style, look.color))
+    if any(view.resample is not None for view in laws):
+        handles.append(canvas.band_handle("95% of refits"))
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [size_label(N) for N in sizes])
+    axes.set_xticks([], minor=True)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.set_xlabel(axis_label("N"))
+    canvas.ordinate(axes, "Slope k (decades of loss per decade)")
+    canvas.key(figure, canvas.LEFT + _PLOT_WIDTH, top, "", handles)
+    return Drawing(figure, _caption(free, laws), _alt(free, laws, abscissa))
+
+
+def _draw_law(axes: Axes, view: View, look: Look, style: str, N: NDArray) -> None:
+    params = view.fit.params
+    axes.plot(
+        N, _saturating(params["K_max"], params["N0"], N), style, color=look.color, linewidth=1.6
+    )
+    if view.resample is None or not {"K_max", "N0"} <= set(view.resample.draws):
+        return
+    draws = view.resample.draws
+    curves = _saturating(draws["K_max"][:, None], draws["N0"][:, None], N[None, :])
+    tail = 50 * (1 - canvas.LEVEL)
+    low, high = np.nanpercentile(curves, [tail, 100 - tail], axis=0)
+    axes.fill_between(N, low, high, color=look.color, alpha=0.13, linewidth=0, zorder=1.6)
+    axes.plot(N, low, N, high, style, color=look.color, linewidth=0.5, alpha=0.6, zorder=1.7)
+
+
+def _draw_free(axes: Axes, view: View, look: Look, nudge: float) -> None:
+    """Slopes with two standard errors; a few per cent aside, so that two sets do not hide bars."""
+    slopes = view.fit.by_curve["k"]
+    N = np.array(sorted(slopes))
+    k = np.array([slopes[size] for size in N])
+    errors = np.array([view.fit.se_by_curve["k"][size] for size in N])
+    axes.errorbar(
+        N * nudge,
+        k,
+        yerr=2 * errors,
+        linestyle="none",
+        marker=look.marker,
+        markersize=5,
+        color=look.color,
+        markerfacecolor=PAPER,
+        markeredgewidth=1.2,
+        elinewidth=1,
+        capsize=2,
+        zorder=4,
+    )
+
+
+def _saturating(K_max: NDArray | float, N0: NDArray | float, N: NDArray) -> NDArray:
+    """k(N) = K_max/(1 + N0/N) (Tan et al., arXiv 2509.25300v4)."""
+    slope: NDArray = K_max / (1 + N0 / N)
+    return slope
+
+
+def _caption(free: list[View], laws: list[View]) -> str:
+    parts = []
+    if free:
+        parts.append(
+            "Points: a slope fitted to each curve alone, ± 2 least-squares standard errors, which "
+            "take the points of a curve for independent and so understate"
+        )
+    if laws:
+        parts.append("lines: k(N) = K_max/(1 + N0/N) of the fit to all curves")
+    return "; ".join(parts) + "." if parts else "No fit of this figure has slopes."
+
+
+def _alt(free: list[View], laws: list[View], abscissa: str) -> str:
+    names = ", ".join(view.name for view in [*free, *laws])
+    return f"Slope k against model size N on a log axis, for the axis {abscissa}: {names}."

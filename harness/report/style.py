@@ -1,0 +1,150 @@
+"""One look for every figure: inks, a colour and a marker per size, axis names, text sizes.
+
+Every ink is a hexadecimal colour that occurs nowhere else in a figure, so that the inline SVG of
+the page can exchange it for a CSS variable and follow the reader's light or dark scheme.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.analysis.laws import get_law
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.analysis import Fit
+
+INK, MUTED, GRID, SHADE, PAPER = "#1c2128", "#57606b", "#e3e6ea", "#eceff3", "#ffffff"
+BLIND, ACCENT = "#b3261e", "#0b57d0"
+
+# Ink on paper -> its counterpart on a dark page.
+DARK_INKS = {
+    INK: "#e8ebef",
+    MUTED: "#a3adb8",
+    GRID: "#2f363e",
+    SHADE: "#262c34",
+    PAPER: "#171b20",
+    BLIND: "#ff8a80",
+    ACCENT: "#8ab4f8",
+}
+
+TEXT, SMALL, TITLE = 9.0, 8.0, 10.5  # points; nothing in a figure is smaller than SMALL
+DPI = 150
+
+_MARKERS = "osD^vPX<>pdh*8"
+
+# Samples of matplotlib's plasma map, dark to light; the ends that vanish on a white page (yellow)
+# or on a dark one (deep blue) are left out on that page.
+_LIGHT, _DARK = (0.0, 0.80), (0.45, 1.0)
+
+_AXES = {
+    "C": "Training compute C (FLOPs)",
+    "D": "Training samples D (samples)",
+    "N": "Model size N (parameters)",
+    "ErrRate": "Test loss L (error rate)",
+    "step": "Training step",
+    "tokens": "Training tokens (tokens)",
+}
+# Plain text, not mathtext: parsing formulas took a third of the time of a whole report, and text
+# stays one piece in SVG, to be searched and read aloud. LaTeX tables have symbols of their own.
+_SYMBOLS = {
+    "K_max": "Kₘₐₓ",
+    "N0": "N₀",
+    "E0": "E₀",
+    "E0_max": "Eₘₐₓ",
+    "N1": "N₁",
+}
+_SLOPE_LAW = "log₁₀ L = −k(N) log₁₀ X + E₀(N),   k(N) = Kₘₐₓ/(1 + N₀/N)"
+_FORMULAS = {
+    "loglinear": "log₁₀ L = −k(N) log₁₀ X + E₀(N),   k free for each N",
+    "loglinear_kn": _SLOPE_LAW,
+    "loglinear_kn_e0": f"{_SLOPE_LAW},   E₀(N) = Eₘₐₓ/(1 + N₁/N)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one curve is told from the others: never by colour alone."""
+
+    color: str
+    dark: str  # the color's counterpart on a dark page
+    marker: str
+
+
+def rc_params() -> dict[str, object]:
+    """Matplotlib settings shared by all figures; the hash salt makes SVG output repeatable."""
+    return {
+        "font.family": "DejaVu Sans",
+        "font.size": TEXT,
+        "axes.labelsize": TEXT,
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "axes.linewidth": 0.8,
+        "axes.facecolor": PAPER,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.unicode_minus": True,
+        "figure.facecolor": PAPER,
+        "grid.color": GRID,
+        "grid.linewidth": 0.7,
+        "legend.frameon": False,
+        "legend.fontsize": SMALL,
+        "lines.solid_capstyle": "round",
+        "path.simplify": True,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "rl-scaling-harness",
+        "text.color": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+    }
+
+
+def size_looks(sizes: Sequence[float]) -> dict[float, Look]:
+    """A colour from an ordered map and a marker for each size, small to large."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    colors = colormaps["plasma"]
+    ordered = sorted(set(sizes))
+    looks = {}
+    for rank, N in enumerate(ordered):
+        # Large models are dark on paper; rank, not log N, so that neighbours stay apart.
+        place = 1 - rank / max(len(ordered) - 1, 1)
+        light, dark = (to_hex(colors(_between(span, place))) for span in (_LIGHT, _DARK))
+        looks[N] = Look(light, dark, _MARKERS[rank % len(_MARKERS)])
+    return looks
+
+
+def axis_label(name: str) -> str:
+    """Label with unit for a curve column; an unknown column is named as it is."""
+    return _AXES.get(name, name)
+
+
+def symbol(parameter: str) -> str:
+    """A parameter's name as the literature writes it."""
+    return _SYMBOLS.get(parameter, parameter)
+
+
+def unit_of(fit: Fit, parameter: str) -> str:
+    """Unit of a shared parameter, as its law gives it; empty for pure numbers."""
+    units = {p.name: p.unit for p in get_law(fit.law).shared}
+    unit = units.get(parameter, "1")
+    return "" if unit == "1" else unit
+
+
+def formula(fit: Fit) -> str:
+    """The law in the fit's own X, or as its author wrote it."""
+    text = _FORMULAS.get(fit.law, get_law(fit.law).formula)
+    return text.replace("X", fit.x)
+
+
+def _between(span: tuple[float, float], place: float) -> float:
+    return span[0] + place * (span[1] - span[0])
