@@ -1,0 +1,204 @@
+"""What must hold between the parts of a suite: every name that is used is declared."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from harness.errors import SuiteError
+from harness.spec.expression import compile_expression
+from harness.spec.grid import Settings
+from harness.spec.space import Space
+from harness.spec.suite import RESERVED_AXES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from harness.spec.suite import Suite
+
+
+def check_suite(
+    suite: Suite,
+    *,
+    laws: Collection[str] | None,
+    engines: Collection[str] | None,
+    scorers: Collection[str] | None,
+) -> None:
+    """Check the names of a suite against each other, and against the registries that are given.
+
+    Raises:
+        SuiteError: the first thing that does not hold, with its line.
+    """
+    _check_data(suite)
+    _check_tiers(suite, engines, scorers)
+    _check_curves(suite)
+    _check_analyses(suite, laws)
+    _check_summaries(suite)
+    _check_judge(suite)
+    _check_outputs(suite)
+
+
+def _known(kind: str, name: str, known: Iterable[str], where: str) -> None:
+    """Raise SuiteError if a name is not among the known ones."""
+    names = list(known)
+    if name in names:
+        return
+    near = get_close_matches(name, names, 1)
+    raise SuiteError(
+        f"no {kind} `{name}`",
+        where=where,
+        expected="one of " + ", ".join(names) if names else f"a declared {kind}; there is none",
+        hint=f"did you mean `{near[0]}`?" if near else None,
+    )
+
+
+def _unique(kind: str, entries: Iterable[tuple[str, str]]) -> None:
+    """Raise SuiteError at the second of two entries (name, where) that share a name."""
+    first: dict[str, str] = {}
+    for name, where in entries:
+        if name in first:
+            raise SuiteError(
+                f"two {kind} have the name `{name}`",
+                where=where,
+                found=f"the first at {first[name]}",
+                hint="rename one of the two",
+            )
+        first[name] = where
+
+
+def _check_data(suite: Suite) -> None:
+    for name, data_set in suite.data.items():
+        for key in ("unique", "numeric"):
+            for number, column in enumerate(getattr(data_set, key)):
+                if data_set.columns:
+                    where = suite.at("data", name, key, number)
+                    _known("column", column, data_set.columns, where)
+
+
+def _check_tiers(
+    suite: Suite, engines: Collection[str] | None, scorers: Collection[str] | None
+) -> None:
+    for name in suite.tiers:
+        tier = suite.tier(name)
+        for axis in RESERVED_AXES & tier.axes.keys():
+            raise SuiteError(
+                f"an axis cannot be called `{axis}`",
+                where=suite.at("axes", axis),
+                found=axis,
+                hint=f"rename it: ${{{axis}.x}} has a meaning already",
+            )
+        if engines is not None:
+            _known("engine", tier.engine, engines, suite.at("tiers", name, "engine"))
+        for scorer in tier.scorers if scorers is not None else ():
+            _known("scorer", scorer, scorers or (), suite.at("tiers", name, "scorers"))
+        space = Space(suite, tier)
+        space.check_not_empty()
+        Settings(suite, tier, space)
+
+
+def _check_curves(suite: Suite) -> None:
+    if suite.curves is None:
+        for key in ("analyses", "summaries"):
+            if getattr(suite, key):
+                raise SuiteError(
+                    f"`{key}` without `curves`",
+                    where=suite.at(key),
+                    expected="`curves`, which says how metrics become columns",
+                    hint="add `curves: {labels: {...}, columns: {...}}`",
+                )
+        return
+    names: set[str] = set()
+    for tier in suite.tiers:
+        names |= Space(suite, suite.tier(tier)).fields
+    for label, field in suite.curves.labels.items():
+        _known("axis field", field, sorted(names), suite.at("curves", "labels", label))
+        if label in suite.curves.columns:
+            where = suite.at("curves", "columns", label)
+            raise SuiteError(f"`{label}` is a label and a column of the curves", where=where)
+
+
+def _columns(suite: Suite) -> list[str]:
+    return [*suite.curves.labels, *suite.curves.columns] if suite.curves else []
+
+
+def _check_analyses(suite: Suite, laws: Collection[str] | None) -> None:
+    columns = _columns(suite)
+    _unique("analyses", ((a.name, suite.at_analysis(i)) for i, a in enumerate(suite.analyses)))
+    for number, analysis in enumerate(suite.analyses):
+        for law in analysis.laws if laws is not None else ():
+            key = ("law",) if law == analysis.law else ("extrapolate", "blind_law")
+            _known("registered law", law, laws or (), suite.at_analysis(number, *key))
+        for name in ("x", "y", "group"):
+            where = suite.at_analysis(number, name)
+            _known("curve column", getattr(analysis, name), columns, where)
+        if analysis.where is not None:
+            where = suite.at_analysis(number, "where")
+            compile_expression(analysis.where, columns, where=where)
+        if analysis.extrapolate is not None:
+            where = suite.at_analysis(number, "extrapolate", "to")
+            compile_expression(analysis.extrapolate.to, columns, where=where)
+
+
+def _check_summaries(suite: Suite) -> None:
+    entries = list(enumerate(suite.summaries))
+    _unique("summaries", ((entry.name, suite.at("summaries", i)) for i, entry in entries))
+    labels = suite.curves.labels if suite.curves else {}
+    for number, summary in entries:
+        if summary.take is not None:
+            where = suite.at("summaries", number, "field")
+            _known("curve column", summary.field, _columns(suite), where)
+        for place, label in enumerate(summary.by):
+            _known("label", label, labels, suite.at("summaries", number, "by", place))
+
+
+def _check_judge(suite: Suite) -> None:
+    if suite.says("judge") and not suite.judge:
+        raise SuiteError(
+            "`judge` is empty: nothing would be compared",
+            where=suite.at("judge"),
+            expected="at least one glob pattern of quantity names",
+            hint='judge: ["fit/*"]',
+        )
+    names = {
+        "fit": [analysis.name for analysis in suite.analyses],
+        "summary": [summary.name for summary in suite.summaries],
+    }
+    for number, pattern in enumerate(suite.judge):
+        where = suite.at("judge", number)
+        kind, _, rest = pattern.partition("/")
+        if kind not in names or not rest:
+            raise SuiteError(
+                f"`{pattern}` names no quantity",
+                where=where,
+                expected="fit/NAME/PARAMETER or summary/NAME/..., where * stands for anything",
+                found=pattern,
+            )
+        _matches({"fit": "analysis", "summary": "summary"}[kind], rest, names[kind], where)
+
+
+def _matches(kind: str, pattern: str, names: list[str], where: str) -> None:
+    """Raise SuiteError if the first part of a glob pattern names none of the names."""
+    head = pattern.split("/")[0]
+    if any(fnmatchcase(name, head) for name in names):
+        return
+    near = get_close_matches(head.replace("*", ""), names, 1)
+    raise SuiteError(
+        f"`{pattern}` matches no {kind}",
+        where=where,
+        expected="one of " + ", ".join(names) if names else f"a declared {kind}; there is none",
+        found=head,
+        hint=f"did you mean `{near[0]}`?" if near else None,
+    )
+
+
+def _check_outputs(suite: Suite) -> None:
+    names = [analysis.name for analysis in suite.analyses]
+    for key in ("figures", "tables"):
+        entries = list(enumerate(getattr(suite, key)))
+        _unique(key, ((entry.name, suite.at(key, number)) for number, entry in entries))
+        for number, entry in entries:
+            if getattr(entry, "fit", None) is not None:
+                _known("analysis", entry.fit, names, suite.at(key, number, "fit"))
+            for place, pattern in enumerate(entry.fits):
+                _matches("analysis", pattern, names, suite.at(key, number, "fits", place))

@@ -1,0 +1,182 @@
+"""From a suite file to a checked suite; every error with its line."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from harness.errors import SuiteError
+from harness.spec.checks import check_suite
+from harness.spec.reference import parse, resolve
+from harness.spec.source import KeyPath, Source, describe, key_text, read_yaml
+from harness.spec.suite import Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+_EXPECTED: Final = {
+    "string_type": "text",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "string_too_short": "text that is not empty",
+}
+
+
+def load_suite(
+    path: Path,
+    *,
+    laws: Collection[str] | None = None,
+    engines: Collection[str] | None = None,
+    scorers: Collection[str] | None = None,
+) -> Suite:
+    """Read and check a suite file; its analyses come with their `for` records expanded.
+
+    Args:
+        path: the suite file (`discovery.find_suite` finds it by the suite's name).
+        laws: names that analyses may use; None leaves them unchecked.
+        engines: names that tiers may use; None leaves them unchecked.
+        scorers: names that tiers may use; None leaves them unchecked.
+
+    Raises:
+        SuiteError: the first thing in the file that cannot be, with its line.
+    """
+    source = read_yaml(path)
+    value, origins = _expand_analyses(source)
+    try:
+        # JSON's strict mode takes lists for tuples, and still no "1" for a 1.
+        suite = Suite.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise _suite_error(error, source, origins) from None
+    suite._source = source
+    suite._origins = origins
+    check_suite(suite, laws=laws, engines=engines, scorers=scorers)
+    return suite
+
+
+def _expand_analyses(source: Source) -> tuple[dict[str, Any], list[KeyPath]]:
+    """The document with one analysis per `for` record, and where each was written."""
+    entries = source.value.get("analyses")
+    if not isinstance(entries, list):
+        return source.value, []
+    expanded: list[Any] = []
+    origins: list[KeyPath] = []
+    for number, entry in enumerate(entries):
+        path = ("analyses", number)
+        records = entry.get("for", [{}]) if isinstance(entry, dict) else [{}]
+        for record in _records(records, source, (*path, "for")):
+            expanded.append(_substituted(entry, record, source, path))
+            origins.append(path)
+    return {**source.value, "analyses": expanded}, origins
+
+
+def _records(records: Any, source: Source, path: KeyPath) -> list[Mapping[str, object]]:
+    if isinstance(records, list) and records and all(isinstance(item, dict) for item in records):
+        return records
+    raise SuiteError(
+        "not a list of records",
+        where=source.where(path),
+        expected="a list of at least one mapping: [{x: C, cut: 80}, ...]",
+        found=describe(records),
+    )
+
+
+def _substituted(value: Any, record: Mapping[str, object], source: Source, path: KeyPath) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _substituted(item, record, source, (*path, key))
+            for key, item in value.items()
+            if (*path[2:], key) != ("for",)
+        }
+    if isinstance(value, list):
+        return [_substituted(v, record, source, (*path, i)) for i, v in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    try:
+        return resolve(parse(value), record)
+    except SuiteError as error:
+        error.where = source.where(path)
+        raise
+
+
+def _suite_error(error: ValidationError, source: Source, origins: list[KeyPath]) -> SuiteError:
+    def located(details: ErrorDetails) -> tuple[tuple[int, int], KeyPath, ErrorDetails]:
+        path = _file_path(details, source, origins)
+        return source.position(path), path, details
+
+    # The errors of one analysis stand once for each of its records.
+    (_, path, first), *others = sorted(
+        (located(details) for details in error.errors()), key=lambda entry: entry[0]
+    )
+    more = len({other[1] for other in others} - {path})
+    report = _report(path, first, source)
+    if more:
+        report.message += f" (and {more} more {'error' if more == 1 else 'errors'} after this one)"
+    return report
+
+
+def _file_path(details: ErrorDetails, source: Source, origins: list[KeyPath]) -> KeyPath:
+    """Pydantic's location without the steps that are not in the file."""
+    steps = [*details["loc"], *details.get("ctx", {}).get("path", ())]
+    if steps[:1] == ["analyses"] and len(steps) > 1 and origins:
+        steps[:2] = origins[int(steps[1])]
+    path: list[str | int] = []
+    for step in steps:
+        if source.holds([*path, step]) or (details["type"] == "missing" and step == steps[-1]):
+            path.append(step)
+    return tuple(path)
+
+
+def _report(path: KeyPath, details: ErrorDetails, source: Source) -> SuiteError:
+    from harness.spec.schema import known_keys
+
+    where, kind, context = source.where(path), details["type"], details.get("ctx", {})
+    key, found = key_text(path), describe(details["input"])
+    if kind == "extra_forbidden":
+        valid = known_keys(path[:-1])
+        near = get_close_matches(str(path[-1]), valid, 1)
+        return SuiteError(
+            f"`{key}`: no such key",
+            where=where,
+            expected="one of " + ", ".join(valid),
+            found=str(path[-1]),
+            hint=f"write `{near[0]}`" if near else "remove it",
+        )
+    if kind == "missing":
+        name = str(path[-1])
+        return SuiteError(
+            f"`{key}` is missing",
+            where=where,
+            expected=known_keys(path[:-1]).get(name),
+            hint=f"add `{name}:`",
+        )
+    if kind == "literal_error":
+        options = str(context["expected"])
+        words = options.replace("'", "").replace(" or ", ", ").split(", ")
+        near = get_close_matches(str(details["input"]), words, 1)
+        hint = f"write `{near[0]}`" if near else None
+        return SuiteError(
+            f"`{key}` has no such value", where=where, expected=options, found=found, hint=hint
+        )
+    if kind == "suite":
+        return SuiteError(
+            f"`{key}`: {details['msg']}",
+            where=where,
+            expected=context["expected"],
+            found=context["found"],
+        )
+    if kind in _EXPECTED:
+        message = f"`{key}` has the wrong type"
+        return SuiteError(message, where=where, expected=_EXPECTED[kind], found=found)
+    return SuiteError(f"`{key}`: {details['msg']}", where=where, found=found)

@@ -1,0 +1,297 @@
+"""suite.lock: what a suite's numbers rest on, and the differences to what is here now."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from harness.errors import DataError, LockDriftError, SuiteError
+from harness.spec.grid import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from harness.spec.suite import Suite
+
+LOCK_NAME: Final = "suite.lock"
+LOCK_SCHEMA: Final = 1
+PACKAGES: Final = ("numpy", "scipy")  # those whose version can move a fit
+
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True)
+class DataPin:
+    """A data file as it was when the suite was locked. `rows` is known for CSV and JSON lines."""
+
+    path: str
+    sha256: str
+    bytes: int
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class CellsPin:
+    """The cells of a tier: how many, and SHA-256 over their sorted ids, one a line."""
+
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What the numbers of a suite rest on. Mappings go from name to version or pin."""
+
+    suite: str
+    suite_version: int
+    data: Mapping[str, DataPin] = field(default_factory=dict)
+    laws: Mapping[str, int] = field(default_factory=dict)
+    engines: Mapping[str, int] = field(default_factory=dict)
+    scorers: Mapping[str, int] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    cells: Mapping[str, CellsPin] = field(default_factory=dict)
+
+    def engine_version(self, name: str) -> int:
+        """Version of an engine; LockDriftError if the lock does not have it."""
+        return self._get(self.engines, name, "engine")
+
+    def scorer_version(self, name: str) -> int:
+        """Version of a scorer; LockDriftError if the lock does not have it."""
+        return self._get(self.scorers, name, "scorer")
+
+    def data_pin(self, name: str) -> dict[str, str]:
+        """What a cell is told about a data set; LockDriftError if the lock does not have it."""
+        pin = self._get(self.data, name, "data set")
+        return {"path": pin.path, "sha256": pin.sha256}
+
+    def to_json(self) -> str:
+        """The text of suite.lock."""
+        return json.dumps({"schema": LOCK_SCHEMA, **asdict(self)}, indent=2, sort_keys=True) + "\n"
+
+    def _get(self, entries: Mapping[str, _V], name: str, kind: str) -> _V:
+        if name not in entries:
+            raise LockDriftError(
+                f"the {kind} `{name}` is not in {LOCK_NAME}", hint=f"harness lock {self.suite}"
+            )
+        return entries[name]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One difference between the lock and what is here."""
+
+    what: str
+    locked: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: locked {self.locked}, found {self.found}"
+
+
+def build_lock(
+    suite: Suite,
+    laws: Mapping[str, int],
+    engines: Mapping[str, int],
+    scorers: Mapping[str, int],
+) -> Lock:
+    """The lock of a suite as it would be written now.
+
+    Args:
+        suite: the suite.
+        laws: registered laws, name -> version; those that the suite uses are pinned.
+        engines: registered engines, in the same way.
+        scorers: registered scorers, in the same way.
+
+    Raises:
+        DataError: a data file is missing or cannot be read.
+        SuiteError: a law, engine or scorer is not registered; a tier cannot be expanded.
+    """
+    pins = _pins(suite, laws, engines, scorers)
+    for kind, used, found in (
+        ("law", _used_laws(suite), pins.laws),
+        ("engine", _used_engines(suite), pins.engines),
+        ("scorer", _used_scorers(suite), pins.scorers),
+    ):
+        for name in sorted(used - found.keys()):
+            raise SuiteError(f"the {kind} `{name}` is not registered", where=str(suite.path))
+    return replace(pins, cells={tier: pin_cells(suite, tier, pins) for tier in suite.tiers})
+
+
+def check_lock(
+    suite: Suite,
+    lock: Lock,
+    laws: Mapping[str, int],
+    engines: Mapping[str, int],
+    scorers: Mapping[str, int],
+    tier: str | None = None,
+) -> list[Drift]:
+    """Every difference between a lock and what is here now; none is an empty list.
+
+    Cells are named under the locked pins, so that a changed data file is one difference and not
+    also one for each tier. With `tier`, the cells of that tier only are compared.
+
+    Raises:
+        DataError: a data file is missing or cannot be read.
+        SuiteError: a tier cannot be expanded.
+    """
+    now = _pins(suite, laws, engines, scorers)
+    tiers = [tier] if tier else list(suite.tiers)
+    now = replace(
+        now, cells={name: pin for name in tiers for pin in _cells_under(suite, name, lock)}
+    )
+    if tier:
+        lock = replace(lock, cells={name: pin for name, pin in lock.cells.items() if name == tier})
+    locked, found = _flat(asdict(lock)), _flat(asdict(now))
+    return [
+        Drift(what, locked.get(what, "nothing"), found.get(what, "nothing"))
+        for what in sorted(locked.keys() | found.keys())
+        if locked.get(what) != found.get(what)
+    ]
+
+
+def refuse_drift(suite: Suite, drifts: Collection[Drift]) -> None:
+    """Raise LockDriftError, with one line for each difference, if there is any."""
+    if not drifts:
+        return
+    lines = "".join(f"\n  {drift}" for drift in drifts)
+    count = "one difference" if len(drifts) == 1 else f"{len(drifts)} differences"
+    raise LockDriftError(
+        f"{count} to the lock; nothing was run{lines}",
+        where=str(suite.root / LOCK_NAME),
+        hint=f'harness lock {suite.name}   (or run with --accept-drift --reason "...")',
+    )
+
+
+def load_lock(suite: Suite) -> Lock:
+    """Read the suite's lock.
+
+    Raises:
+        LockDriftError: it is missing, or is not a lock of this version.
+    """
+    path = suite.root / LOCK_NAME
+    hint = f"harness lock {suite.name}"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        if entries.pop("schema") != LOCK_SCHEMA:
+            raise LockDriftError("a lock of another version", where=str(path), hint=hint)
+        entries["data"] = {name: DataPin(**pin) for name, pin in entries["data"].items()}
+        entries["cells"] = {name: CellsPin(**pin) for name, pin in entries["cells"].items()}
+        return Lock(**entries)
+    except FileNotFoundError:
+        raise LockDriftError("the suite has no lock", where=str(path), hint=hint) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LockDriftError(
+            "not a lock file", where=str(path), found=f"{type(error).__name__}: {error}", hint=hint
+        ) from None
+
+
+def write_lock(suite: Suite, lock: Lock) -> Path:
+    """Write the suite's lock beside the suite file, whole or not at all; return its path."""
+    path = suite.root / LOCK_NAME
+    unfinished = path.with_name(f".{LOCK_NAME}.{os.getpid()}")
+    unfinished.write_text(lock.to_json(), encoding="utf-8", newline="\n")
+    unfinished.replace(path)
+    return path
+
+
+def pin_file(root: Path, path: str, where: str | None = None) -> DataPin:
+    """The pin of one data file.
+
+    Raises:
+        DataError: it is missing, cannot be read or, as CSV, is not UTF-8.
+    """
+    file = root / path
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return DataPin(path=path, sha256=digest, bytes=file.stat().st_size, rows=_rows(file))
+    except FileNotFoundError:
+        raise DataError(f"no such data file: {file}", where=where) from None
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}", where=where) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file} is not a table: {error}", where=where) from None
+
+
+def pin_cells(suite: Suite, tier: str, lock: Lock) -> CellsPin:
+    """How many cells a tier has, and one hash over all of their ids."""
+    ids = sorted(identity for _, identity in Grid(suite, tier, lock).ids())
+    digest = hashlib.sha256()
+    for identity in ids:
+        digest.update(f"{identity}\n".encode())
+    return CellsPin(count=len(ids), sha256=digest.hexdigest())
+
+
+def _pins(
+    suite: Suite, laws: Mapping[str, int], engines: Mapping[str, int], scorers: Mapping[str, int]
+) -> Lock:
+    return Lock(
+        suite=suite.name,
+        suite_version=suite.version,
+        data={
+            name: pin_file(suite.root, entry.path, suite.at("data", name, "path"))
+            for name, entry in suite.data.items()
+        },
+        laws=_registered(laws, _used_laws(suite)),
+        engines=_registered(engines, _used_engines(suite)),
+        scorers=_registered(scorers, _used_scorers(suite)),
+        packages=_package_versions(),
+    )
+
+
+def _cells_under(suite: Suite, tier: str, lock: Lock) -> list[CellsPin]:
+    """One pin; none where the lock lacks what the cells need, which is a difference of its own."""
+    try:
+        return [pin_cells(suite, tier, lock)]
+    except LockDriftError:
+        return []
+
+
+def _used_laws(suite: Suite) -> set[str]:
+    return {law for analysis in suite.analyses for law in analysis.laws}
+
+
+def _used_engines(suite: Suite) -> set[str]:
+    return {suite.tier(name).engine for name in suite.tiers}
+
+
+def _used_scorers(suite: Suite) -> set[str]:
+    return {scorer for name in suite.tiers for scorer in suite.tier(name).scorers}
+
+
+def _registered(registry: Mapping[str, int], used: Iterable[str]) -> dict[str, int]:
+    return {name: registry[name] for name in sorted(used) if name in registry}
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _rows(file: Path) -> int | None:
+    if file.suffix == ".csv":
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            return max(0, sum(1 for _ in csv.reader(stream)) - 1)
+    if file.suffix == ".jsonl":
+        with file.open("rb") as stream:
+            return sum(1 for line in stream if line.strip())
+    return None
+
+
+def _flat(entries: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in entries.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}/") if isinstance(value, dict) else {name: str(value)}
+    return flat
