@@ -12,6 +12,7 @@ import threading
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from harness.errors import InfrastructureError
 from harness.run.claims import locked
 from harness.run.disk import writing
 
@@ -74,7 +75,7 @@ def read_index(
         return _read(store, suite, tier)
     except sqlite3.Error:
         rows: Iterable[dict[str, object]] = _rows_of(_records(store))
-        with suppress(sqlite3.Error, OSError):
+        with suppress(sqlite3.Error, InfrastructureError):
             rebuild_index(store)
         return sorted(
             (row for row in rows if suite in (None, row["suite"]) and tier in (None, row["tier"])),
