@@ -1,4 +1,9 @@
-"""Reward scorers, usable without the harness: this package imports nothing of it.
+"""Scorers of model answers, and the versions by which a lock pins them.
 
-No scorer has been written yet.
+This package stands alone: it imports nothing of the harness, so that a trainer can load it inside
+its own process.
 """
+
+from reward_scorers.registry import Scorer, register, scorer, versions
+
+__all__ = ["Scorer", "register", "scorer", "versions"]

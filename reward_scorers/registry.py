@@ -1,0 +1,58 @@
+"""The registry of scorers: name -> function and version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Score = Callable[[str, str], float]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A function from (answer, reference answer) to a score in [0, 1].
+
+    `version` is raised when, and only when, the score of some answer changes.
+    """
+
+    name: str
+    version: int
+    score: Score
+
+
+_SCORERS: dict[str, Scorer] = {}
+
+
+def register(name: str, *, version: int) -> Callable[[Score], Score]:
+    """Decorator that makes a function known as a scorer.
+
+    Raises:
+        ValueError: the name is taken, or the version is not positive.
+    """
+    if name in _SCORERS:
+        raise ValueError(f"a scorer named {name!r} is registered already")
+    if version < 1:
+        raise ValueError(f"scorer {name!r}: version must be 1 or more, found {version}")
+
+    def enter(score: Score) -> Score:
+        _SCORERS[name] = Scorer(name=name, version=version, score=score)
+        return score
+
+    return enter
+
+
+def scorer(name: str) -> Scorer:
+    """The scorer of a name.
+
+    Raises:
+        KeyError: there is none; the registered names are told.
+    """
+    try:
+        return _SCORERS[name]
+    except KeyError:
+        raise KeyError(f"no scorer {name!r}; registered: {sorted(_SCORERS)}") from None
+
+
+def versions() -> dict[str, int]:
+    """Name -> version of every registered scorer, sorted by name."""
+    return {name: _SCORERS[name].version for name in sorted(_SCORERS)}
