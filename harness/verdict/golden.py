@@ -67,7 +67,7 @@ class Declaration(_Strict):
     does not find that either is judged not reproduced, so a declaration hides nothing.
     """
 
-    kind: Literal["misprint", "incomplete_data"]
+    kind: Literal["misprint", "incomplete_data", "unknown_protocol"]
     reason: str = Field(min_length=20)
     instead: Digits
 

@@ -62,8 +62,9 @@ class Comparison:
     """One golden entry held against what the run found.
 
     `found`, `difference` and `tolerance` are in the unit of the entry (N0 is printed in 1e9
-    parameters). `declared` names what the golden says of its own entry beforehand: `misprint` or
-    `incomplete_data`; such an entry does not count in the verdict of its row or its suite.
+    parameters). `declared` names what the golden says of its own entry beforehand: `misprint`,
+    `incomplete_data` or `unknown_protocol`; such an entry does not count in the verdict of its row
+    or its suite.
     """
 
     entry: str
