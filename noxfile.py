@@ -106,9 +106,10 @@ def changelog(session: nox.Session) -> None:
 @nox.session(default=False, venv_backend="none")
 def constraints(session: nox.Session) -> None:
     """Resolve constraints.txt anew, for every supported Python and platform."""
+    # One version of a package for all of them: suites lock those of NumPy and SciPy.
     session.run(
         *(uv(), "pip", "compile", "pyproject.toml", "tools/requirements.in", "--all-extras"),
-        *("--universal", "--python-version", "3.11", "--upgrade"),
+        *("--universal", "--python-version", "3.11", "--fork-strategy", "fewest", "--upgrade"),
         *("--no-header", "--no-annotate", "--no-emit-index-url", "--output-file", CONSTRAINTS.name),
         env=uv_settings(),
         external=True,

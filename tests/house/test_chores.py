@@ -71,6 +71,13 @@ def test_the_pins_name_no_place() -> None:
         assert re.fullmatch(r"[a-z0-9-]+==[\w.+!]+( ; .+)?", line), line
 
 
+def test_every_python_gets_the_same_versions() -> None:
+    """Suites lock the versions of NumPy and SciPy, whatever Python they run on."""
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    names = [line.partition("==")[0] for line in pins]
+    assert len(names) == len(set(names))
+
+
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
