@@ -37,8 +37,8 @@ def disk_error(error: OSError, path: Path) -> InfrastructureError:
         where=str(error.filename or path),
         expected="a folder that can be written, with space left",
         found=f"{space} on the disk of {path}",
-        hint="free space, or name another folder with --store; then give the same command again: "
-        "what has finished is kept",
+        hint="free space, or name another folder with --workspace; then give the same command "
+        "again: what has finished is kept",
     )
 
 

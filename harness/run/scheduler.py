@@ -110,10 +110,10 @@ class RunStoppedError(InfrastructureError):
 
 
 def rerun_command(cell: Cell, store: Store) -> str:
-    """The command line that runs one cell alone."""
+    """The command line that runs one cell alone; the store is the workspace's folder `store`."""
     suite, tier = str(cell.document.get("suite")), str(cell.document.get("tier"))
     words = ["harness", "run", suite, "--tier", tier, "--cell", cell.id[:12]]
-    return shlex.join([*words, "--store", str(store.root)])
+    return shlex.join([*words, "--workspace", str(store.root.parent)])
 
 
 def run_cells(

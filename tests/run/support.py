@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 # An engine as another package would bring it: found through its entry point, in a process of its
 # own. It notes in a side file when a cell starts and ends.
-ENGINE = '''
+ENGINE = """
 import os, pathlib, signal, subprocess, sys, time
 from harness.cell.train import engine
 
@@ -58,7 +58,7 @@ def scripted(cell):
     (folder / "weights.bin").write_bytes(bytes(1000))
     note("end", os.getpid())
     return {"steps": metrics.steps, "evals": metrics.evals}
-'''
+"""
 
 
 def install_engine(site: Path) -> Path:

@@ -1,0 +1,107 @@
+"""The process backend: what a cell sees, what it may use, and what is left of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import SuiteError
+from harness.run.containers import Backend, Ending, Limits, open_backend
+from harness.run.containers.process import ProcessBackend
+from tests.run.support import events, is_alive, scripted_cell, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.run.containers import CellExit
+    from harness.run.containers.process import ProcessCell
+    from harness.run.staging import Stage
+    from tests.run.conftest import Bench
+
+
+def run(
+    bench: Bench, limits: Limits, *, stop: bool = False, **settings: object
+) -> tuple[CellExit, str]:
+    with bench.store.workspace() as workspace:
+        stage = workspace.stage(scripted_cell(0, **settings))
+        running = start(bench, stage, limits)
+        if stop:
+            stopper = threading.Timer(0.3, running.stop)
+            stopper.start()
+        end = running.wait()
+        return end, stage.log.read_text()
+
+
+def start(bench: Bench, stage: Stage, limits: Limits) -> ProcessCell:
+    return bench.backend().start(stage.folder, stage.out, bench.root, limits)
+
+
+def test_environment_is_an_allow_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    environment = ProcessBackend().environment(tmp_path / "scratch", tmp_path / "data")
+    assert not {"HF_TOKEN", "PYTHONPATH"} & environment.keys()
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert environment["HOME"] == environment["TMPDIR"] == str(tmp_path / "scratch")
+    assert environment["HARNESS_DATA"] == str(tmp_path / "data")
+
+
+def test_accounts_for_a_cell(bench: Bench) -> None:
+    end, _ = run(bench, Limits(), sleep_s=0.2)
+    assert (end.ending, end.code) == (Ending.EXITED, 0)
+    assert end.wall_s > 0.2
+    assert 0 < end.cpu_s < end.wall_s
+    assert end.peak_bytes > 1 << 20
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"ignore_term": True}, {"close_output": True}, {"child": True}],
+    ids=lambda settings: next(iter(settings), "plain"),
+)
+def test_wall_limit_ends_the_whole_group(bench: Bench, settings: dict[str, bool]) -> None:
+    started = time.monotonic()
+    end, _ = run(bench, Limits(wall_s=0.4), sleep_s=60, **settings)
+    assert end.ending is Ending.WALL_LIMIT
+    assert time.monotonic() - started < 30
+    pids = [pid for what in ("start", "child") for _, pid, _ in events(bench.trace, what)]
+    assert pids
+    wait_until(lambda: not any(map(is_alive, pids)))
+
+
+def test_stop_ends_the_cell(bench: Bench) -> None:
+    end, _ = run(bench, Limits(), stop=True, sleep_s=60)
+    assert end.ending is Ending.STOPPED
+    assert end.code < 0
+
+
+def test_nothing_is_left_of_a_cell_that_has_ended(bench: Bench) -> None:
+    end, _ = run(bench, Limits(), child=True)
+    assert end.code == 0
+    ((_, pid, _),) = events(bench.trace, "child")
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_log_keeps_both_ends_within_its_limit(bench: Bench) -> None:
+    end, log = run(bench, Limits(log_bytes=4000), print_bytes=300_000, crash=True)
+    assert end.code == 1
+    assert log.startswith("aaaa")
+    assert "bytes left out" in log
+    assert log.rstrip().endswith("RuntimeError: the engine lost its way")
+    assert len(log) < 4100
+
+
+def test_log_within_its_limit_is_whole(bench: Bench) -> None:
+    _, log = run(bench, Limits(log_bytes=6000), print_bytes=5000)
+    assert log == "a" * 5000 + "\n"
+
+
+def test_unknown_backend() -> None:
+    with pytest.raises(SuiteError, match="dokcer"):
+        open_backend("dokcer")
+    backend: Backend = open_backend("process")
+    assert backend.provenance() == {"backend": "process", "digest": None}
