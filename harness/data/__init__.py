@@ -1,0 +1,1 @@
+"""Pinned data sets: files whose bytes a lock knows, and whose content keeps its declaration."""
