@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import SuiteError
+from harness.report.model import MissingFitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from harness.report.model import Declaration, ReportInput
+    from harness.report.model import FigureDeclaration, ReportInput
 
-    Draw = Callable[[Declaration, ReportInput], "Drawing"]
+    Draw = Callable[[FigureDeclaration, ReportInput], "Drawing"]
 
 _KINDS: dict[str, Draw] = {}
 
@@ -28,7 +29,7 @@ _METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
-_OPTIONS: dict[str, dict[str, object]] = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     "svg": {},
     "pdf": {},
     "png": {"pil_kwargs": {"compress_level": 4}},
@@ -69,6 +70,14 @@ class Rendered:
         (folder / f"{self.name}.png").write_bytes(self.png)
 
 
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """A figure that was not drawn, and why."""
+
+    name: str
+    reason: str
+
+
 def figure_kind(name: str) -> Callable[[Draw], Draw]:
     """Register a function that draws one kind of figure."""
 
@@ -89,11 +98,13 @@ def figure_kinds() -> tuple[str, ...]:
     return tuple(sorted(_KINDS))
 
 
-def render_figures(report: ReportInput) -> Iterator[Rendered]:
+def render_figures(report: ReportInput) -> Iterator[Rendered | Omitted]:
     """Draw and render the figures that the suite declares, in its order.
 
+    A figure of a fit that this run could not make is omitted with the reason.
+
     Raises:
-        SuiteError: a declaration names an unknown kind or a fit that the run does not have.
+        SuiteError: a declaration names an unknown kind.
     """
     import matplotlib as mpl
 
@@ -109,10 +120,15 @@ def render_figures(report: ReportInput) -> Iterator[Rendered]:
                 hint="correct the kind in the suite file's figures",
             )
         with mpl.rc_context(rc_params()):
-            yield render(declaration, _KINDS[declaration.kind](declaration, report))
+            try:
+                drawing = _KINDS[declaration.kind](declaration, report)
+            except MissingFitError as error:
+                yield Omitted(declaration.name, error.message)
+                continue
+            yield render(declaration, drawing)
 
 
-def render(declaration: Declaration, drawing: Drawing) -> Rendered:
+def render(declaration: FigureDeclaration, drawing: Drawing) -> Rendered:
     """Write one drawing in every format; equal drawings give equal bytes."""
     svg, pdf, png = (_save(drawing.figure, kind) for kind in ("svg", "pdf", "png"))
     return Rendered(

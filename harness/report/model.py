@@ -4,84 +4,54 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from harness.errors import SuiteError
+from harness.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from harness.analysis import Curves, Fit, Resample
+    from harness.analysis import Curves, Extrapolation, Fit, Resample
     from harness.verdict.model import Comparison, Verdict
 
 
-class Declaration(Protocol):
-    """A figure or table as the suite file declares it."""
+class FigureDeclaration(Protocol):
+    """A figure as the suite file declares it: one `fit`, or `fits` by name or glob pattern."""
 
     @property
-    def name(self) -> str:
-        """Name of the file, without its ending."""
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def fit(self) -> str | None: ...  # noqa: D102
+    @property
+    def fits(self) -> Sequence[str]: ...  # noqa: D102
+
+
+class TableDeclaration(Protocol):
+    """A table as the suite file declares it: its fits, and the parameters that are its columns."""
 
     @property
-    def kind(self) -> str:
-        """A registered kind of figure or table."""
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def fits(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def params(self) -> Sequence[str]: ...  # noqa: D102
+
+
+class FitPoints(Protocol):
+    """The points behind a fit: those in its sum of squares, and those kept from it to predict."""
 
     @property
-    def fit(self) -> str | None:
-        """The one fit that it shows, or None."""
-
+    def used(self) -> Curves: ...  # noqa: D102
     @property
-    def fits(self) -> Sequence[str]:
-        """Names or glob patterns of the fits that it shows."""
-
-    @property
-    def params(self) -> Sequence[str]:
-        """Parameters that a table lists, in order."""
+    def held_out(self) -> Curves: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A `Declaration` made by hand, for callers without a suite file."""
-
-    name: str
-    kind: str
-    fit: str | None = None
-    fits: tuple[str, ...] = ()
-    params: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Extrapolation:
-    """One curve, or the end of one, predicted by a fit that has not seen its points.
-
-    Attributes:
-        kind: `blind` if nothing of the prediction was fitted on the predicted curve, `calibrated`
-            if its E0 was.
-        law: the law that predicts.
-        N: parameters of the predicted model.
-        x: abscissa of its points, in the unit of the fit's x.
-        observed: test loss at x.
-        predicted: test loss that the law gives at x.
-        rmse: root mean square of predicted - observed, in linear loss.
-    """
-
-    kind: Literal["blind", "calibrated"]
-    law: str
-    N: float
-    x: NDArray
-    observed: NDArray
-    predicted: NDArray
-    rmse: float
-
-
-@dataclass(frozen=True, slots=True)
-class FitRows:
-    """The points behind a fit: those that entered the sum of squares and those kept from it."""
-
-    used: Curves
-    held_out: Curves
+class MissingFitError(DataError):
+    """A figure or table asks for a fit that this run could not make; the report goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +82,12 @@ class ReportInput:
         comparisons: one per golden entry, in the order of the golden file.
         fits: by the name of their analysis, in the order of the suite file.
         resamples: by fit name; fits that were not resampled are absent.
-        rows: by fit name, the points used and held out.
-        extrapolations: by fit name, each predicted curve both blind and calibrated.
+        points: by fit name, the points used and held out.
+        extrapolations: by fit name; a curve of which no point was fitted comes twice, blind and
+            calibrated.
         figures, tables: what the suite file asks for.
         curves: all points of the run.
+        incomplete: by analysis, why it could not be done or may not be compared.
         cell_errors: cells without a valid record.
         provenance: nested mappings and scalars, shown and stored as they are.
         timing: seconds by step of the pipeline.
@@ -135,11 +107,12 @@ class ReportInput:
     comparisons: Sequence[Comparison]
     fits: Mapping[str, Fit]
     resamples: Mapping[str, Resample]
-    rows: Mapping[str, FitRows]
+    points: Mapping[str, FitPoints]
     extrapolations: Mapping[str, Sequence[Extrapolation]]
-    figures: Sequence[Declaration]
-    tables: Sequence[Declaration]
+    figures: Sequence[FigureDeclaration]
+    tables: Sequence[TableDeclaration]
     curves: Curves | None = None
+    incomplete: Mapping[str, str] = field(default_factory=dict)
     cell_errors: Sequence[CellError] = ()
     provenance: Mapping[str, object] = field(default_factory=dict)
     timing: Mapping[str, float] = field(default_factory=dict)
@@ -149,22 +122,21 @@ class ReportInput:
     limits: Sequence[str] = ()
 
 
-def declared_fits(declaration: Declaration, fits: Mapping[str, object]) -> list[str]:
-    """Names of the fits that a figure or table shows: its `fit`, then its `fits` patterns in order.
+def declared_fits(patterns: Sequence[str], report: ReportInput) -> list[str]:
+    """Names of the fits that match the patterns, in the patterns' order, each once.
 
     Raises:
-        SuiteError: a pattern matches no fit of the run.
+        MissingFitError: a pattern matches none of the run's fits.
     """
-    patterns = [declaration.fit] if declaration.fit else []
-    patterns.extend(declaration.fits)
     names: dict[str, None] = {}
     for pattern in patterns:
-        matching = [name for name in fits if fnmatch.fnmatchcase(name, pattern)]
+        matching = [name for name in report.fits if fnmatch.fnmatchcase(name, pattern)]
         if not matching:
-            raise SuiteError(
-                f"{declaration.kind} {declaration.name!r} asks for the fit {pattern!r}",
-                expected=f"one of {', '.join(fits) or 'no fits: this run has none'}",
-                hint="correct the name in the suite file's figures or tables",
+            why = report.incomplete.get(pattern)
+            raise MissingFitError(
+                f"this run has no fit {pattern!r}" + (f": {why}" if why else ""),
+                expected=f"one of {', '.join(report.fits) or 'none: there are no fits'}",
+                hint="run all cells of the tier, or correct the name in the suite file",
             )
         names.update(dict.fromkeys(matching))
     return list(names)

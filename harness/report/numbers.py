@@ -6,7 +6,8 @@ import math
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal, NamedTuple
 
-_MISSING = "–"
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+_MISSING = "\N{EN DASH}"
 Style = Literal["text", "latex"]
 
 
@@ -58,7 +59,7 @@ def format_value(
     style: Style = "text",
     exponent: int | None = None,
 ) -> str:
-    """Write a value with its interval: `0.1330 ± 0.0032`, `0.133 +0.020 −0.015`, `(13.8 ± 4.6)e9`.
+    """Write a value with its interval: `0.1330 ± 0.0032`, `0.133 +0.020 -0.015`, `(13.8 ± 4.6)e9`.
 
     An interval that does not contain the value, as resampling can give, is written as its ends:
     `5.000 [4.00, 4.50]`. A power of ten fixed by `exponent` is not written, since the head of its
@@ -72,7 +73,9 @@ def format_value(
     if _is_beside(value, lo, hi):
         assert lo is not None
         assert hi is not None
-        ends = [_LAYOUTS[style](round_to_error(end, exponent=rounded.exponent), 0) for end in (lo, hi)]
+        ends = [
+            _LAYOUTS[style](round_to_error(end, exponent=rounded.exponent), 0) for end in (lo, hi)
+        ]
         text += f" [{', '.join(ends)}]"
     return text
 
@@ -89,7 +92,7 @@ def size_label(N: float) -> str:
     """Parameters as people say them: 5e8 -> 0.5B, 7.2e10 -> 72B, 1.6e7 -> 16M."""
     for suffix, unit in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
         # Half a billion is 0.5B in the literature, not 500M.
-        if N >= unit / 2:
+        if unit / 2 <= N:
             return f"{N / unit:.3g}{suffix}"
     return f"{N:.3g}"
 
@@ -134,7 +137,7 @@ def _text_layout(rounded: Rounded, exponent: int) -> str:
     text = _true_minus(rounded.value)
     if rounded.plus is not None:
         same = rounded.plus == rounded.minus
-        text += f" ± {rounded.plus}" if same else f" +{rounded.plus} −{rounded.minus}"
+        text += f" ± {rounded.plus}" if same else f" +{rounded.plus} {MINUS}{rounded.minus}"
     if not exponent:
         return text
     return f"({text})e{exponent}" if rounded.plus is not None else f"{text}e{exponent}"
@@ -144,9 +147,7 @@ def _latex_layout(rounded: Rounded, exponent: int) -> str:
     text = rounded.value
     if rounded.plus is not None:
         same = rounded.plus == rounded.minus
-        text += (
-            rf" \pm {rounded.plus}" if same else f"^{{+{rounded.plus}}}_{{-{rounded.minus}}}"
-        )
+        text += rf" \pm {rounded.plus}" if same else f"^{{+{rounded.plus}}}_{{-{rounded.minus}}}"
     if exponent:
         body = f"({text})" if rounded.plus is not None else text
         text = rf"{body} \times 10^{{{exponent}}}"
@@ -174,7 +175,7 @@ def _sides(value: float, lo: float | None, hi: float | None) -> tuple[Decimal, D
 
 
 def _decimals(number: Decimal, digits: int) -> int:
-    """Decimals at which `number` keeps that many significant digits, after the carry of rounding."""
+    """Decimals that leave `number` that many significant digits after the carry of rounding."""
     if number == 0:
         return digits - 1
     decimals = digits - 1 - number.adjusted()
@@ -189,4 +190,4 @@ def _fixed(number: Decimal, decimals: int) -> str:
 
 
 def _true_minus(text: str) -> str:
-    return text.replace("-", "−")
+    return text.replace("-", MINUS)

@@ -7,9 +7,10 @@ the page can exchange it for a CSS variable and follow the reader's light or dar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.analysis.laws import get_law
+from harness.report.numbers import MINUS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,9 +57,9 @@ _SYMBOLS = {
     "E0_max": "Eₘₐₓ",
     "N1": "N₁",
 }
-_SLOPE_LAW = "log₁₀ L = −k(N) log₁₀ X + E₀(N),   k(N) = Kₘₐₓ/(1 + N₀/N)"
+_SLOPE_LAW = f"log₁₀ L = {MINUS}k(N) log₁₀ X + E₀(N),   k(N) = Kₘₐₓ/(1 + N₀/N)"
 _FORMULAS = {
-    "loglinear": "log₁₀ L = −k(N) log₁₀ X + E₀(N),   k free for each N",
+    "loglinear": f"log₁₀ L = {MINUS}k(N) log₁₀ X + E₀(N),   k free for each N",
     "loglinear_kn": _SLOPE_LAW,
     "loglinear_kn_e0": f"{_SLOPE_LAW},   E₀(N) = Eₘₐₓ/(1 + N₁/N)",
 }
@@ -73,10 +74,12 @@ class Look:
     marker: str
 
 
-def rc_params() -> dict[str, object]:
+def rc_params() -> dict[Any, Any]:
     """Matplotlib settings shared by all figures; the hash salt makes SVG output repeatable."""
     return {
-        "font.family": "DejaVu Sans",
+        "font.family": "sans-serif",
+        # Matplotlib ships the first; the others have its widths where a browser lacks it.
+        "font.sans-serif": ["DejaVu Sans", "Verdana", "Geneva", "sans-serif"],
         "font.size": TEXT,
         "axes.labelsize": TEXT,
         "axes.edgecolor": MUTED,

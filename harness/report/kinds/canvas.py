@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
-from harness.report.numbers import size_label, superscript
+from harness.report.model import declared_fits
+from harness.report.numbers import MINUS, TIMES, size_label, superscript
 from harness.report.style import INK, MUTED, PAPER, SHADE, SMALL, TEXT, TITLE, axis_label
 
 if TYPE_CHECKING:
@@ -19,14 +21,17 @@ if TYPE_CHECKING:
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+    from matplotlib.typing import LineStyleType
 
-    from harness.analysis import Curves, Fit, Resample
-    from harness.report.model import Extrapolation, ReportInput
+    from harness.analysis import Curves, Extrapolation, Fit, Resample
+    from harness.report.model import FigureDeclaration, ReportInput
     from harness.report.style import Look
+
+Array = npt.NDArray[np.float64]
 
 WIDTH, LEFT, KEY = 7.0, 0.72, 1.52  # inches: sheet, left margin, column of keys on the right
 LEVEL = 0.95
+RESIDUAL = f"Observed {MINUS} law"
 _LOSS_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
 _FEW_DECADES = 2.6
 _ROWS_PER_KEY_COLUMN = 20
@@ -49,15 +54,25 @@ class View:
         return sorted({*self.used, *self.held_out, *(e.N for e in self.extrapolations)})
 
 
+def fits_of(declaration: FigureDeclaration, report: ReportInput) -> list[str]:
+    """Names of the fits that a figure shows: its `fit`, then its `fits`.
+
+    Raises:
+        MissingFitError: this run could not make one of them.
+    """
+    one = [declaration.fit] if declaration.fit else []
+    return declared_fits([*one, *declaration.fits], report)
+
+
 def view_of(report: ReportInput, name: str) -> View:
     """Gather a fit's points by curve, its resamples and its extrapolations."""
     fit = report.fits[name]
-    rows = report.rows[name]
+    points = report.points[name]
     return View(
         name=name,
         fit=fit,
-        used=_by_size(rows.used, fit),
-        held_out=_by_size(rows.held_out, fit),
+        used=_by_size(points.used, fit),
+        held_out=_by_size(points.held_out, fit),
         resample=report.resamples.get(name),
         extrapolations=report.extrapolations.get(name, ()),
     )
@@ -90,7 +105,7 @@ def heading(figure: Figure, title: str, lines: Sequence[str], *, left: float = L
         figure.text(x, 1 - (0.55 + 0.23 * row) / height, line, fontsize=TEXT)
 
 
-def log_axes(axes: Axes, x: Sequence[NDArray], y: Sequence[NDArray]) -> None:
+def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
     """Log-log axes fitted to the data, with plain decimals on the loss axis."""
     axes.set_yscale("log")
     low, high = _span(y, 0.05)
@@ -116,7 +131,7 @@ def log_abscissa(axes: Axes, limits: tuple[float, float], *, labels: bool = True
     few = np.log10(limits[1] / limits[0]) < _FEW_DECADES
     ticks = _ticks(*limits, (1, 2, 5) if few else (1,))
     minor = [] if few else _ticks(*limits, (2, 5))
-    inches = axes.get_position().width * axes.figure.get_size_inches()[0]
+    inches = _inches_wide(axes)
     ticks = _thin(ticks, max(int(inches / 0.55), 2))
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     texts = [power_label(tick) if labels else "" for tick in ticks]
@@ -127,12 +142,12 @@ def log_abscissa(axes: Axes, limits: tuple[float, float], *, labels: bool = True
 
 
 def power_label(value: float) -> str:
-    """A round number for a tick: 500, 20,000, 10¹⁸, 2×10¹⁸."""
+    """A round number for a tick: 500, 20,000, 10¹⁸, or 2 times that."""
     if 1e-3 < value < 1e6:
         return f"{value:,g}" if value < 1e4 else f"{value:,.0f}"
     exponent = int(np.floor(np.log10(value) + 1e-9))
     mantissa = round(value / 10.0**exponent)
-    return superscript(exponent) if mantissa == 1 else f"{mantissa}×{superscript(exponent)}"
+    return superscript(exponent) if mantissa == 1 else f"{mantissa}{TIMES}{superscript(exponent)}"
 
 
 def label_axes(axes: Axes, fit: Fit, *, x: bool = True, y: bool = True) -> None:
@@ -145,13 +160,13 @@ def label_axes(axes: Axes, fit: Fit, *, x: bool = True, y: bool = True) -> None:
 
 def ordinate(axes: Axes, label: str) -> None:
     """A y label at a fixed distance, so that panels under each other line up without a layout."""
-    inches = axes.get_position().width * axes.figure.get_size_inches()[0]
+    inches = _inches_wide(axes)
     axes.set_ylabel(label)
     axes.yaxis.set_label_coords(-0.50 / inches, 0.5)
 
 
 def draw_points(
-    axes: Axes, x: NDArray, y: NDArray, look: Look, *, hollow: bool = False, size: float = 3.4
+    axes: Axes, x: Array, y: Array, look: Look, *, hollow: bool = False, size: float = 3.4
 ) -> None:
     """Measured points: light where they were fitted, hollow where they were held out."""
     axes.plot(
@@ -169,13 +184,13 @@ def draw_points(
 
 
 def draw_line(
-    axes: Axes, x: NDArray, y: NDArray, look: Look, style: str = "-", width: float = 1.5
+    axes: Axes, x: Array, y: Array, look: Look, style: LineStyleType = "-", width: float = 1.5
 ) -> None:
     """A law over x; dashed or dotted where it extrapolates."""
     axes.plot(x, y, color=look.color, linestyle=style, linewidth=width, zorder=3)
 
 
-def draw_band(axes: Axes, x: NDArray, N: float, resample: Resample | None, look: Look) -> bool:
+def draw_band(axes: Axes, x: Array, N: float, resample: Resample | None, look: Look) -> bool:
     """The resampling band of one curve, where there is one; says whether it was drawn."""
     if resample is None:
         return False
@@ -260,7 +275,7 @@ def point_handle(label: str, look: Look) -> Artist:
     )
 
 
-def line_handle(label: str, style: str, color: str = INK) -> Artist:
+def line_handle(label: str, style: LineStyleType, color: str = INK) -> Artist:
     """Key of a kind of line."""
     return Line2D([], [], linestyle=style, color=color, linewidth=1.5, label=label)
 
@@ -280,9 +295,15 @@ def dark_of(looks: Mapping[float, Look]) -> dict[str, str]:
     return {look.color: look.dark for look in looks.values()}
 
 
-def grid_between(x: NDArray, points: int = 40) -> NDArray:
+def grid_between(x: Array, points: int = 40) -> Array:
     """Abscissae evenly spaced in log x over the range of x, for drawing a law."""
     return np.geomspace(float(np.min(x)), float(np.max(x)), points)
+
+
+def _inches_wide(axes: Axes) -> float:
+    sheet_of_axes = axes.get_figure(root=True)
+    assert sheet_of_axes is not None
+    return float(axes.get_position().width * sheet_of_axes.get_size_inches()[0])
 
 
 def _by_size(curves: Curves, fit: Fit) -> dict[float, Curves]:
@@ -291,7 +312,7 @@ def _by_size(curves: Curves, fit: Fit) -> dict[float, Curves]:
     return {float(key[0]): part for key, part in curves.groups([fit.group])}
 
 
-def _span(values: Sequence[NDArray], margin: float) -> tuple[float, float]:
+def _span(values: Sequence[Array], margin: float) -> tuple[float, float]:
     """Limits around all values, with a margin that is a share of their range in log space."""
     joined = np.concatenate([np.ravel(v) for v in values])
     low, high = np.log10(joined.min()), np.log10(joined.max())

@@ -9,15 +9,19 @@ from matplotlib.lines import Line2D
 
 from harness.report.figures import Drawing, figure_kind
 from harness.report.kinds import canvas
-from harness.report.model import declared_fits
 from harness.report.numbers import significant, size_label
 from harness.report.style import ACCENT, BLIND, INK, MUTED, PAPER, SHADE, TEXT, Look
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from collections.abc import Sequence
 
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.typing import LineStyleType
+
+    from harness.analysis import Extrapolation
     from harness.report.kinds.canvas import View
-    from harness.report.model import Declaration, Extrapolation, ReportInput
+    from harness.report.model import FigureDeclaration, ReportInput
 
 _KEY = 1.75
 _PLOT_WIDTH = canvas.WIDTH - canvas.LEFT - _KEY
@@ -25,16 +29,16 @@ _TOP, _MAIN, _GAP, _RESIDUALS, _BOTTOM = 0.86, 2.6, 0.12, 1.0, 0.52
 _MARKERS = "oD^svP"
 
 # What each kind of prediction has seen, its colour, its line and the marker of its residuals.
-_KINDS = {
+_KINDS: dict[str, tuple[str, str, LineStyleType, str]] = {
     "calibrated": ("slope predicted, E0\nfitted on these points", ACCENT, "--", "o"),
     "blind": ("these points not used\nin any way", BLIND, ":", "x"),
 }
 
 
 @figure_kind("extrapolation")
-def draw(declaration: Declaration, report: ReportInput) -> Drawing:
+def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the extrapolations of the first fit that the declaration names."""
-    view = canvas.view_of(report, declared_fits(declaration, report.fits)[0])
+    view = canvas.view_of(report, canvas.fits_of(declaration, report)[0])
     if not view.extrapolations:
         return _nothing(view)
     figure = canvas.sheet(_TOP + _MAIN + _GAP + _RESIDUALS + _BOTTOM)
@@ -67,9 +71,7 @@ def draw(declaration: Declaration, report: ReportInput) -> Drawing:
     return Drawing(figure, _caption(view), _alt(view))
 
 
-def _draw_curve(
-    main: Axes, below: Axes, predictions: list[Extrapolation], marker: str
-) -> None:
+def _draw_curve(main: Axes, below: Axes, predictions: list[Extrapolation], marker: str) -> None:
     first = predictions[0]
     canvas.draw_points(main, first.x, first.observed, Look(INK, INK, marker), hollow=True, size=4)
     for found in predictions:
@@ -94,7 +96,7 @@ def _finish(main: Axes, below: Axes, view: View) -> None:
     canvas.log_abscissa(main, main.get_xlim(), labels=False)
     canvas.label_axes(main, view.fit, x=False)
     canvas.label_axes(below, view.fit, y=False)
-    canvas.ordinate(below, "Observed − law")
+    canvas.ordinate(below, canvas.RESIDUAL)
     below.axhline(0, color=MUTED, linewidth=0.9, zorder=1.5)
     errors = np.concatenate([e.observed - e.predicted for e in view.extrapolations])
     largest = max(float(np.max(np.abs(errors))), 1e-6) * 1.12
@@ -102,8 +104,8 @@ def _finish(main: Axes, below: Axes, view: View) -> None:
     below.yaxis.set_major_locator(canvas.symmetric_ticks(largest))
 
 
-def _handles(found: list[Extrapolation], sizes: list[float]) -> list[canvas.Artist]:
-    handles: list[canvas.Artist] = [
+def _handles(found: Sequence[Extrapolation], sizes: list[float]) -> list[Artist]:
+    handles: list[Artist] = [
         Line2D(
             [],
             [],

@@ -8,16 +8,17 @@ import numpy as np
 
 from harness.report.figures import Drawing, figure_kind
 from harness.report.kinds import canvas
-from harness.report.model import declared_fits
 from harness.report.numbers import format_value, significant, size_label
 from harness.report.style import GRID, MUTED, SHADE, formula, size_looks, symbol, unit_of
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+    from matplotlib.typing import LineStyleType
 
-    from harness.report.kinds.canvas import View
-    from harness.report.model import Declaration, ReportInput
+    from harness.analysis import Extrapolation
+    from harness.report.kinds.canvas import Array, View
+    from harness.report.model import FigureDeclaration, ReportInput
     from harness.report.style import Look
 
 _PLOT_WIDTH = canvas.WIDTH - canvas.LEFT - canvas.KEY
@@ -26,9 +27,9 @@ _TOP, _MAIN, _GAP, _RESIDUALS, _BOTTOM = 1.0, 3.05, 0.12, 0.95, 0.52
 
 
 @figure_kind("scaling")
-def draw(declaration: Declaration, report: ReportInput) -> Drawing:
+def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the first fit that the declaration names."""
-    view = canvas.view_of(report, declared_fits(declaration, report.fits)[0])
+    view = canvas.view_of(report, canvas.fits_of(declaration, report)[0])
     looks = size_looks(view.sizes)
     figure = canvas.sheet(_TOP + _MAIN + _GAP + _RESIDUALS + _BOTTOM)
     main = canvas.place(figure, left=canvas.LEFT, top=_TOP, width=_PLOT_WIDTH, height=_MAIN)
@@ -46,7 +47,7 @@ def draw(declaration: Declaration, report: ReportInput) -> Drawing:
     canvas.log_abscissa(main, main.get_xlim(), labels=False)
     canvas.label_axes(main, view.fit, x=False)
     canvas.label_axes(below, view.fit, y=False)
-    canvas.ordinate(below, "Observed − law")
+    canvas.ordinate(below, canvas.RESIDUAL)
     whole = {N for N in looks if N not in view.used}
     end = canvas.key(figure, _RIGHT, _TOP, "Model size N", canvas.size_handles(looks, whole))
     canvas.key(figure, _RIGHT, end + 0.05, "", _handles(view))
@@ -93,11 +94,11 @@ def draw_curves(axes: Axes, view: View, looks: dict[float, Look], *, size: float
             canvas.draw_line(axes, x, fit.predict(x, N), looks[N], "--")
     for found in _whole_curves(view):
         order = np.argsort(found.x)
-        style = "--" if found.kind == "calibrated" else ":"
+        style: LineStyleType = "--" if found.kind == "calibrated" else ":"
         canvas.draw_line(axes, found.x[order], found.predicted[order], looks[found.N], style)
 
 
-def _whole_curves(view: View) -> list[canvas.Extrapolation]:
+def _whole_curves(view: View) -> list[Extrapolation]:
     """Predictions of curves of which no point was fitted; the fit itself cannot give these."""
     return [e for e in view.extrapolations if e.N not in view.used]
 
@@ -121,7 +122,7 @@ def _shade(axes: Axes, view: View) -> None:
             )
 
 
-def _beyond(axes: Axes, view: View, continued: list[float]) -> tuple[NDArray, NDArray] | None:
+def _beyond(axes: Axes, view: View, continued: list[float]) -> tuple[Array, Array] | None:
     """Outline of the region beyond the last fitted points, unless fitted points would lie in it."""
     fit = view.fit
     ends = [float(view.used[N][fit.x].max()) for N in continued]
@@ -140,12 +141,12 @@ def _beyond(axes: Axes, view: View, continued: list[float]) -> tuple[NDArray, ND
     )
 
 
-def _smooth(x: NDArray, y: NDArray) -> NDArray:
+def _smooth(x: Array, y: Array) -> Array:
     """A straight line in log-log: the shade marks a curve and shall not follow its noise."""
     if len(x) < 3:
         return y
     slope, start = np.polyfit(np.log(x), np.log(y), 1)
-    smooth: NDArray = np.exp(start + slope * np.log(x))
+    smooth: Array = np.exp(start + slope * np.log(x))
     return smooth
 
 
@@ -173,7 +174,7 @@ def _draw_residuals(axes: Axes, view: View, looks: dict[float, Look]) -> None:
     axes.grid(color=GRID)
 
 
-def _handles(view: View) -> list[canvas.Artist]:
+def _handles(view: View) -> list[Artist]:
     handles = [canvas.mark_handle("fitted points")]
     if view.held_out:
         handles.append(canvas.mark_handle("held-out points", hollow=True))
@@ -204,10 +205,10 @@ def _caption(view: View) -> str:
     held = sum(len(part) for part in view.held_out.values())
     if held:
         sentences.append(f"{held} points (hollow) were held out of the fit")
-    for found in _whole_curves(view):
-        sentences.append(
-            f"{size_label(found.N)} {found.kind}: RMSE {significant(found.rmse, 2)}"
-        )
+    sentences.extend(
+        f"{size_label(found.N)} {found.kind}: RMSE {significant(found.rmse, 2)}"
+        for found in _whole_curves(view)
+    )
     if view.resample is not None:
         sentences.append(
             f"intervals and band: 95% of {view.resample.n} refits, resampled {view.resample.method}"

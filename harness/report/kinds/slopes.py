@@ -9,16 +9,16 @@ import numpy as np
 from harness.report.figures import Drawing, figure_kind
 from harness.report.kinds import canvas
 from harness.report.kinds.scaling import parameters_line
-from harness.report.model import declared_fits
 from harness.report.numbers import size_label
 from harness.report.style import ACCENT, BLIND, INK, MUTED, PAPER, Look, axis_label
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+    from matplotlib.typing import LineStyleType
 
-    from harness.report.kinds.canvas import View
-    from harness.report.model import Declaration, ReportInput
+    from harness.report.kinds.canvas import Array, View
+    from harness.report.model import FigureDeclaration, ReportInput
 
 _KEY = 1.85
 _PLOT_WIDTH = canvas.WIDTH - canvas.LEFT - _KEY
@@ -29,13 +29,13 @@ _LOOKS = (
     Look(INK, INK, "s"),
     Look(MUTED, MUTED, "^"),
 )
-_STYLES = ("-", "--", "-.", ":")
+_STYLES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":")
 
 
 @figure_kind("slopes")
-def draw(declaration: Declaration, report: ReportInput) -> Drawing:
+def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the fits that the declaration names: a free fit and the law after it share a look."""
-    views = [canvas.view_of(report, name) for name in declared_fits(declaration, report.fits)]
+    views = [canvas.view_of(report, name) for name in canvas.fits_of(declaration, report)]
     free = [view for view in views if not view.fit.params]
     laws = [view for view in views if {"K_max", "N0"} <= set(view.fit.params)]
     top = 0.62 + 0.23 * len(laws)
@@ -48,7 +48,7 @@ def draw(declaration: Declaration, report: ReportInput) -> Drawing:
         [f"{view.name}:  {parameters_line(view)}" for view in laws],
     )
     sizes = sorted({N for view in views for N in view.used})
-    handles: list[canvas.Artist] = []
+    handles: list[Artist] = []
     for rank, view in enumerate(laws):
         look, style = _LOOKS[rank % len(_LOOKS)], _STYLES[rank % len(_STYLES)]
         _draw_law(axes, view, look, style, canvas.grid_between(np.array(sizes), 120))
@@ -72,7 +72,7 @@ def draw(declaration: Declaration, report: ReportInput) -> Drawing:
     return Drawing(figure, _caption(free, laws), _alt(free, laws, abscissa))
 
 
-def _draw_law(axes: Axes, view: View, look: Look, style: str, N: NDArray) -> None:
+def _draw_law(axes: Axes, view: View, look: Look, style: LineStyleType, N: Array) -> None:
     params = view.fit.params
     axes.plot(
         N, _saturating(params["K_max"], params["N0"], N), style, color=look.color, linewidth=1.6
@@ -109,9 +109,9 @@ def _draw_free(axes: Axes, view: View, look: Look, nudge: float) -> None:
     )
 
 
-def _saturating(K_max: NDArray | float, N0: NDArray | float, N: NDArray) -> NDArray:
+def _saturating(K_max: Array | float, N0: Array | float, N: Array) -> Array:
     """k(N) = K_max/(1 + N0/N) (Tan et al., arXiv 2509.25300v4)."""
-    slope: NDArray = K_max / (1 + N0 / N)
+    slope: Array = K_max / (1 + N0 / N)
     return slope
 
 

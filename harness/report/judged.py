@@ -1,0 +1,149 @@
+"""The verdict in words and rows, the same for the page, Markdown, JUnit and JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.report.numbers import at_resolution, signed, significant, size_label
+from harness.verdict.model import Verdict, by_group, overall
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.analysis import Fit
+    from harness.report.model import ReportInput
+    from harness.verdict.model import Comparison
+
+WORDS = {
+    Verdict.REPRODUCED: "reproduced",
+    Verdict.DRIFTED: "drifted",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.NOT_REPRODUCED: "not reproduced",
+}
+SIGNS = {
+    Verdict.REPRODUCED: "✓",
+    Verdict.DRIFTED: "≈",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.NOT_REPRODUCED: "✗",
+}
+DECLARED = {
+    "misprint": "declared misprint",
+    "incomplete_data": "declared incomplete data",
+    "unknown_protocol": "declared unknown protocol",
+}
+
+_WITHHELD = "withheld: this run has no R² per curve to stand beside it"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One comparison as text. `beside` is what its number may not be shown without."""
+
+    comparison: Comparison
+    published: str
+    found: str
+    difference: str
+    tolerance: str
+    word: str
+    sign: str
+    declared: str
+    beside: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Lines that belong together, for example one row of a published table."""
+
+    name: str
+    verdict: Verdict
+    word: str
+    sign: str
+    lines: Sequence[Line]
+    counts: str
+    reason: str  # of the tolerance, if all lines have the same
+
+
+def rows(report: ReportInput) -> list[Row]:
+    """The verdict table, in the order of the golden file."""
+    return [_row(name, group, report.fits) for name, group in by_group(report.comparisons).items()]
+
+
+def headline(report: ReportInput) -> str:
+    """One sentence: the verdict of the suite and how many entries came out how."""
+    counts = Counter(comparison.verdict for comparison in report.comparisons)
+    total = len(report.comparisons)
+    entries = "golden entry" if total == 1 else "golden entries"
+    verdict = WORDS[report.verdict].capitalize()
+    if not total:
+        return f"{verdict}: this tier has no golden entries to be held against."
+    told = _join([f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]])
+    return f"{verdict}: of {total} {entries}, {told}."
+
+
+def declared_sentence(report: ReportInput) -> str:
+    """What was declared beforehand and does not count; empty if nothing was."""
+    counts = Counter(c.declared for c in report.comparisons if c.declared is not None)
+    if not counts:
+        return ""
+    names = {"misprint": "misprint", "incomplete_data": "incomplete data"}
+    told = _join([f"{count} as {names.get(kind, kind)}" for kind, count in counts.items()])
+    return (
+        f"Declared in the golden file beforehand: {told}. Such an entry counts only if the run "
+        "contradicts the declaration too."
+    )
+
+
+def per_curve_r2(fit: Fit) -> str:
+    """R2 of each curve in size order: `0.5B 0.512 · 1.5B 0.547`."""
+    return " · ".join(f"{size_label(N)} {r2:.3f}" for N, r2 in sorted(fit.r2_by_curve.items()))
+
+
+def pooled_r2_fit(quantity: str) -> str | None:
+    """The fit whose pooled R2 a quantity is, or None: `fit/base-C-intra/R2` -> base-C-intra."""
+    parts = quantity.split("/")
+    return parts[1] if len(parts) == 3 and parts[0] == "fit" and parts[2] == "R2" else None
+
+
+def _row(name: str, group: Sequence[Comparison], fits: Mapping[str, Fit]) -> Row:
+    verdict = overall(group)
+    counts = Counter(comparison.verdict for comparison in group)
+    reasons = {comparison.tolerance_reason for comparison in group}
+    return Row(
+        name=name,
+        verdict=verdict,
+        word=WORDS[verdict],
+        sign=SIGNS[verdict],
+        lines=[_line(comparison, fits) for comparison in group],
+        counts=", ".join(f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]),
+        reason=group[0].tolerance_reason if len(reasons) == 1 else "",
+    )
+
+
+def _line(comparison: Comparison, fits: Mapping[str, Fit]) -> Line:
+    unit = "" if comparison.unit in ("", "1") else f" {comparison.unit}"
+    found = at_resolution(comparison.found, comparison.published)
+    beside = ""
+    pooled = pooled_r2_fit(comparison.quantity)
+    if pooled is not None and comparison.found is not None:
+        fit = fits.get(pooled)
+        if fit is None or not fit.r2_by_curve:
+            found = _WITHHELD
+        else:
+            beside = f"R² per curve: {per_curve_r2(fit)}"
+    return Line(
+        comparison=comparison,
+        published=comparison.published + unit,
+        found=found,
+        difference=signed(comparison.difference),
+        tolerance=significant(comparison.tolerance, 2),
+        word=WORDS[comparison.verdict],
+        sign=SIGNS[comparison.verdict],
+        declared=DECLARED.get(comparison.declared or "", comparison.declared or ""),
+        beside=beside,
+    )
+
+
+def _join(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,133 @@
+"""summary.md: the verdict for a pull-request comment, which holds 65,536 characters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.report import judged, limits
+from harness.report.numbers import format_value, significant, size_label
+from harness.report.style import symbol, unit_of
+from harness.verdict.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.report.judged import Line, Row
+    from harness.report.model import ReportInput
+
+COMMENT_LIMIT = 65_536
+_HEAD = "| quantity | published | found | difference | tolerance | verdict |"
+_RULE = "|---|--:|--:|--:|--:|---|"
+
+
+def render_markdown(report: ReportInput) -> str:
+    """The summary; rows that are wholly reproduced are folded if it would not fit otherwise."""
+    whole = _render(report, fold=False)
+    return whole if len(whole) <= COMMENT_LIMIT else _render(report, fold=True)
+
+
+def _render(report: ReportInput, *, fold: bool) -> str:
+    lines = [
+        f"## {judged.SIGNS[report.verdict]} {_text(report.title)}",
+        "",
+        f"**{_text(judged.headline(report))}**",
+        "",
+    ]
+    lines += [f"{_text(s)}\n" for s in (judged.declared_sentence(report), *report.notes) if s]
+    run = f"run `{report.run_id}`, tier `{report.tier}`, level {report.level}"
+    lines += [f"`{report.suite}` version {report.version}, {run}", ""]
+    lines.extend(_troubles(report))
+    for row in judged.rows(report):
+        lines.extend(_row(row, fold=fold))
+    lines.extend(_fits(report))
+    lines.extend(_extrapolations(report))
+    if report.rerun:
+        lines += ["### Rerun", "", "```sh", *report.rerun, "```", ""]
+    lines += ["### Limits", "", *(f"- {_text(one)}" for one in limits.sentences(report)), ""]
+    return "\n".join(lines)
+
+
+def _troubles(report: ReportInput) -> Iterator[str]:
+    for cell in report.cell_errors:
+        yield f"- cell `{cell.cell[:12]}` {_text(cell.status)}: {_text(cell.message)}"
+    if report.drift:
+        yield f"- lock drift accepted ({_text(report.drift.reason)}):"
+        for difference in report.drift.differences:
+            yield f"  - {_text(difference)}"
+    if report.cell_errors or report.drift:
+        yield ""
+
+
+def _row(row: Row, *, fold: bool) -> Iterator[str]:
+    yield f"### {row.sign} {_text(row.name)}: {row.word}"
+    yield ""
+    if fold and row.verdict is Verdict.REPRODUCED:
+        yield f"{row.counts}; the numbers stand in report.html."
+        yield ""
+        return
+    yield _HEAD
+    yield _RULE
+    for line in row.lines:
+        yield _line(line)
+    yield ""
+    reasons = dict.fromkeys(
+        line.comparison.tolerance_reason for line in row.lines if line.comparison.tolerance_reason
+    )
+    if reasons:
+        yield "Tolerance: " + "; ".join(map(_text, reasons))
+        yield ""
+
+
+def _line(line: Line) -> str:
+    verdict = f"{line.sign} {line.word}"
+    if line.comparison.reason:
+        verdict += f": {line.comparison.reason}"
+    found = f"{line.found} ({line.beside})" if line.beside else line.found
+    cells = [line.comparison.label, line.published, found, line.difference, line.tolerance, verdict]
+    return "| " + " | ".join(_text(cell) for cell in cells) + " |"
+
+
+def _fits(report: ReportInput) -> Iterator[str]:
+    if not report.fits:
+        return
+    yield "### Fits"
+    yield ""
+    yield "| fit | parameters | R² per curve | pooled R² | flags |"
+    yield "|---|---|---|--:|---|"
+    for name, fit in report.fits.items():
+        resample = report.resamples.get(name)
+        parts = []
+        for parameter, value in fit.params.items():
+            lo, hi = resample.intervals.get(parameter, (None, None)) if resample else (None, None)
+            text = f"{symbol(parameter)} = {format_value(value, lo, hi)} {unit_of(fit, parameter)}"
+            parts.append(text.rstrip())
+        per_curve = judged.per_curve_r2(fit)
+        pooled = f"{fit.r2:.4f}" if per_curve else "withheld"
+        flags = ", ".join(fit.certificate.flags) or "none"
+        cells = [name, ", ".join(parts) or "free per curve", per_curve or "none", pooled, flags]
+        yield "| " + " | ".join(_text(cell) for cell in cells) + " |"
+    yield ""
+
+
+def _extrapolations(report: ReportInput) -> Iterator[str]:
+    if not any(report.extrapolations.values()):
+        return
+    yield "### Extrapolations, blind and calibrated"
+    yield ""
+    yield "| fit | N | kind | law | RMSE | relative error |"
+    yield "|---|--:|---|---|--:|--:|"
+    for name, found in report.extrapolations.items():
+        for one in found:
+            yield (
+                f"| {_text(name)} | {size_label(one.N)} | {one.kind} | {one.law} "
+                f"| {significant(one.rmse, 2)} | {one.relative_error:.1%} |"
+            )
+    yield ""
+
+
+def _text(text: str) -> str:
+    """Text that cannot end a table cell, start markup or be taken for HTML."""
+    plain = " ".join(text.split())
+    for mark in ("\\", "|", "`", "*", "_", "<", ">", "[", "]", "~"):
+        plain = plain.replace(mark, f"\\{mark}")
+    return plain
