@@ -1,0 +1,230 @@
+"""The verbs around the pipeline: looking at suites and cells, the lock, goldens, the store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.app import app, golden_app, plain, print_json, store_app
+from harness.cli.options import (
+    DEFAULT_TIER,
+    DEFAULT_WORKSPACE,
+    AsJson,
+    DryRun,
+    SuiteName,
+    Tier,
+    Where,
+    Workspace,
+    request,
+)
+from harness.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def _labels(values: Mapping[str, object]) -> str:
+    from harness.run.record import labels_of
+
+    return " ".join(f"{axis}={value}" for axis, value in labels_of(values).items())
+
+
+@app.command()
+def suites(*, as_json: AsJson = False) -> None:
+    """List the suites that a name finds."""
+    from harness.spec.discovery import list_suites
+    from harness.spec.load import load_suite
+
+    found = [(path, load_suite(path)) for path in list_suites().values()]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": suite.name,
+                    "version": suite.version,
+                    "title": suite.title,
+                    "tiers": list(suite.tiers),
+                    "path": path,
+                }
+                for path, suite in found
+            ]
+        )
+        return
+    for path, suite in found:
+        tiers = ", ".join(suite.tiers)
+        typer.echo(f"{suite.name} v{suite.version} ({tiers}): {suite.title}\n  {path}")
+
+
+@app.command()
+def expand(
+    suite: SuiteName,
+    *,
+    tier: Tier = DEFAULT_TIER,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the cells of a tier: id and axis values."""
+    from harness import pipeline
+
+    locked = pipeline.lock(pipeline.load(request(suite, tier, where, DEFAULT_WORKSPACE)))
+    for cell in pipeline.cells(locked, where):
+        if as_json:
+            typer.echo(json.dumps({"id": cell.id, "document": cell.document}, default=plain))
+        else:
+            typer.echo(f"{cell.id[:12]}  {_labels(cell.values)}")
+
+
+@app.command()
+def lock(
+    suite: SuiteName,
+    *,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Write suite.lock as things are now, and say what changed; --dry-run exits 4 on changes."""
+    from harness.locking import relock
+
+    told = relock(suite, dry_run=dry_run)
+    if as_json:
+        print_json({"path": told.path, "written": not dry_run, "changes": told.changes})
+    else:
+        for one in told.changes:
+            typer.echo(str(one))
+        verb = "would be " if dry_run else ""
+        if told.is_new:
+            typer.echo(f"{told.path}: {verb}written")
+        elif told.changes:
+            typer.echo(f"{told.path}: {len(told.changes)} entries {verb}changed")
+        else:
+            typer.echo(f"{told.path}: up to date")
+    if dry_run and (told.is_new or told.changes):
+        raise typer.Exit(int(ExitCode.LOCK_DRIFT))
+
+
+@app.command()
+def status(
+    suite: SuiteName,
+    *,
+    tier: Tier = DEFAULT_TIER,
+    where: Where = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    as_json: AsJson = False,
+) -> None:
+    """Count the cells by status, and say why the failed ones failed."""
+    from harness import pipeline
+    from harness.inspection import status as read_status
+
+    locked = pipeline.lock(pipeline.load(request(suite, tier, where, workspace)))
+    told = read_status(locked)
+    if as_json:
+        print_json(told)
+        return
+    counts = ", ".join(f"{count} {name}" for name, count in told.counts.items() if count)
+    typer.echo(f"{suite} {tier}: {counts}")
+    for one in told.failures:
+        typer.echo(f"  {one.cell[:12]} {_labels(one.labels)}: {one.status}: {one.message}")
+        typer.echo(f"    rerun: {one.command}")
+
+
+@app.command()
+def explain(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="Id of a cell, or its beginning.")],
+    *,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="Look for it in this suite, not in all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a cell's identity is made of."""
+    from harness.inspection import explain as find_cell
+
+    told = find_cell(cell, suite)
+    if as_json:
+        print_json(told)
+        return
+    typer.echo(f"cell {told.cell.id}\n  = sha256 of the canonical JSON of:")
+    for key, value in told.cell.document.items():
+        typer.echo(f"  {key}: {json.dumps(value, sort_keys=True)}")
+    typer.echo("  not in it: workspace, workers, container, paths of this machine")
+
+
+@app.command()
+def schema(*, as_json: AsJson = False) -> None:
+    """Print the JSON Schema of suite files."""
+    from harness.spec.schema import suite_schema
+
+    print_json(suite_schema())
+
+
+@golden_app.command("update")
+def golden_update(
+    suite: SuiteName,
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept in the golden file.")],
+    tier: Tier = DEFAULT_TIER,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring recorded entries to what the finished cells give; published entries stay."""
+    from harness import pipeline
+    from harness.goldens import update_goldens
+
+    asked = request(suite, tier, None, workspace)
+    checked = pipeline.check(pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked)))))
+    changes = update_goldens(checked, reason, dry_run=dry_run)
+    if as_json:
+        print_json({"changes": changes, "written": not dry_run})
+        return
+    for one in changes:
+        typer.echo(f"{one.entry}: {one.before or 'nothing'} -> {one.after}")
+    typer.echo(f"{len(changes)} recorded entries {'would change' if dry_run else 'changed'}")
+    disputed = [c for c in checked.comparisons if c.kind != "recorded" and c.difference]
+    typer.echo(
+        f"{len(disputed)} published and refit entries are as they were: no run rewrites them"
+    )
+
+
+@store_app.command("rebuild")
+def store_rebuild(*, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False) -> None:
+    """Make the index again from the records."""
+    from harness.run.index import rebuild_index
+    from harness.run.store import Store
+
+    count = rebuild_index(Store(workspace / "store"))
+    if as_json:
+        print_json({"records": count})
+    else:
+        typer.echo(f"index rebuilt from {count} records")
+
+
+@store_app.command("verify")
+def store_verify(
+    *,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    quarantine: Annotated[
+        bool, typer.Option("--quarantine", help="Move damaged cells aside, to be run again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read every file of every finished cell and compare its sha256; exits 5 on damage."""
+    from harness.run.store import Store
+
+    store = Store(workspace / "store")
+    damages = list(store.verify())
+    moved = {}
+    if quarantine:
+        moved = {one: store.quarantine(one) for one in {damage.cell_id for damage in damages}}
+    if as_json:
+        print_json({"damaged": damages, "quarantined": moved})
+    else:
+        for damage in damages:
+            typer.echo(f"{damage.path}: {damage.reason}")
+        for path in moved.values():
+            typer.echo(f"moved to {path}")
+        typer.echo(f"{len(damages)} damaged files in {len(store.finished()) + len(moved)} cells")
+    if damages and not quarantine:
+        typer.echo("next: harness store verify --quarantine, then harness run SUITE")
+        raise typer.Exit(int(ExitCode.INFRASTRUCTURE))

@@ -1,0 +1,77 @@
+"""The options that several verbs share, and how they become a request to the pipeline."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.pipeline import Request
+
+SuiteName = Annotated[
+    str, typer.Argument(metavar="SUITE", help="Name of a suite, or path of its folder.")
+]
+Tier = Annotated[str, typer.Option("--tier", help="Tier of the suite.")]
+Where = Annotated[
+    str | None,
+    typer.Option("--where", metavar="EXPR", help="Keep cells, e.g. 'model.N >= 7e9'."),
+]
+Workspace = Annotated[
+    Path,
+    typer.Option(
+        "--workspace", envvar="HARNESS_WORKSPACE", help="Folder of the store and the reports."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Cells at a time (default: one per core).")
+]
+AcceptDrift = Annotated[
+    bool,
+    typer.Option("--accept-drift", help="Go on although the lock differs; needs --reason."),
+]
+Everything = Annotated[
+    bool, typer.Option("--everything", help="Show independent refits that agree, too.")
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the result.")]
+
+DEFAULT_TIER = "published"
+DEFAULT_WORKSPACE = Path("runs")
+
+
+def request(
+    suite: str,
+    tier: str,
+    where: str | None,
+    workspace: Path,
+    *,
+    workers: int | None = None,
+    accept_drift: bool = False,
+    reason: str = "",
+) -> Request:
+    """Gather the options of a verb."""
+    from harness.pipeline import Request
+
+    if accept_drift and not reason.strip():
+        raise typer.BadParameter("--accept-drift needs --reason 'why'", param_hint="--reason")
+    return Request(
+        suite=suite,
+        tier=tier,
+        where=where,
+        workspace=workspace,
+        workers=workers or _cores(),
+        accepted_drift=reason.strip() if accept_drift else None,
+    )
+
+
+def _cores() -> int:
+    """Cores that this process may use; macOS and Windows know no affinity."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

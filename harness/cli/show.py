@@ -1,0 +1,177 @@
+"""What commands print for a person: tables and the progress bar. JSON is printed by the verbs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.numbers import format_value, size_label
+from harness.verdict.model import Verdict, by_group, overall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from harness.fitting import Analysed
+    from harness.verdict.model import Comparison
+
+_COLOURS = {
+    Verdict.REPRODUCED: "green",
+    Verdict.DRIFTED: "yellow",
+    Verdict.INCONCLUSIVE: "cyan",
+    Verdict.NOT_REPRODUCED: "bold red",
+}
+
+# Logs and pipes have no width of their own, and 80 columns would fold every row of the table.
+_PLAIN_WIDTH = 130
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that keeps tables readable in a terminal and in a log alike."""
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        made = Console(stderr=stderr, highlight=False, width=_PLAIN_WIDTH)
+    return made
+
+
+def number(value: float | None) -> str:
+    """Six significant digits, or a hyphen."""
+    return "-" if value is None else f"{value:.6g}"
+
+
+def verdict_text(verdict: Verdict) -> Text:
+    """A verdict as spelled in JSON, coloured where there is colour."""
+    return Text(verdict.value, style=_COLOURS[verdict])
+
+
+def fit_table(analyses: Mapping[str, Analysed]) -> Table:
+    """Shared parameters with intervals, and R2 pooled and by curve: never the one alone."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Fits", title_justify="left")
+    for name in ("fit", "points", "parameters (95% interval, curves resampled)", "R2 pooled"):
+        table.add_column(name)
+    table.add_column("R2 of each curve")
+    for name, one in analyses.items():
+        if one.outcome is None:
+            table.add_row(name, "-", Text(f"not done: {one.incomplete}", style="cyan"), "", "")
+            continue
+        fit, resampled = one.outcome.fit, one.outcome.resample
+        intervals = resampled.intervals if resampled is not None else {}
+        shown = [
+            f"{parameter} {format_value(value, *intervals.get(parameter, (None, None)))}"
+            for parameter, value in fit.params.items()
+        ]
+        if not shown:
+            shown = ["k " + " ".join(f"{value:.4f}" for value in fit.by_curve["k"].values())]
+        by_curve = " ".join(f"{value:.3f}" for value in fit.r2_by_curve.values())
+        mark = "*" if one.incomplete else ""
+        table.add_row(name + mark, str(fit.n), ", ".join(shown), f"{fit.r2:.6f}", by_curve)
+        if one.incomplete:
+            table.add_row("", "", Text(f"* {one.incomplete}", style="cyan"), "", "")
+    return table
+
+
+def held_out_table(analyses: Mapping[str, Analysed]) -> Table:
+    """Predictions of sizes that a fit has not seen: blind and calibrated, told apart."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Held-out sizes", title_justify="left")
+    for name in ("fit", "size", "prediction", "what it knew of this size"):
+        table.add_column(name)
+    for name in ("rmse", "mean relative error", "R2"):
+        table.add_column(name, justify="right")
+    knew = {"blind": "nothing", "calibrated": "E0, fitted on its points"}
+    for name, one in analyses.items():
+        if one.outcome is None:
+            continue
+        for prediction in one.outcome.extrapolations:
+            if prediction.N in one.outcome.fit.by_curve["E0"]:
+                continue
+            table.add_row(
+                name,
+                size_label(prediction.N),
+                prediction.kind,
+                knew[prediction.kind],
+                f"{prediction.rmse:.4f}",
+                f"{prediction.relative_error:.2%}",
+                f"{prediction.r2:.3f}",
+            )
+    return table
+
+
+def verdict_table(comparisons: Sequence[Comparison], *, everything: bool) -> Table:
+    """Published against found, row by row.
+
+    Independent refits that agree are left to the closing line unless `everything` is asked for.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("quantity")
+    for name in ("published", "found", "difference", "tolerance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why this tolerance", style="dim", ratio=1)
+    table.add_column("verdict", no_wrap=True)
+    for group, row in by_group(comparisons).items():
+        if not everything and _goes_without_saying(row):
+            continue
+        head = Text(group, style="bold")
+        table.add_row(head, "", "", "", "", "", verdict_text(overall(row)).append("", "bold"))
+        for comparison in row:
+            _add(table, comparison)
+        table.add_section()
+    return table
+
+
+def _goes_without_saying(row: Sequence[Comparison]) -> bool:
+    return all(c.kind == "refit" and (c.verdict is Verdict.REPRODUCED or c.declared) for c in row)
+
+
+def _add(table: Table, comparison: Comparison) -> None:
+    unit = "" if comparison.unit == "1" else f" [{_short_unit(comparison.unit)}]"
+    table.add_row(
+        Text(f"  {comparison.label}{unit}"),
+        comparison.published,
+        number(comparison.found),
+        "-" if comparison.difference is None else f"{comparison.difference:+.2g}",
+        "-" if comparison.tolerance is None else f"±{comparison.tolerance:.2g}",
+        Text(_short_reason(comparison.tolerance_reason)),
+        verdict_text(comparison.verdict),
+    )
+    if comparison.reason:
+        table.add_row(Text(f"    {comparison.reason}", style="italic dim", overflow="fold"))
+
+
+def _short_unit(unit: str) -> str:
+    return {"1e9 parameters": "1e9"}.get(unit, unit) if len(unit) < 16 else "fraction"
+
+
+def _short_reason(reason: str) -> str:
+    return reason.split(":", 1)[0]
+
+
+def closing_line(verdict: Verdict, comparisons: Sequence[Comparison]) -> Text:
+    """One sentence: the verdict and what it rests on."""
+    counting = Counter(c.verdict for c in comparisons if c.declared is None)
+    declared = Counter(c.declared for c in comparisons if c.declared is not None)
+    parts = [f"{count} {name.value}" for name in Verdict if (count := counting[name])]
+    text = Text("verdict: ").append(verdict_text(verdict)).append(f" ({', '.join(parts)}")
+    if declared:
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(declared.items()))
+        text.append(f"; declared beforehand and not counted: {told.replace('_', ' ')}")
+    return text.append(")")
+
+
+@contextmanager
+def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar over cells on standard error; the callable advances it by one finished cell."""
+    columns = (
+        TextColumn("cells"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task("cells", total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,300 @@
+"""The verbs of the pipeline. Each imports what it needs when it runs, so that --help is quick."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.app import app, print_json
+from harness.cli.options import (
+    DEFAULT_TIER,
+    DEFAULT_WORKSPACE,
+    AcceptDrift,
+    AsJson,
+    DryRun,
+    Everything,
+    Reason,
+    SuiteName,
+    Tier,
+    Where,
+    Workers,
+    Workspace,
+    request,
+)
+from harness.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.pipeline import Checked, Locked
+    from harness.run.plan import Plan
+    from harness.run.scheduler import RunOutcome
+
+
+@app.command()
+def plan(
+    suite: SuiteName,
+    *,
+    tier: Tier = DEFAULT_TIER,
+    where: Where = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    accept_drift: AcceptDrift = False,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say which cells are finished, which are to be run, and what that is expected to cost."""
+    from harness import pipeline
+
+    asked = request(suite, tier, where, workspace, accept_drift=accept_drift, reason=reason)
+    planned = pipeline.plan(pipeline.lock(pipeline.load(asked)))
+    _show_plan(planned, as_json=as_json)
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    *,
+    tier: Tier = DEFAULT_TIER,
+    where: Where = None,
+    cell: Annotated[
+        str | None, typer.Option("--cell", metavar="ID", help="Only the cell with this id.")
+    ] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    workers: Workers = None,
+    accept_drift: AcceptDrift = False,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the cells that are not finished."""
+    from harness import pipeline
+
+    asked = request(
+        suite, tier, where, workspace, workers=workers, accept_drift=accept_drift, reason=reason
+    )
+    locked = pipeline.lock(pipeline.load(asked))
+    planned = pipeline.plan(locked)
+    if dry_run:
+        _show_plan(planned, as_json=as_json)
+        return
+    outcome = _run_cells(locked, planned, quiet=as_json, only=cell)
+    if as_json:
+        print_json(
+            {"counts": outcome.counts, "computed": outcome.computed, "failures": outcome.failures}
+        )
+    _leave_if_failed(outcome)
+
+
+@app.command()
+def fit(
+    suite: SuiteName,
+    *,
+    tier: Tier = DEFAULT_TIER,
+    where: Where = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    accept_drift: AcceptDrift = False,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Fit the suite's laws to the cells that are finished."""
+    from harness import pipeline
+    from harness.cli.show import console, fit_table, held_out_table
+
+    asked = request(suite, tier, where, workspace, accept_drift=accept_drift, reason=reason)
+    fitted = pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked))))
+    if as_json:
+        print_json(pipeline.quantities_of(fitted))
+        return
+    console().print(fit_table(fitted.analyses), held_out_table(fitted.analyses), sep="\n")
+
+
+@app.command()
+def check(
+    suite: SuiteName,
+    *,
+    tier: Tier = DEFAULT_TIER,
+    where: Where = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    everything: Everything = False,
+    accept_drift: AcceptDrift = False,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the fits against the golden file; exits with the verdict's code."""
+    from harness import pipeline
+
+    asked = request(suite, tier, where, workspace, accept_drift=accept_drift, reason=reason)
+    checked = pipeline.check(pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked)))))
+    _show_verdict(checked, everything=everything, as_json=as_json)
+    _record_first_run(checked, dry_run=dry_run)
+    raise typer.Exit(int(pipeline.exit_code(checked)))
+
+
+@app.command()
+def report(
+    suite: SuiteName,
+    *,
+    tier: Tier = DEFAULT_TIER,
+    where: Where = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    accept_drift: AcceptDrift = False,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of the cells that are finished: HTML, figures, tables, JUnit, JSON."""
+    from harness import pipeline
+
+    asked = request(suite, tier, where, workspace, accept_drift=accept_drift, reason=reason)
+    timing: dict[str, float] = {}
+    with pipeline.timed(timing, "fit"):
+        fitted = pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked))))
+    path = pipeline.report(pipeline.check(fitted), timing)
+    if as_json:
+        print_json({"report": path})
+    else:
+        typer.echo(f"report: {path}")
+
+
+@app.command(name="all")
+def everything(
+    suite: SuiteName,
+    *,
+    tier: Tier = DEFAULT_TIER,
+    where: Where = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    workers: Workers = None,
+    everything: Everything = False,
+    accept_drift: AcceptDrift = False,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do it all: run what is missing, fit, check, report; exits with the verdict's code."""
+    from harness import pipeline
+
+    asked = request(
+        suite, tier, where, workspace, workers=workers, accept_drift=accept_drift, reason=reason
+    )
+    timing: dict[str, float] = {}
+    with pipeline.timed(timing, "load and lock"):
+        locked = pipeline.lock(pipeline.load(asked))
+    with pipeline.timed(timing, "plan"):
+        planned = pipeline.plan(locked)
+    if dry_run:
+        _show_plan(planned, as_json=as_json)
+        return
+    with pipeline.timed(timing, "run"):
+        outcome = _run_cells(locked, planned, quiet=as_json)
+    with pipeline.timed(timing, "collect"):
+        collected = pipeline.collect(locked)
+    with pipeline.timed(timing, "fit"):
+        fitted = pipeline.fit(collected)
+    with pipeline.timed(timing, "check"):
+        checked = pipeline.check(fitted)
+    path = pipeline.report(checked, timing)
+    _show_verdict(checked, everything=everything, as_json=as_json, report=path)
+    _record_first_run(checked, dry_run=False)
+    if not as_json:
+        typer.echo(f"report: {path}")
+    _leave_if_failed(outcome)
+    raise typer.Exit(int(pipeline.exit_code(checked)))
+
+
+def _show_plan(planned: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "total": planned.total,
+                "finished": planned.finished,
+                "todo": planned.todo,
+                "cost_s": planned.cost_s,
+                "budget_s": planned.budget.wall_s,
+                "over_budget": planned.over_budget,
+            }
+        )
+        return
+    typer.echo(
+        f"{planned.total:,} cells: {planned.finished:,} finished, {planned.todo:,} to be run"
+    )
+    if planned.cost_s is not None:
+        typer.echo(f"expected: {planned.cost_s:g} s of cells, budget {planned.budget.wall_s} s")
+
+
+def _run_cells(
+    locked: Locked, planned: Plan, *, quiet: bool, only: str | None = None
+) -> RunOutcome:
+    from harness import pipeline
+    from harness.cli.show import progress_bar
+    from harness.run.scheduler import EventKind
+
+    if not quiet:
+        typer.echo(
+            f"{locked.loaded.suite.name}, tier {locked.loaded.tier.name}: {planned.total:,} cells, "
+            f"{planned.finished:,} finished before",
+            err=True,
+        )
+    ended = {EventKind.FINISHED, EventKind.REUSED, EventKind.FAILED}
+    with progress_bar(1 if only else planned.todo, quiet=quiet) as advance:
+        outcome = pipeline.run(
+            locked,
+            planned,
+            on_event=lambda event: advance() if event.kind in ended else None,
+            only=only,
+        )
+    for failure in outcome.failures:
+        typer.echo(
+            f"cell {failure.cell.id[:12]} {failure.status}: {failure.message}\n"
+            f"  log:   {failure.folder}\n  rerun: {failure.command}",
+            err=True,
+        )
+    return outcome
+
+
+def _show_verdict(
+    checked: Checked, *, everything: bool, as_json: bool, report: Path | None = None
+) -> None:
+    from harness.cli.show import closing_line, console, fit_table, held_out_table, verdict_table
+
+    if as_json:
+        print_json(
+            {
+                "verdict": checked.verdict,
+                "comparisons": checked.comparisons,
+                "recorded": checked.recorded,
+                "report": report,
+            }
+        )
+        return
+    screen = console()
+    analyses = checked.fitted.analyses
+    screen.print(fit_table(analyses), held_out_table(analyses), sep="\n")
+    screen.print(verdict_table(checked.comparisons, everything=everything))
+    screen.print(closing_line(checked.verdict, checked.comparisons), soft_wrap=True)
+
+
+def _record_first_run(checked: Checked, *, dry_run: bool) -> None:
+    """Write goldens for quantities that have none, and say that this is not a success."""
+    if not checked.recorded:
+        return
+    from harness.goldens import update_goldens
+
+    path = checked.fitted.collected.locked.loaded.golden_path
+    verb = "would be recorded" if dry_run else "recorded"
+    update_goldens(checked, "first run", dry_run=dry_run)
+    typer.echo(
+        f"{len(checked.recorded)} quantities had no golden entry; this run's numbers {verb} in "
+        f"{path}\n  next: check each against an independent source, then run again",
+        err=True,
+    )
+
+
+def _leave_if_failed(outcome: RunOutcome) -> None:
+    if outcome.failures:
+        typer.echo(
+            f"{len(outcome.failures)} of {outcome.total} cells have no result; what is finished "
+            "is kept, and the same command goes on from here",
+            err=True,
+        )
+        raise typer.Exit(int(ExitCode.INFRASTRUCTURE))

@@ -1,0 +1,146 @@
+"""The suite's analyses, one by one: window, fit, resampling, held-out points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.analysis import Curves, fit
+from harness.analysis.extrapolate import Extrapolation, blind_fit, clipped_end, extrapolate
+from harness.analysis.resample import Resample, resample
+from harness.errors import DataError, SuiteError
+from harness.spec.expression import compile_expression
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.analysis import Fit
+    from harness.spec.suite import Analysis
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an analysis gave.
+
+    Attributes:
+        selected: the rows that its `where` keeps; the fit's window is these less the clips.
+        used: the rows of the window.
+        held_out: the rows that the fit had to predict.
+        extrapolations: one for each predicted curve, two (blind, calibrated) for a new size.
+    """
+
+    fit: Fit
+    selected: Curves
+    used: Curves
+    held_out: Curves
+    resample: Resample | None
+    extrapolations: Sequence[Extrapolation]
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """One analysis of the suite, done as far as its cells allow.
+
+    `incomplete` says why its numbers may not be compared with published ones, if they may not; only
+    then can there be no outcome.
+    """
+
+    analysis: Analysis
+    outcome: Outcome | None
+    incomplete: str | None
+
+
+def analyse(
+    analysis: Analysis, curves: Curves | None, absent: Sequence[Mapping[str, object]]
+) -> Analysed:
+    """Do one analysis on the curves of a run.
+
+    Args:
+        analysis: as declared in the suite.
+        curves: all points of the run; None if no cell has finished.
+        absent: the labels of the tier's cells that have no points in `curves`.
+
+    Raises:
+        DataError: the points are complete and cannot be fitted all the same.
+    """
+    lacking = [labels for labels in absent if _concerns(analysis, labels)]
+    incomplete = _lacking(lacking) if lacking else None
+    if curves is None:
+        return Analysed(analysis, None, incomplete or "no cell has a result")
+    try:
+        return Analysed(analysis, _outcome(analysis, curves), incomplete)
+    except DataError as error:
+        if incomplete is None:
+            raise
+        return Analysed(analysis, None, f"{incomplete}; without them: {error.message}")
+
+
+def _outcome(analysis: Analysis, curves: Curves) -> Outcome:
+    selected = curves if analysis.where is None else curves.where(select(curves, analysis.where))
+    fitted = fit(
+        selected,
+        analysis.law,
+        x=analysis.x,
+        y=analysis.y,
+        group=analysis.group,
+        weights=analysis.weights,
+        space=analysis.space,
+        drop_first=analysis.drop_first,
+        drop_last=analysis.drop_last,
+    )
+    if analysis.extrapolate is None:
+        held_out, blind = clipped_end(fitted, selected), None
+    else:
+        held_out = curves.where(select(curves, analysis.extrapolate.to))
+        blind = blind_fit(fitted, selected, analysis.extrapolate.blind_law)
+    resampled = None
+    if analysis.resample is not None:
+        resampled = resample(fitted, selected, n=analysis.resample.n, seed=analysis.resample.seed)
+    return Outcome(
+        fitted,
+        selected,
+        selected.where(fitted.selection.kept(selected)),
+        held_out,
+        resampled,
+        extrapolate(fitted, held_out, blind=blind),
+    )
+
+
+def select(curves: Curves, expression: str) -> NDArray[np.bool_]:
+    """For each row, whether the expression holds on its columns.
+
+    Raises:
+        SuiteError: a name in the expression is no column.
+    """
+    keep = compile_expression(expression, curves.names)
+    columns = [values.tolist() for values in curves.columns.values()]
+    rows = (dict(zip(curves.names, row, strict=True)) for row in zip(*columns, strict=True))
+    return np.fromiter((keep(row) for row in rows), dtype=np.bool_, count=len(curves))
+
+
+def _concerns(analysis: Analysis, labels: Mapping[str, object]) -> bool:
+    """Whether a cell that has no points would have brought some to this analysis.
+
+    An expression that asks for more than labels (a step, say) cannot be answered without points;
+    then the cell counts as needed.
+    """
+    if analysis.where is None:
+        return True
+    held_out = [analysis.extrapolate.to] if analysis.extrapolate else []
+    for expression in (analysis.where, *held_out):
+        try:
+            if compile_expression(expression)(labels):
+                return True
+        except SuiteError:
+            return True
+    return False
+
+
+def _lacking(lacking: Sequence[Mapping[str, object]]) -> str:
+    named = ["/".join(str(value) for value in labels.values()) for labels in lacking]
+    shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    return f"{len(named)} of the cells it needs have no result ({shown})"

@@ -1,0 +1,500 @@
+"""The whole flow, one function a step: load, expand, lock, plan, run, collect, fit, check, report.
+
+Each step takes what the steps before it gave and returns a value; `everything` is `harness all`.
+What a step needs from the world (disk, processes, clock) stands behind the modules it calls.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from harness.errors import SuiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from harness.analysis import Curves
+    from harness.collect import CellResult
+    from harness.errors import ExitCode
+    from harness.fitting import Analysed
+    from harness.report.model import ReportInput
+    from harness.run.plan import Plan
+    from harness.run.scheduler import Event, RunOutcome
+    from harness.run.store import Store
+    from harness.spec.grid import Cell
+    from harness.spec.lock import Drift, Lock
+    from harness.spec.suite import Suite, Tier
+    from harness.verdict.golden import Golden, Point
+    from harness.verdict.model import Comparison, Quantity, Verdict
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. Nothing in it can move a number except the choice of cells.
+
+    Attributes:
+        suite: name or folder.
+        where: expression over axis values, or None for all cells of the tier.
+        workspace: holds store/ and reports/.
+        workers: cells at a time.
+        accepted_drift: the reason to go on although the lock differs; None refuses.
+    """
+
+    suite: str
+    tier: str
+    where: str | None
+    workspace: Path
+    workers: int
+    accepted_drift: str | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A suite that has been read and checked, with the golden file of its tier."""
+
+    request: Request
+    suite: Suite
+    tier: Tier
+    golden: Golden | None
+    golden_path: Path
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A suite whose lock has been held against the world; `drift` was accepted if not empty."""
+
+    loaded: Loaded
+    lock: Lock
+    drift: Sequence[Drift]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A cell of the tier without numbers in this run, by its labels as the curve table has them."""
+
+    cell: Cell
+    labels: Mapping[str, object]
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Finished cells as one table, and the cells of the tier that are not in it."""
+
+    locked: Locked
+    results: Sequence[CellResult]
+    curves: Curves | None
+    absent: Sequence[Absent]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The suite's analyses by name, in the order of the suite file."""
+
+    collected: Collected
+    analyses: Mapping[str, Analysed]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The verdict; `recorded` are quantities that had no golden entry and have one from now on."""
+
+    fitted: Fitted
+    quantities: Mapping[str, Quantity]
+    comparisons: Sequence[Comparison]
+    verdict: Verdict
+    recorded: Mapping[str, float]
+
+
+def load(request: Request) -> Loaded:
+    """Read the suite file and the golden file of the tier.
+
+    Raises:
+        SuiteError: either says something that cannot be, with file and line.
+    """
+    from harness.spec.discovery import find_suite
+    from harness.spec.load import load_suite
+    from harness.verdict.golden import load_golden
+
+    known = known_versions()
+    suite = load_suite(
+        find_suite(request.suite), laws=known.laws, engines=known.engines, scorers=known.scorers
+    )
+    tier = suite.tier(request.tier)
+    path = golden_path(suite, tier.name)
+    golden = load_golden(path)
+    if golden is not None and golden.suite_version != suite.version:
+        raise SuiteError(
+            "the golden file is for another version of the suite",
+            where=str(path),
+            expected=f"suite_version {suite.version}",
+            found=str(golden.suite_version),
+            hint="check every entry against the new version, then set suite_version",
+        )
+    return Loaded(request, suite, tier, golden, path)
+
+
+def golden_path(suite: Suite, tier: str) -> Path:
+    """golden/SUITE/TIER.json beside suites/, or golden/ inside a suite that stands elsewhere."""
+    if suite.root.parent.name == "suites":
+        return suite.root.parent.parent / "golden" / suite.name / f"{tier}.json"
+    return suite.root / "golden" / f"{tier}.json"
+
+
+@dataclass(frozen=True)
+class Known:
+    """Versions of what is registered: laws, engines and scorers, also from other packages."""
+
+    laws: Mapping[str, int]
+    engines: Mapping[str, int]
+    scorers: Mapping[str, int]
+
+
+def known_versions() -> Known:
+    """All that a suite may name, with the versions that its lock pins."""
+    import reward_scorers
+    from harness.analysis.laws import get_law, law_names
+    from harness.cell.engines import engine_names, engine_version
+
+    return Known(
+        laws={name: get_law(name).version for name in law_names()},
+        engines={name: engine_version(name) for name in engine_names()},
+        scorers=reward_scorers.versions(),
+    )
+
+
+def lock(loaded: Loaded) -> Locked:
+    """Hold suite.lock against data, laws, engines, scorers, packages and cells as they are now.
+
+    Raises:
+        LockDriftError: there is no lock, or a difference that the request does not accept.
+    """
+    from harness.spec.lock import check_lock, load_lock, refuse_drift
+
+    known = known_versions()
+    locked = load_lock(loaded.suite)
+    drift = check_lock(
+        loaded.suite,
+        locked,
+        known.laws,
+        known.engines,
+        known.scorers,
+        tier=loaded.tier.name,
+    )
+    if loaded.request.accepted_drift is None:
+        refuse_drift(loaded.suite, drift)
+    return Locked(loaded, locked, drift)
+
+
+def cells(locked: Locked, where: str | None) -> Iterator[Cell]:
+    """The cells of the tier, or those that `where` selects."""
+    from harness.spec.grid import expand
+
+    return expand(locked.loaded.suite, locked.loaded.tier.name, locked.lock, where)
+
+
+def store_of(request: Request) -> Store:
+    """The store of the workspace."""
+    from harness.run.store import Store
+
+    return Store(request.workspace / "store")
+
+
+def plan(locked: Locked) -> Plan:
+    """What the store has of the request, and what it lacks."""
+    from harness.run.plan import make_plan
+
+    request = locked.loaded.request
+    return make_plan(
+        locked.loaded.suite,
+        locked.loaded.tier.name,
+        locked.lock,
+        store_of(request).finished(),
+        where=request.where,
+    )
+
+
+def run(
+    locked: Locked,
+    planned: Plan,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    only: str | None = None,
+) -> RunOutcome:
+    """Run the cells that the plan lacks, or only the one whose id begins with `only`.
+
+    What is finished is left alone.
+
+    Raises:
+        SuiteError: `only` begins the id of no unfinished cell, or of several.
+        InfrastructureError: store or host fail. What has finished is kept.
+    """
+    from harness.run.containers import open_backend
+    from harness.run.provenance import collect as collect_provenance
+    from harness.run.scheduler import run_cells
+
+    loaded = locked.loaded
+    provenance = collect_provenance() if planned.todo else {}
+    if locked.drift:
+        accepted = {
+            "reason": loaded.request.accepted_drift,
+            "differences": list(map(str, locked.drift)),
+        }
+        provenance = {**provenance, "accepted_drift": accepted}
+    return run_cells(
+        planned.cells() if only is None else [_one_cell(locked, planned, only)],
+        store_of(loaded.request),
+        open_backend(loaded.tier.container),
+        loaded.suite.root,
+        workers=loaded.request.workers,
+        provenance=provenance,
+        on_event=on_event,
+        command=partial(rerun_command, loaded.request),
+    )
+
+
+def _one_cell(locked: Locked, planned: Plan, prefix: str) -> Cell:
+    found = [cell for cell in planned.cells() if cell.id.startswith(prefix)]
+    if len(found) == 1:
+        return found[0]
+    raise SuiteError(
+        f"{len(found) or 'no'} unfinished cells have an id that begins with {prefix!r}",
+        where="--cell",
+        expected="the id of one cell that is still to be run",
+        found=", ".join(cell.id[:16] for cell in found[:4]) or None,
+        hint=f"harness status {locked.loaded.request.suite} --tier {locked.loaded.tier.name}",
+    )
+
+
+def rerun_command(request: Request, cell: Cell, _store: Store) -> str:
+    """The command that runs one cell alone, in this workspace."""
+    words = ["harness", "run", request.suite, "--tier", request.tier, "--cell", cell.id[:12]]
+    return shlex.join([*words, "--workspace", str(request.workspace)])
+
+
+def collect(locked: Locked) -> Collected:
+    """Read every finished cell of the request, and note the cells of the tier that are not there.
+
+    Raises:
+        InfrastructureError: a file of a finished cell is damaged.
+    """
+    from harness.collect import curve_table, labels_of, read_cells
+
+    request, suite = locked.loaded.request, locked.loaded.suite
+    if suite.curves is None:
+        raise SuiteError(
+            "the suite says nothing of how cells become curves",
+            where=str(suite.path),
+            hint="add `curves: {labels: ..., columns: ...}`",
+        )
+    store = store_of(request)
+    finished = store.finished()
+    chosen = {cell.id for cell in cells(locked, request.where)}
+    present, absent = [], []
+    for cell in cells(locked, None):
+        if cell.id in chosen and cell.id in finished:
+            present.append(cell)
+            continue
+        labels = labels_of(cell, suite.curves)
+        if cell.id not in chosen:
+            absent.append(Absent(cell, labels, "missing", "not selected by --where"))
+        elif (failure := store.last_failure(cell.id)) is not None:
+            message = str((failure.error or {}).get("message", "failed"))
+            absent.append(Absent(cell, labels, failure.status.value, message))
+        else:
+            absent.append(Absent(cell, labels, "missing", "not run yet"))
+    results = read_cells(store, present, suite.curves)
+    return Collected(locked, results, curve_table(results) if results else None, absent)
+
+
+def fit(collected: Collected) -> Fitted:
+    """Do every analysis of the suite.
+
+    Raises:
+        DataError: an analysis has all its cells and cannot be fitted all the same.
+    """
+    from harness.fitting import analyse
+
+    labels = [one.labels for one in collected.absent]
+    suite = collected.locked.loaded.suite
+    return Fitted(
+        collected,
+        {one.name: analyse(one, collected.curves, labels) for one in suite.analyses},
+    )
+
+
+def check(fitted: Fitted) -> Checked:
+    """Hold the numbers against the golden file; a first run writes it, and is not a success.
+
+    Raises:
+        SuiteError: a level whose comparison does not exist yet.
+    """
+    from harness.verdict.compare import compare_r0, unjudged
+    from harness.verdict.model import Level, Verdict, overall
+
+    loaded = fitted.collected.locked.loaded
+    quantities = quantities_of(fitted)
+    if loaded.tier.level != Level.R0:
+        raise SuiteError(
+            f"level {loaded.tier.level} cannot be judged yet",
+            where=loaded.suite.at("tiers", loaded.tier.name, "level"),
+            expected="R0",
+            hint="`harness fit` shows the fits without a verdict",
+        )
+    comparisons: Sequence[Comparison] = ()
+    if loaded.golden is not None:
+        known = with_missing(loaded.golden, quantities, fitted)
+        comparisons = compare_r0(loaded.golden, known, partial(_objective_ratio, fitted))
+    recorded = unjudged(loaded.golden, quantities, loaded.suite.judge)
+    verdict = overall(comparisons)
+    if recorded and verdict is not Verdict.NOT_REPRODUCED:
+        verdict = Verdict.INCONCLUSIVE
+    return Checked(fitted, quantities, comparisons, verdict, recorded)
+
+
+def with_missing(
+    golden: Golden, quantities: Mapping[str, Quantity], fitted: Fitted
+) -> dict[str, Quantity]:
+    """The quantities, with a reason for each golden entry whose part of the run is unfinished."""
+    from harness.verdict.model import Quantity
+
+    known = dict(quantities)
+    heads = {f"/{name}/": one.incomplete for name, one in fitted.analyses.items() if one.incomplete}
+    if fitted.collected.absent:
+        gone = f"{len(fitted.collected.absent)} cells of the tier have no result"
+        heads |= {
+            f"summary/{one.name}/": gone for one in fitted.collected.locked.loaded.suite.summaries
+        }
+    for entry in golden.entries:
+        for head, reason in heads.items():
+            if head in entry.quantity and entry.quantity not in known:
+                known[entry.quantity] = Quantity(entry.quantity, None, missing=reason)
+    return known
+
+
+def quantities_of(fitted: Fitted) -> dict[str, Quantity]:
+    """Every number of the run that a golden entry may name."""
+    from harness.quantities import (
+        by_name,
+        extrapolation_quantities,
+        fit_quantities,
+        summary_quantities,
+    )
+
+    found: list[Quantity] = []
+    for name, one in fitted.analyses.items():
+        if one.outcome is not None:
+            found.extend(fit_quantities(name, one.outcome.fit, missing=one.incomplete))
+            found.extend(
+                extrapolation_quantities(name, one.outcome.extrapolations, missing=one.incomplete)
+            )
+    for summary in fitted.collected.locked.loaded.suite.summaries:
+        found.extend(summary_quantities(summary, fitted.collected.results))
+    return by_name(found)
+
+
+def _objective_ratio(fitted: Fitted, name: str, at: Point) -> float:
+    """F(found)/F(published) - 1 of the fit whose objective has this quantity name."""
+    outcome = fitted.analyses[name.split("/")[1]].outcome
+    assert outcome is not None
+    published = outcome.fit.objective_at(outcome.selected, at.params, E0=at.by_curve.get("E0"))
+    return outcome.fit.objective / published - 1.0
+
+
+@contextmanager
+def timed(timing: dict[str, float], step: str) -> Iterator[None]:
+    """Add the seconds of the block to `timing`."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        timing[step] = timing.get(step, 0.0) + time.perf_counter() - started
+
+
+def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> ReportInput:
+    """Everything that the report of this run says."""
+    from harness.report.model import CellError, LockDrift, ReportInput
+    from harness.run.provenance import collect as collect_provenance
+
+    collected = checked.fitted.collected
+    locked = collected.locked
+    loaded = locked.loaded
+    suite, request = loaded.suite, loaded.request
+    analyses = checked.fitted.analyses
+    done = {name: one.outcome for name, one in analyses.items() if one.outcome is not None}
+    drift = None
+    if locked.drift:
+        drift = LockDrift(tuple(map(str, locked.drift)), request.accepted_drift or "")
+    return ReportInput(
+        suite=suite.name,
+        version=suite.version,
+        title=suite.title,
+        tier=loaded.tier.name,
+        level=loaded.tier.level,
+        run_id=run_id,
+        verdict=checked.verdict,
+        comparisons=checked.comparisons,
+        fits={name: one.fit for name, one in done.items()},
+        resamples={name: one.resample for name, one in done.items() if one.resample is not None},
+        points=done,
+        extrapolations={name: one.extrapolations for name, one in done.items()},
+        figures=suite.figures,
+        tables=suite.tables,
+        curves=collected.curves,
+        incomplete={
+            name: one.incomplete for name, one in analyses.items() if one.incomplete is not None
+        },
+        cell_errors=[
+            CellError(one.cell.id, one.status, one.message)
+            for one in collected.absent
+            if one.status != "missing"
+        ],
+        provenance=collect_provenance(),
+        timing=timing,
+        drift=drift,
+        notes=_notes(checked.recorded),
+        rerun=(_all_command(request),),
+    )
+
+
+def _notes(recorded: Mapping[str, float]) -> list[str]:
+    """What a reader has to know besides the verdict."""
+    if not recorded:
+        return []
+    told = f"{len(recorded)} quantities had no golden entry. Their numbers were recorded as golden "
+    return [told + "entries, which say nothing until a person has checked them."]
+
+
+def exit_code(checked: Checked) -> ExitCode:
+    """The exit code of a verdict."""
+    from harness.verdict.model import EXIT_CODES
+
+    return EXIT_CODES[checked.verdict]
+
+
+def _all_command(request: Request) -> str:
+    words = ["harness", "all", request.suite, "--tier", request.tier]
+    if request.where:
+        words += ["--where", request.where]
+    if request.accepted_drift is not None:
+        words += ["--accept-drift", "--reason", request.accepted_drift]
+    return shlex.join(words)
+
+
+def report(checked: Checked, timing: Mapping[str, float]) -> Path:
+    """Write the report folder, named by suite, tier and time; returns the path of report.html."""
+    from harness.report.write import write_report
+
+    loaded = checked.fitted.collected.locked.loaded
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    run_id = f"{loaded.suite.name}-{loaded.tier.name}-{now}"
+    folder = loaded.request.workspace / "reports" / run_id
+    return write_report(report_input(checked, run_id, timing), folder)

@@ -1,0 +1,92 @@
+"""The numbers of a run under the names by which golden files call them.
+
+| name | number |
+|---|---|
+| fit/FIT/PARAMETER | shared parameter of a fit, in base units |
+| fit/FIT/PARAMETER/SIZE | parameter of one curve |
+| fit/FIT/R2, fit/FIT/R2/SIZE | pooled R2 in linear loss, and that of one curve |
+| fit/FIT/objective, fit/FIT/n | the minimised objective, and the number of points |
+| extrapolation/FIT/KIND/E0/SIZE, .../R2/SIZE, .../rmse/SIZE | KIND is blind or calibrated |
+| summary/NAME/LABEL/... | one number of one curve, by the labels that the suite names |
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from harness.collect import summarise
+from harness.report.numbers import size_label
+from harness.verdict.model import Quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from harness.analysis.extrapolate import Extrapolation
+    from harness.analysis.fit import Fit
+    from harness.collect import CellResult
+    from harness.spec.suite import Summary
+
+
+def label_text(name: str, value: object) -> str:
+    """A label's value as part of a quantity's name: sizes as 0.5B, other numbers as short as exact.
+
+    A size that the short form would round keeps all its digits, so that no two share a name.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    if name == "N":
+        short = size_label(value)
+        unit = {"T": 1e12, "B": 1e9, "M": 1e6, "K": 1e3}.get(short[-1], 1.0)
+        if math.isclose(float(short.rstrip("TBMK")) * unit, value, rel_tol=1e-12):
+            return short
+    return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
+
+
+def fit_quantities(name: str, fit: Fit, *, missing: str | None) -> Iterator[Quantity]:
+    """All numbers of one fit; `missing` says why they may not be compared, if they may not."""
+    root = math.sqrt(max(fit.dof, 0))
+
+    def one(suffix: str, value: float, se: float | None = None) -> Quantity:
+        slack = root * se if se is not None and math.isfinite(se) else 0.0
+        return Quantity(f"fit/{name}/{suffix}", value, slack=slack, missing=missing)
+
+    for parameter, value in fit.params.items():
+        yield one(parameter, value, fit.se.get(parameter))
+    for parameter, by_group in fit.by_curve.items():
+        for group, value in by_group.items():
+            key = label_text(fit.group, group)
+            yield one(f"{parameter}/{key}", value, fit.se_by_curve[parameter][group])
+    yield one("R2", fit.r2)
+    for group, value in fit.r2_by_curve.items():
+        yield one(f"R2/{label_text(fit.group, group)}", value)
+    yield one("objective", fit.objective)
+    yield one("n", float(fit.n))
+
+
+def extrapolation_quantities(
+    name: str, extrapolations: Sequence[Extrapolation], *, missing: str | None
+) -> Iterator[Quantity]:
+    """How well curves that a fit has not seen were predicted, blind and calibrated told apart."""
+    for one in extrapolations:
+        size = label_text("N", one.N)
+        head = f"extrapolation/{name}/{one.kind}"
+        yield Quantity(f"{head}/rmse/{size}", one.rmse, missing=missing)
+        yield Quantity(f"{head}/R2/{size}", one.r2, missing=missing)
+        yield Quantity(f"{head}/E0/{size}", one.E0, missing=missing)
+
+
+def summary_quantities(summary: Summary, results: Sequence[CellResult]) -> Iterator[Quantity]:
+    """One number for each combination of the summary's labels."""
+    for key, value in summarise(summary, results).items():
+        labels = [label_text(name, one) for name, one in zip(summary.by, key, strict=True)]
+        yield Quantity("/".join(["summary", summary.name, *labels]), value)
+
+
+def by_name(quantities: Iterable[Quantity]) -> dict[str, Quantity]:
+    """Index quantities by name; a name that comes twice is a mistake of the harness."""
+    index: dict[str, Quantity] = {}
+    for quantity in quantities:
+        assert quantity.name not in index, quantity.name
+        index[quantity.name] = quantity
+    return index
