@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.numbers import format_value, size_label
+from harness.report.numbers import size_label
 from harness.verdict.model import Verdict, by_group, overall
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def fit_table(analyses: Mapping[str, Analysed]) -> Table:
         fit, resampled = one.outcome.fit, one.outcome.resample
         intervals = resampled.intervals if resampled is not None else {}
         shown = [
-            f"{parameter} {format_value(value, *intervals.get(parameter, (None, None)))}"
+            f"{parameter} {value:.4g}" + _interval(intervals.get(parameter))
             for parameter, value in fit.params.items()
         ]
         if not shown:
@@ -74,6 +74,11 @@ def fit_table(analyses: Mapping[str, Analysed]) -> Table:
         if one.incomplete:
             table.add_row("", "", Text(f"* {one.incomplete}", style="cyan"), "", "")
     return table
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    """Both ends, since a resampled interval can reach decades further on one side."""
+    return "" if ends is None else f" [{ends[0]:.3g}, {ends[1]:.3g}]"
 
 
 def held_out_table(analyses: Mapping[str, Analysed]) -> Table:
@@ -102,53 +107,55 @@ def held_out_table(analyses: Mapping[str, Analysed]) -> Table:
     return table
 
 
-def verdict_table(comparisons: Sequence[Comparison], *, everything: bool) -> Table:
-    """Published against found, row by row.
+def verdict_table(comparisons: Sequence[Comparison], *, everything: bool) -> Group:
+    """Published against found, row by row; what is not plain success is told below the table.
 
     Independent refits that agree are left to the closing line unless `everything` is asked for.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("quantity")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Verdict", title_justify="left")
+    table.add_column("quantity", no_wrap=True)
     for name in ("published", "found", "difference", "tolerance"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why this tolerance", style="dim", ratio=1)
+    table.add_column("why this tolerance", style="dim")
     table.add_column("verdict", no_wrap=True)
+    notes: dict[str, int] = {}
     for group, row in by_group(comparisons).items():
         if not everything and _goes_without_saying(row):
             continue
-        head = Text(group, style="bold")
-        table.add_row(head, "", "", "", "", "", verdict_text(overall(row)).append("", "bold"))
+        table.add_row(Text(group, style="bold"), *[""] * 5, verdict_text(overall(row)))
         for comparison in row:
-            _add(table, comparison)
+            note = notes.setdefault(comparison.reason, len(notes) + 1) if comparison.reason else 0
+            _add(table, comparison, note)
         table.add_section()
-    return table
+    told = [Text(f"[{number}] {reason}") for reason, number in notes.items()]
+    return Group(table, Text(_LEGEND, style="dim"), *told, Text(""))
+
+
+_LEGEND = (
+    "tolerance: ½ digit is half a unit of the last printed digit; slack is SE·√(ε(n-p)), how far a "
+    "parameter moves while the objective stays within ε of its minimum\n"
+)
 
 
 def _goes_without_saying(row: Sequence[Comparison]) -> bool:
     return all(c.kind == "refit" and (c.verdict is Verdict.REPRODUCED or c.declared) for c in row)
 
 
-def _add(table: Table, comparison: Comparison) -> None:
-    unit = "" if comparison.unit == "1" else f" [{_short_unit(comparison.unit)}]"
+def _add(table: Table, comparison: Comparison, note: int) -> None:
+    verdict = verdict_text(comparison.verdict)
     table.add_row(
-        Text(f"  {comparison.label}{unit}"),
+        f"  {comparison.label}{_UNITS.get(comparison.unit, '')}",
         comparison.published,
         number(comparison.found),
         "-" if comparison.difference is None else f"{comparison.difference:+.2g}",
         "-" if comparison.tolerance is None else f"±{comparison.tolerance:.2g}",
-        Text(_short_reason(comparison.tolerance_reason)),
-        verdict_text(comparison.verdict),
+        comparison.tolerance_reason.split(":", 1)[0].replace("SE·√(ε(n-p))", "slack"),
+        verdict.append(f" [{note}]", style="dim") if note else verdict,
     )
-    if comparison.reason:
-        table.add_row(Text(f"    {comparison.reason}", style="italic dim", overflow="fold"))
 
 
-def _short_unit(unit: str) -> str:
-    return {"1e9 parameters": "1e9"}.get(unit, unit) if len(unit) < 16 else "fraction"
-
-
-def _short_reason(reason: str) -> str:
-    return reason.split(":", 1)[0]
+# Where a column has no room for the unit in words.
+_UNITS = {"1e9 parameters": " (1e9)"}
 
 
 def closing_line(verdict: Verdict, comparisons: Sequence[Comparison]) -> Text:

@@ -93,9 +93,9 @@ def _number(entry: Entry, quantity: Quantity, objective_slack: float) -> _Judged
         half_width = entry.half_unit
         slack = quantity.slack * math.sqrt(objective_slack) / entry.scale
         tolerance = half_width + slack
-        why = f"½ unit of the last digit ({half_width:g})"
+        why = f"½ digit {half_width:g}"
         if slack > 0:
-            why += f" + SE·√(ε(n-p)) ({slack:.2g})"
+            why += f" + SE·√(ε(n-p)) {slack:.2g}"
     if abs(difference) <= half_width + _ROUNDING * abs(entry.value):
         return _Judged(found, difference, tolerance, why, Verdict.REPRODUCED, "")
     if abs(difference) <= tolerance:
