@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Protocol
 
 from harness.errors import DataError, LockDriftError
 from harness.spec.lock import pin_file
+from harness.spec.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +138,7 @@ def _check_header(header: list[str], columns: Sequence[str], where: str) -> None
         raise DataError("a column stands twice", where=where, found=", ".join(repeated))
     missing = [column for column in dict.fromkeys(columns) if column not in header]
     if missing:
-        near = get_close_matches(missing[0], header, 1)
+        near = nearest(missing[0], header)
         raise DataError(
             "missing column" + ("s " if len(missing) > 1 else " ") + ", ".join(missing),
             where=where,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError
 from harness.spec.expression import compile_expression
 from harness.spec.grid import Settings
+from harness.spec.nearest import did_you_mean
 from harness.spec.space import Space
 from harness.spec.suite import RESERVED_AXES
 
@@ -44,12 +44,11 @@ def _known(kind: str, name: str, known: Iterable[str], where: str) -> None:
     names = list(known)
     if name in names:
         return
-    near = get_close_matches(name, names, 1)
     raise SuiteError(
         f"no {kind} `{name}`",
         where=where,
         expected="one of " + ", ".join(names) if names else f"a declared {kind}; there is none",
-        hint=f"did you mean `{near[0]}`?" if near else None,
+        hint=did_you_mean(name, names),
     )
 
 
@@ -182,13 +181,12 @@ def _matches(kind: str, pattern: str, names: list[str], where: str) -> None:
     head = pattern.split("/")[0]
     if any(fnmatchcase(name, head) for name in names):
         return
-    near = get_close_matches(head.replace("*", ""), names, 1)
     raise SuiteError(
         f"`{pattern}` matches no {kind}",
         where=where,
         expected="one of " + ", ".join(names) if names else f"a declared {kind}; there is none",
         found=head,
-        hint=f"did you mean `{near[0]}`?" if near else None,
+        hint=did_you_mean(head.replace("*", ""), names),
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 import harness
 from harness.errors import SuiteError
+from harness.spec.nearest import did_you_mean
 
 SUITE_FILE: Final = "suite.yaml"
 
@@ -29,15 +29,12 @@ def find_suite(name: str | Path) -> Path:
     suites = list_suites()
     if str(name) in suites:
         return suites[str(name)]
-    near = get_close_matches(path.name, suites, 3)
     raise SuiteError(
         f"no suite `{name}`",
         expected="one of "
         + (", ".join(suites) or "none was found")
         + f", or the path of a {SUITE_FILE}",
-        hint="did you mean " + " or ".join(f"`{one}`" for one in near) + "?"
-        if near
-        else "`harness suites` lists the suites that are found",
+        hint=did_you_mean(path.name, suites) or "`harness suites` lists the suites that are found",
     )
 
 

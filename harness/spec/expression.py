@@ -11,10 +11,10 @@ import ast
 import operator
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from difflib import get_close_matches
 from typing import Final, NoReturn
 
 from harness.errors import SuiteError
+from harness.spec.nearest import nearest
 
 Predicate = Callable[[Mapping[str, object]], bool]
 _Value = Callable[[Mapping[str, object]], object]
@@ -93,7 +93,9 @@ class _Compiler:
             if sum(1 for _ in ast.walk(tree)) > _MAX_NODES:
                 self._fail(f"an expression of more than {_MAX_NODES} parts", 0)
         except SyntaxError as error:
-            self._fail(f"a syntax error: {error.msg}", max((error.offset or 1) - 1, 0))
+            # Without an offset it is the end of the text that came too early.
+            column = error.offset - 1 if error.offset else len(self._text)
+            self._fail(f"a syntax error: {error.msg}", column)
         except (ValueError, RecursionError, MemoryError):
             self._fail("an expression that cannot be parsed", 0)
         return tree.body
@@ -196,7 +198,7 @@ class _Compiler:
         if any(part.startswith("_") for part in parts):
             self._fail(f"the name `{dotted}`: names start with a letter", self._column(node))
         if self._names is not None and dotted not in self._names:
-            near = get_close_matches(dotted, [*self._names, *_OTHER_SPELLINGS.values()], 3)
+            near = nearest(dotted, self._names, 3)
             near = [_OTHER_SPELLINGS[dotted]] if dotted in _OTHER_SPELLINGS else near
             self._fail(
                 f"the unknown name `{dotted}`",

@@ -8,13 +8,13 @@ fragments spell exactly `canonical_json(document)`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import SuiteError
 from harness.spec.fragments import Computed, Fragments, Tree
 from harness.spec.identity import DOCUMENT_SCHEMA, canonical_json
+from harness.spec.nearest import did_you_mean
 from harness.spec.reference import (
     Constant,
     Node,
@@ -134,14 +134,12 @@ class Settings:
 
     def _check_data(self, path: KeyPath, name: object) -> None:
         if name not in self._suite.data:
-            near = get_close_matches(str(name), self._suite.data, 1)
             raise SuiteError(
                 f"no data set `{name}`",
                 where=self._where(path),
                 expected="one of " + (", ".join(self._suite.data) or "those declared under `data`"),
-                hint=f"did you mean `{near[0]}`?"
-                if near
-                else f"declare it: add `{name}: {{path: ...}}` under `data`",
+                hint=did_you_mean(str(name), self._suite.data)
+                or f"declare it: add `{name}: {{path: ...}}` under `data`",
             )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from harness.errors import SuiteError
 from harness.spec.checks import check_suite
+from harness.spec.nearest import nearest
 from harness.spec.reference import parse, resolve
 from harness.spec.source import KeyPath, Source, describe, key_text, read_yaml
 from harness.spec.suite import Suite
@@ -111,9 +111,10 @@ def _substituted(value: Any, record: Mapping[str, object], source: Source, path:
 
 
 def _suite_error(error: ValidationError, source: Source, origins: list[KeyPath]) -> SuiteError:
-    def located(details: ErrorDetails) -> tuple[tuple[int, int], KeyPath, ErrorDetails]:
+    def located(details: ErrorDetails) -> tuple[tuple[bool, int, int], KeyPath, ErrorDetails]:
+        # A misspelt key is missing too; what is there but wrong says more than what is not there.
         path = _file_path(details, source, origins)
-        return source.position(path), path, details
+        return (details["type"] == "missing", *source.position(path)), path, details
 
     # The errors of one analysis stand once for each of its records.
     (_, path, first), *others = sorted(
@@ -145,7 +146,7 @@ def _report(path: KeyPath, details: ErrorDetails, source: Source) -> SuiteError:
     key, found = key_text(path), describe(details["input"])
     if kind == "extra_forbidden":
         valid = known_keys(path[:-1])
-        near = get_close_matches(str(path[-1]), valid, 1)
+        near = nearest(str(path[-1]), valid)
         return SuiteError(
             f"`{key}`: no such key",
             where=where,
@@ -164,7 +165,7 @@ def _report(path: KeyPath, details: ErrorDetails, source: Source) -> SuiteError:
     if kind == "literal_error":
         options = str(context["expected"])
         words = options.replace("'", "").replace(" or ", ", ").split(", ")
-        near = get_close_matches(str(details["input"]), words, 1)
+        near = nearest(str(details["input"]), words)
         hint = f"write `{near[0]}`" if near else None
         return SuiteError(
             f"`{key}` has no such value", where=where, expected=options, found=found, hint=hint

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from harness.errors import SuiteError
 from harness.spec.identity import canonical_json
+from harness.spec.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -164,7 +164,7 @@ def _nothing(reference: Reference, depth: int, found: object) -> SuiteError:
     known = [str(key) for key in found] if isinstance(found, Mapping) else []
     at = ".".join(reference.names[:depth])
     identity = found.get("id") if isinstance(found, Mapping) and depth else None
-    near = get_close_matches(reference.names[depth], known, 1)
+    near = nearest(reference.names[depth], known)
     suggestion = Reference((*reference.names[:depth], *near))
     return SuiteError(
         f"{reference} refers to nothing"

@@ -53,7 +53,9 @@ def known_keys(path: Sequence[str | int]) -> dict[str, str]:
         if isinstance(part, int):
             node = node.get("items", {})
         else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+            named = node.get("patternProperties", {}).values()
+            others = next(iter(named), node.get("additionalProperties", {}))
+            node = node.get("properties", {}).get(part, others)
     properties = _open(node, schema).get("properties", {})
     return {key: entry.get("description", "") for key, entry in properties.items()}
 

@@ -177,6 +177,8 @@ class _Builder:
                 value = _SCALARS[kind](node.value)
             except ValueError:  # text with an explicit tag, such as `!!int x`
                 raise self._error(node, "not the number it is tagged as", kind) from None
+            if isinstance(value, str) and not _is_unicode(value):
+                raise self._error(node, "not Unicode text", "text without lone surrogates")
             if isinstance(value, float) and not isfinite(value):
                 raise self._error(
                     node, "a number that is not finite", "a finite number", node.value
@@ -220,6 +222,14 @@ class _Builder:
     ) -> SuiteError:
         where = f"{self._path}:{node.start_mark.line + 1}"
         return SuiteError(message, where=where, expected=expected, found=found, hint=hint)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _integer(text: str) -> int:

@@ -9,7 +9,6 @@ is the point's ordinal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from harness.errors import SuiteError
 from harness.spec.expression import Predicate, compile_expression
 from harness.spec.identity import canonical_json
+from harness.spec.nearest import did_you_mean
 from harness.spec.source import describe
 
 if TYPE_CHECKING:
@@ -221,25 +221,23 @@ class Space:
 
     def _axis_number(self, name: str, path: KeyPath) -> int:
         if name not in self.names:
-            near = get_close_matches(name, self.names, 1)
             raise SuiteError(
                 f"no axis `{name}`",
                 where=self._suite.at(*path, name),
                 expected="one of " + ", ".join(self.names),
-                hint=f"did you mean `{near[0]}`?" if near else None,
+                hint=did_you_mean(name, self.names),
             )
         return self.names.index(name)
 
     def _unknown_value(self, name: str, value: object, path: KeyPath) -> SuiteError:
         known = self._axes[self.names.index(name)].names
-        near = get_close_matches(str(value), known, 1)
         shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
         return SuiteError(
             f"the axis `{name}` has no such value",
             where=self._suite.at(*path),
             expected=f"one of {shown}",
             found=describe(value),
-            hint=f"did you mean `{near[0]}`?" if near else None,
+            hint=did_you_mean(str(value), known),
         )
 
     def _included(self) -> list[Point]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, LiteralString
 
@@ -20,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from harness.errors import SuiteError
+from harness.spec.nearest import did_you_mean
 from harness.spec.source import KeyPath, Source, describe
 
 if TYPE_CHECKING:
@@ -449,12 +449,11 @@ class Suite(_Model):
                     hint="remove one of the `extends`",
                 )
             if parent not in self.tiers:
-                near = get_close_matches(parent, self.tiers, 1)
                 raise SuiteError(
                     f"no tier `{parent}`",
                     where=self.at(*path),
                     expected="one of " + ", ".join(self.tiers),
-                    hint=f"did you mean `{near[0]}`?" if near else None,
+                    hint=did_you_mean(parent, self.tiers),
                 )
             lineage.append(parent)
             parent = self.tiers[parent].extends
