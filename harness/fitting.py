@@ -11,6 +11,7 @@ from harness.analysis import Curves, fit
 from harness.analysis.extrapolate import Extrapolation, blind_fit, clipped_end, extrapolate
 from harness.analysis.resample import Resample, resample
 from harness.errors import DataError, SuiteError
+from harness.quantities import label_text
 from harness.spec.expression import compile_expression
 
 if TYPE_CHECKING:
@@ -141,6 +142,6 @@ def _concerns(analysis: Analysis, labels: Mapping[str, object]) -> bool:
 
 
 def _lacking(lacking: Sequence[Mapping[str, object]]) -> str:
-    named = ["/".join(str(value) for value in labels.values()) for labels in lacking]
+    named = [" ".join(label_text(*label) for label in labels.items()) for labels in lacking]
     shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
     return f"{len(named)} of the cells it needs have no result ({shown})"

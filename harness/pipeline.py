@@ -174,24 +174,21 @@ def known_versions() -> Known:
 def lock(loaded: Loaded) -> Locked:
     """Hold suite.lock against data, laws, engines, scorers, packages and cells as they are now.
 
+    With accepted drift the run goes on under a lock of what was found, so that its cells are not
+    taken for those of the suite as it was locked.
+
     Raises:
         LockDriftError: there is no lock, or a difference that the request does not accept.
     """
-    from harness.spec.lock import check_lock, load_lock, refuse_drift
+    from harness.spec.lock import build_lock, check_lock, load_lock, refuse_drift
 
-    known = known_versions()
-    locked = load_lock(loaded.suite)
-    drift = check_lock(
-        loaded.suite,
-        locked,
-        known.laws,
-        known.engines,
-        known.scorers,
-        tier=loaded.tier.name,
-    )
+    known, suite = known_versions(), loaded.suite
+    versions = (known.laws, known.engines, known.scorers)
+    locked = load_lock(suite)
+    drift = check_lock(suite, locked, *versions, tier=loaded.tier.name)
     if loaded.request.accepted_drift is None:
-        refuse_drift(loaded.suite, drift)
-    return Locked(loaded, locked, drift)
+        refuse_drift(suite, drift)
+    return Locked(loaded, build_lock(suite, *versions) if drift else locked, drift)
 
 
 def cells(locked: Locked, where: str | None) -> Iterator[Cell]:

@@ -138,7 +138,8 @@ _LEGEND = (
 
 
 def _goes_without_saying(row: Sequence[Comparison]) -> bool:
-    return all(c.kind == "refit" and (c.verdict is Verdict.REPRODUCED or c.declared) for c in row)
+    """Whether a row is of independent refits only, and none of them found anything else."""
+    return all(c.kind == "refit" and c.verdict is not Verdict.NOT_REPRODUCED for c in row)
 
 
 def _add(table: Table, comparison: Comparison, note: int) -> None:

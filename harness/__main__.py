@@ -1,0 +1,6 @@
+"""`python -m harness`: the command line, where the script `harness` is not on PATH."""
+
+from harness.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Suite exp1 on its published tier, from the suite file to the verdict, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory):
+    """`harness all exp1` in a process of its own, in an empty workspace."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    command = [sys.executable, "-m", "harness", "all", "exp1", "--workspace", str(workspace)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return workspace, done
+
+
+@pytest.fixture(scope="module")
+def verdicts(run) -> list[dict]:
+    workspace, _ = run
+    command = ["check", "exp1", "--workspace", str(workspace), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return json.loads(done.stdout)["comparisons"]
+
+
+def test_it_ends_well_and_says_so(run) -> None:
+    workspace, done = run
+    assert done.returncode == 0, done.stderr
+    assert "verdict: reproduced" in done.stdout
+    assert "14/14" in done.stderr
+    [report] = workspace.glob("reports/exp1-published-*/report.html")
+    assert f"report: {report}" in done.stdout.replace("\n", "")
+
+
+def test_six_rows_of_table_6_are_reproduced_and_two_lack_their_data(verdicts) -> None:
+    rows: dict[str, set] = {}
+    for one in verdicts:
+        if one["entry"].startswith("table6/"):
+            rows.setdefault(one["group"], set()).add((one["verdict"], one["declared"]))
+    assert len(rows) == 8
+    incomplete = {("inconclusive", "incomplete_data")}
+    lacking = {name for name, found in rows.items() if found == incomplete}
+    assert lacking == {"Table 6: Instruct, C, inter", "Table 6: Instruct, D, inter"}
+    misprint = rows.pop("Table 6: Base, C, intra")
+    assert misprint == {("reproduced", None), ("inconclusive", "misprint")}
+    assert all(rows[name] == {("reproduced", None)} for name in rows.keys() - lacking)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "count"), [("table5/", 14), ("table4/", 14), ("slopes/", 7), ("plotted/", 23)]
+)
+def test_the_other_published_numbers(verdicts, prefix: str, count: int) -> None:
+    found = [one for one in verdicts if one["entry"].startswith(prefix)]
+    assert len(found) == count
+    undeclared = [one for one in found if one["declared"] is None]
+    assert {one["verdict"] for one in undeclared} == {"reproduced"}
+    assert Counter(one["declared"] for one in found)["unknown_protocol"] == count - len(undeclared)
+
+
+def test_parameters_agree_with_the_plotted_lines_to_a_thousandth(verdicts) -> None:
+    lines = [
+        one
+        for one in verdicts
+        if one["entry"].startswith("plotted/") and one["label"] in ("K_max", "N0")
+    ]
+    assert len(lines) == 14
+    for one in lines:
+        assert one["found"] == pytest.approx(float(one["published"]), rel=1e-3)
+
+
+def test_pooled_r2_never_stands_without_the_curves(run) -> None:
+    _, done = run
+    fits = done.stdout.split("Fits")[1].split("Held-out")[0]
+    rows = [line for line in fits.splitlines() if "-intra" in line or "-inter" in line]
+    assert len(rows) == 8
+    # The pooled value and at least five of the curves' on the same line.
+    assert all(line.count("0.") >= 6 for line in rows)
+
+
+def test_72b_is_predicted_blind_and_calibrated(run) -> None:
+    _, done = run
+    held_out = done.stdout.split("Held-out sizes")[1].split("Verdict")[0]
+    for fit in ("base-C", "base-D", "instruct-C", "instruct-D"):
+        kinds = [line.split()[2] for line in held_out.splitlines() if f"{fit}-inter" in line]
+        assert kinds == ["blind", "calibrated"]
+
+
+def test_a_second_run_computes_nothing(run) -> None:
+    workspace, _ = run
+    records = {path: path.stat().st_mtime_ns for path in workspace.glob("store/cells/*/*/*")}
+    command = [sys.executable, "-m", "harness", "run", "exp1", "--workspace", str(workspace)]
+    done = subprocess.run(
+        [*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["computed"] == 0
+    assert records == {
+        path: path.stat().st_mtime_ns for path in workspace.glob("store/cells/*/*/*")
+    }
+    assert len(records) >= 14 * 4
