@@ -42,6 +42,7 @@ class Line:
     """One comparison as text. `beside` is what its number may not be shown without."""
 
     comparison: Comparison
+    unit: str
     published: str
     found: str
     difference: str
@@ -49,6 +50,7 @@ class Line:
     word: str
     sign: str
     declared: str
+    reason: str
     beside: str
 
 
@@ -62,7 +64,9 @@ class Row:
     sign: str
     lines: Sequence[Line]
     counts: str
-    reason: str  # of the tolerance, if all lines have the same
+    tolerance_reason: str  # if it is the same for all lines
+    declared: str  # if it and `reason` are the same for all of several lines
+    reason: str
 
 
 def rows(report: ReportInput) -> list[Row]:
@@ -109,20 +113,24 @@ def pooled_r2_fit(quantity: str) -> str | None:
 def _row(name: str, group: Sequence[Comparison], fits: Mapping[str, Fit]) -> Row:
     verdict = overall(group)
     counts = Counter(comparison.verdict for comparison in group)
-    reasons = {comparison.tolerance_reason for comparison in group}
+    tolerances = {comparison.tolerance_reason for comparison in group}
+    reasons = {(comparison.declared, comparison.reason) for comparison in group}
+    shared = len(group) > 1 and len(reasons) == 1
+    lines = [_line(comparison, fits) for comparison in group]
     return Row(
         name=name,
         verdict=verdict,
         word=WORDS[verdict],
         sign=SIGNS[verdict],
-        lines=[_line(comparison, fits) for comparison in group],
+        lines=lines,
         counts=", ".join(f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]),
-        reason=group[0].tolerance_reason if len(reasons) == 1 else "",
+        tolerance_reason=group[0].tolerance_reason if len(tolerances) == 1 else "",
+        declared=lines[0].declared if shared else "",
+        reason=lines[0].reason if shared else "",
     )
 
 
 def _line(comparison: Comparison, fits: Mapping[str, Fit]) -> Line:
-    unit = "" if comparison.unit in ("", "1") else f" {comparison.unit}"
     found = at_resolution(comparison.found, comparison.published)
     beside = ""
     pooled = pooled_r2_fit(comparison.quantity)
@@ -134,12 +142,14 @@ def _line(comparison: Comparison, fits: Mapping[str, Fit]) -> Line:
             beside = f"R² per curve: {per_curve_r2(fit)}"
     return Line(
         comparison=comparison,
-        published=comparison.published + unit,
+        unit="" if comparison.unit in ("", "1") else comparison.unit,
+        published=comparison.published,
         found=found,
         difference=signed(comparison.difference),
         tolerance=significant(comparison.tolerance, 2),
         word=WORDS[comparison.verdict],
         sign=SIGNS[comparison.verdict],
+        reason=comparison.reason.removeprefix(f"declared {comparison.declared}: "),
         declared=DECLARED.get(comparison.declared or "", comparison.declared or ""),
         beside=beside,
     )

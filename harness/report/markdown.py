@@ -83,7 +83,8 @@ def _line(line: Line) -> str:
     if line.comparison.reason:
         verdict += f": {line.comparison.reason}"
     found = f"{line.found} ({line.beside})" if line.beside else line.found
-    cells = [line.comparison.label, line.published, found, line.difference, line.tolerance, verdict]
+    label = f"{line.comparison.label} ({line.unit})" if line.unit else line.comparison.label
+    cells = [label, line.published, found, line.difference, line.tolerance, verdict]
     return "| " + " | ".join(_text(cell) for cell in cells) + " |"
 
 

@@ -59,7 +59,7 @@ def format_value(
     style: Style = "text",
     exponent: int | None = None,
 ) -> str:
-    """Write a value with its interval: `0.1330 ± 0.0032`, `0.133 +0.020 -0.015`, `(13.8 ± 4.6)e9`.
+    """Write a value with its interval: `0.1330 ± 0.0032`, or `0.133 +0.020 -0.015`.
 
     An interval that does not contain the value, as resampling can give, is written as its ends:
     `5.000 [4.00, 4.50]`. A power of ten fixed by `exponent` is not written, since the head of its
@@ -140,7 +140,8 @@ def _text_layout(rounded: Rounded, exponent: int) -> str:
         text += f" ± {rounded.plus}" if same else f" +{rounded.plus} {MINUS}{rounded.minus}"
     if not exponent:
         return text
-    return f"({text})e{exponent}" if rounded.plus is not None else f"{text}e{exponent}"
+    body = f"({text})" if rounded.plus is not None else text
+    return f"{body} {TIMES} {superscript(exponent)}"
 
 
 def _latex_layout(rounded: Rounded, exponent: int) -> str:

@@ -42,7 +42,7 @@ _LIGHT, _DARK = (0.0, 0.80), (0.45, 1.0)
 
 _AXES = {
     "C": "Training compute C (FLOPs)",
-    "D": "Training samples D (samples)",
+    "D": "Training data D (samples)",
     "N": "Model size N (parameters)",
     "ErrRate": "Test loss L (error rate)",
     "step": "Training step",

@@ -42,7 +42,7 @@ def inline(svg: str, *, prefix: str, alt: str, dark: Mapping[str, str]) -> Inlin
 
     def restyle(match: re.Match[str]) -> str:
         rule = _COLOR.sub(lambda m: f"var(--{m[0][1:]})" if m[0] in dark else m[0], match[1])
-        name = classes.setdefault(rule, f"{prefix}{len(classes)}")
+        name = classes.setdefault(rule, f"{prefix}s{len(classes)}")
         return f' class="{name}"'
 
     def tidy(match: re.Match[str]) -> str:

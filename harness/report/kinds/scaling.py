@@ -40,7 +40,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
         width=_PLOT_WIDTH,
         height=_RESIDUALS,
     )
-    canvas.heading(figure, view.name, [formula(view.fit), parameters_line(view)])
+    canvas.heading(figure, view.name, [formula(view.fit), ",   ".join(parameters(view))])
     draw_curves(main, view, looks)
     _draw_residuals(below, view, looks)
     canvas.log_abscissa(below, main.get_xlim())
@@ -54,14 +54,14 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     return Drawing(figure, _caption(view), _alt(view), canvas.dark_of(looks))
 
 
-def parameters_line(view: View, *, units: bool = True) -> str:
-    """Shared parameters with their intervals."""
+def parameters(view: View) -> list[str]:
+    """Shared parameters with their intervals and units."""
     parts = []
     for parameter, value in view.fit.params.items():
         lo, hi = interval(view, parameter)
-        unit = f" {unit_of(view.fit, parameter)}".rstrip() if units else ""
-        parts.append(f"{symbol(parameter)} = {format_value(value, lo, hi)}{unit}")
-    return ",   ".join(parts) or "a slope and an offset of its own for each curve"
+        text = f"{symbol(parameter)} = {format_value(value, lo, hi)}"
+        parts.append(f"{text} {unit_of(view.fit, parameter)}".rstrip())
+    return parts or ["a slope and an offset of its own for each curve"]
 
 
 def interval(view: View, parameter: str) -> tuple[float | None, float | None]:
@@ -210,9 +210,8 @@ def _caption(view: View) -> str:
         for found in _whole_curves(view)
     )
     if view.resample is not None:
-        sentences.append(
-            f"intervals and band: 95% of {view.resample.n} refits, resampled {view.resample.method}"
-        )
+        drawn = f"{view.resample.n} refits, resampled by {view.resample.method}"
+        sentences.append(f"intervals and band: 95% of {drawn}")
     return "; ".join(sentences) + "."
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.report.figures import Drawing, figure_kind
 from harness.report.kinds import canvas
-from harness.report.kinds.scaling import parameters_line
+from harness.report.kinds.scaling import parameters
 from harness.report.numbers import size_label
 from harness.report.style import ACCENT, BLIND, INK, MUTED, PAPER, Look, axis_label
 
@@ -45,7 +45,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     canvas.heading(
         figure,
         f"Slopes k(N) against log {abscissa}",
-        [f"{view.name}:  {parameters_line(view)}" for view in laws],
+        [f"{view.name}:  {',   '.join(parameters(view))}" for view in laws],
     )
     sizes = sorted({N for view in views for N in view.used})
     handles: list[Artist] = []

@@ -1,0 +1,182 @@
+"""report.html: one file that says everything, to everyone, without loading anything."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from lxml import html as lxml_html
+
+from harness.report.figures import render_figures
+from harness.report.html import render_html
+from harness.report.model import CellError, LockDrift
+from harness.report.svg import inline
+from harness.verdict.model import Verdict, overall
+
+from .conftest import Wanted, comparison
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
+
+    from harness.report.model import ReportInput
+
+
+@pytest.fixture(scope="module")
+def page(report: ReportInput) -> str:
+    return render_html(report, list(render_figures(report)))
+
+
+@pytest.fixture(scope="module")
+def tree(page: str) -> HtmlElement:
+    return lxml_html.fromstring(page)
+
+
+def _tree_of(report: ReportInput) -> HtmlElement:
+    return lxml_html.fromstring(render_html(replace(report, figures=[]), []))
+
+
+def test_nothing_is_loaded_and_nothing_runs(page: str, tree: HtmlElement) -> None:
+    assert not tree.xpath("//script | //link | //iframe | //object | //embed | //img")
+    assert not tree.xpath("//@src | //@srcset")
+    assert not any(name.startswith("on") for node in tree.iter("*") for name in node.attrib)
+    assert all(not re.match(r"[a-z]+:|//", href) for href in tree.xpath("//@href"))
+    assert "@import" not in page
+    assert set(re.findall(r"url\(([^)]*)", page)) <= {
+        f"#{identity}" for identity in tree.xpath("//@id")
+    }
+
+
+def test_links_within_the_page_arrive(tree: HtmlElement) -> None:
+    ids = Counter(tree.xpath("//@id"))
+    assert max(ids.values()) == 1
+    inside = [href[1:] for href in tree.xpath("//@href") if href.startswith("#")]
+    assert inside
+    assert set(inside) <= set(ids)
+
+
+def test_figures_do_not_share_classes(tree: HtmlElement) -> None:
+    figures = [set(svg.xpath(".//@class")) for svg in tree.xpath("//figure//svg")]
+    assert len(figures) == 5
+    assert sum(map(len, figures)) == len(set().union(*figures))
+
+
+def test_figures_follow_the_colour_scheme(page: str) -> None:
+    light, dark = re.findall(r":root\{(--[0-9a-f]{6}:[^}]*)\}", page)
+    declared = {name: set(re.findall(r"--([0-9a-f]{6}):", name)) for name in (light, dark)}
+    assert declared[light] == declared[dark]
+    assert set(re.findall(r"var\(--([0-9a-f]{6})\)", page)) <= declared[light]
+    assert not re.findall(r"(?:fill|stroke): #[0-9a-f]{6}", page)
+
+
+def test_figures_tell_what_they_show(tree: HtmlElement) -> None:
+    for svg in tree.xpath("//figure//svg"):
+        assert svg.get("role") == "img"
+        assert len(svg.get("aria-label")) > 30
+
+
+def test_it_opens_with_the_verdict_and_the_counts(tree: HtmlElement) -> None:
+    headline = tree.xpath("string(//*[@class='headline'])")
+    assert headline == ("Drifted: of 4 golden entries, 2 reproduced, 1 drifted and 1 inconclusive.")
+
+
+def test_every_entry_says_its_verdict_in_words(report: ReportInput, tree: HtmlElement) -> None:
+    words = [cell.text_content() for cell in tree.xpath("//table[@class='verdict']//td/span")]
+    spelled = [re.sub(r"^\W+", "", word).replace(" ", "_") for word in words]
+    expected = Counter(c.verdict.value for c in report.comparisons)
+    expected.update(["drifted", "inconclusive"])  # the two rows
+    assert Counter(spelled) == expected
+
+
+def test_a_declared_misprint_shows_its_reason(tree: HtmlElement) -> None:
+    table = tree.xpath("string(//table[@class='verdict'])")
+    assert table.count("declared misprint") == 1
+    assert "every refit gives .9955" in table
+
+
+def test_a_reason_that_holds_for_all_lines_of_a_row_stands_once(report: ReportInput) -> None:
+    why = "declared incomplete_data: steps 1-3 were not plotted"
+    lines = [
+        comparison(f"fit/x/{name}", Verdict.INCONCLUSIVE, declared="incomplete_data", reason=why)
+        for name in ("K_max", "N0")
+    ]
+    text = _tree_of(replace(report, comparisons=lines)).xpath("string(//table[@class='verdict'])")
+    assert text.count("steps 1-3 were not plotted") == 1
+    assert "declared incomplete data" in text
+
+
+def test_pooled_r2_never_stands_alone(report: ReportInput, tree: HtmlElement) -> None:
+    for label in tree.xpath("//table[@class='verdict']//tr[th='R2']"):
+        assert "R² per curve: 0.5B" in label.getnext().text_content()
+    for table in tree.xpath("//table[@class='r2']"):
+        heads = [cell.text_content() for cell in table.xpath(".//thead//th")]
+        assert heads[-1] == "pooled"
+        assert len(heads) > 2
+    lone = [comparison("fit/unknown/R2", Verdict.REPRODUCED, found=0.99512345)]
+    text = _tree_of(replace(report, comparisons=lone)).text_content()
+    assert "0.995" not in text.partition("Fits and their")[0]
+    assert "withheld" in text
+
+
+def test_extrapolations_are_shown_blind_and_calibrated(tree: HtmlElement) -> None:
+    kinds = tree.xpath("//section[@id='extrapolations']//tbody//td[2]//text()")
+    assert Counter(kinds) == {"blind": 1, "calibrated": 1}
+
+
+def test_text_from_outside_is_text(report: ReportInput) -> None:
+    hostile = replace(report, title="<script>alert(1)</script>", notes=["a & b <b>"])
+    page = _tree_of(hostile)
+    assert not page.xpath("//script")
+    assert page.xpath("string(//h1)") == "<script>alert(1)</script>"
+
+
+def test_failed_cells_and_accepted_drift_stand_at_the_top(report: ReportInput) -> None:
+    troubled = replace(
+        report,
+        cell_errors=[CellError("c0ffee" * 10, "error", "killed by signal 9")],
+        drift=LockDrift(("numpy 2.4.0 -> 2.4.1",), "security release"),
+        incomplete={"base-D-inter": "1 cell has no result"},
+    )
+    header = _tree_of(troubled).xpath("string(//header)")
+    assert "killed by signal 9" in header
+    assert "not a score" in header
+    assert "security release" in header
+    assert "numpy 2.4.0 -> 2.4.1" in header
+
+
+def test_an_empty_run_still_has_a_page(report: ReportInput) -> None:
+    empty = replace(
+        report,
+        comparisons=[],
+        verdict=overall([]),
+        fits={},
+        resamples={},
+        points={},
+        extrapolations={},
+        figures=[Wanted("gone", "scaling", fit="x")],
+        tables=[],
+        rerun=[],
+        timing={},
+        provenance={},
+    )
+    page = render_html(empty, list(render_figures(empty)))
+    assert "no golden entries" in page
+    assert "was not drawn" in page
+
+
+def test_inlining_keeps_text_and_shortens_coordinates() -> None:
+    svg = (
+        '<svg viewBox="0 0 9 9"><metadata/></metadata>'
+        '<g id="unused"><path id="m1" d="M 1.23456 7" style="fill: #1c2128"/></g>'
+        '<use xlink:href="#m1" x="2.98765" style="fill: #abcdef"/><text>0.123456</text></svg>'
+    )
+    found = inline(svg, prefix="f1", alt='a "b" <c>', dark={"#1c2128": "#ffffff"})
+    assert "0.123456" in found.element
+    assert "1.23 7" in found.element
+    assert "unused" not in found.element
+    assert 'href="#f1-0"' in found.element
+    assert "fill: var(--1c2128)" in found.css
+    assert "fill: #abcdef" in found.css
+    assert 'aria-label="a &quot;b&quot; &lt;c>"' in found.element
