@@ -1,0 +1,218 @@
+"""What the commands do when something is off: exit codes, messages, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import edit
+
+CURVES = Path("suites/exp1/published/exp1_holdout.csv")
+GOLDEN = Path("golden/exp1/published.json")
+SUITE = Path("suites/exp1/suite.yaml")
+
+
+def test_a_changed_number_in_the_data_is_refused_before_anything_runs(checkout, harness) -> None:
+    edit(CURVES, "0.9780099985", "0.8780099985")
+    left = harness("run", "exp1")
+    assert left.code == 4
+    assert "data/holdout-curves/sha256" in left.err
+    assert "harness lock exp1" in left.err
+    assert not Path("runs").exists()
+
+
+def test_drift_goes_on_with_a_reason_and_in_cells_of_its_own(checkout, harness) -> None:
+    assert harness("run", "exp1").code == 0
+    edit(CURVES, "0.9780099985", "0.9780099986")
+    assert harness("run", "exp1", "--accept-drift").code == 2
+    left = harness("run", "exp1", "--accept-drift", "--reason", "a better reading", "--json")
+    assert left.code == 0
+    assert left.json["computed"] == 14
+    records = [
+        json.loads(path.read_text()) for path in Path("runs").glob("store/cells/*/*/record.json")
+    ]
+    told = [record["provenance"].get("accepted_drift") for record in records]
+    assert told.count(None) == 14
+    assert {one["reason"] for one in told if one} == {"a better reading"}
+
+
+def test_lock_prints_what_changed(checkout, harness) -> None:
+    edit(CURVES, "0.9780099985", "0.9780099986")
+    left = harness("lock", "exp1", "--dry-run")
+    assert left.code == 4
+    assert "data/holdout-curves/sha256: locked" in left.out
+    assert harness("lock", "exp1").code == 0
+    assert harness("lock", "exp1", "--dry-run").code == 0
+
+
+def test_another_published_number_is_not_reproduced(checkout, harness) -> None:
+    edit(GOLDEN, '"printed": "13.1"', '"printed": "13.4"')
+    harness("run", "exp1")
+    left = harness("check", "exp1")
+    assert left.code == 1
+    assert "verdict: not_reproduced" in left.out
+
+
+def test_an_unused_golden_entry_fails(checkout, harness) -> None:
+    edit(GOLDEN, '"quantity": "fit/base-D-free/k/7B"', '"quantity": "fit/base-D-free/k/8B"')
+    harness("run", "exp1")
+    left = harness("check", "exp1")
+    assert left.code == 1
+    assert "unused golden entry" in left.out
+
+
+def test_a_first_run_writes_goldens_and_fails(checkout, harness) -> None:
+    GOLDEN.unlink()
+    harness("run", "exp1")
+    assert harness("check", "exp1", "--dry-run").code == 3
+    assert not GOLDEN.exists()
+    left = harness("check", "exp1")
+    assert left.code == 3
+    assert "had no golden entry" in left.err
+    entries = json.loads(GOLDEN.read_text())["entries"]
+    assert {entry["kind"] for entry in entries} == {"recorded"}
+    assert harness("check", "exp1").code == 0
+
+
+def test_an_update_leaves_published_numbers_alone(checkout, harness) -> None:
+    edit(GOLDEN, '"printed": "13.1"', '"printed": "13.4"')
+    edit(SUITE, "  - summary/pass-at-1/*\n", "  - summary/pass-at-1/*\n  - fit/base-C-full/n\n")
+    harness("lock", "exp1")
+    harness("run", "exp1")
+    assert harness("golden", "update", "exp1").code == 2
+    left = harness("golden", "update", "exp1", "--reason", "count the points", "--dry-run")
+    assert "recorded/fit/base-C-full/n: nothing -> 732.0" in left.out
+    assert harness("golden", "update", "exp1", "--reason", "count the points").code == 0
+    golden = json.loads(GOLDEN.read_text())
+    assert golden["history"][0]["reason"] == "count the points"
+    assert [e["printed"] for e in golden["entries"] if e["kind"] == "recorded"] == ["732.0"]
+    assert any(e["printed"] == "13.4" for e in golden["entries"])
+    assert harness("check", "exp1").code == 1
+
+
+def test_a_selection_is_judged_only_where_it_is_complete(checkout, harness) -> None:
+    left = harness("all", "exp1", "--where", 'model.source == "base"', "--json")
+    assert left.code == 3
+    verdicts = {one["entry"]: one for one in left.json["comparisons"]}
+    assert verdicts["table6/base-C-inter/K_max"]["verdict"] == "reproduced"
+    absent = verdicts["table6/instruct-C-intra/K_max"]
+    assert absent["verdict"] == "inconclusive"
+    assert "7 of the cells it needs have no result" in absent["reason"]
+    assert "not_reproduced" not in {one["verdict"] for one in verdicts.values()}
+
+
+def test_fits_on_part_of_the_sizes_are_not_compared(checkout, harness) -> None:
+    harness("run", "exp1", "--where", "model.N >= 3e9")
+    left = harness("check", "exp1", "--json")
+    assert left.code == 3
+    verdicts = {one["entry"]: one for one in left.json["comparisons"]}
+    assert verdicts["table6/base-C-intra/K_max"]["verdict"] == "inconclusive"
+    assert verdicts["table5/base/7B"]["verdict"] == "reproduced"
+
+
+def test_a_failing_cell_is_an_infrastructure_failure_with_its_own_rerun(checkout, harness) -> None:
+    edit(SUITE, "N: 72e9}", "N: 71e9}")
+    harness("lock", "exp1")
+    left = harness("run", "exp1")
+    assert left.code == 5
+    assert "1 of 14 cells have no result" in left.err
+    rerun = next(line for line in left.err.splitlines() if "rerun:" in line).split("rerun: ")[1]
+    again = harness(*rerun.split()[1:])
+    assert again.code == 5
+    status = harness("status", "exp1", "--json").json
+    assert status["counts"] == {"ok": 13, "error": 1, "invalid": 0, "missing": 0}
+    assert "no row" in status["failures"][0]["message"]
+
+
+def test_a_damaged_file_is_named_set_aside_and_computed_again(checkout, harness) -> None:
+    harness("run", "exp1")
+    metrics = sorted(Path("runs/store/cells").glob("*/*/metrics.jsonl"))[3]
+    edit(metrics, '"step": 7', '"step": 8')
+    left = harness("check", "exp1")
+    assert left.code == 5
+    assert str(metrics) in left.err
+    assert "harness store verify --quarantine" in left.err
+    assert harness("store", "verify").code == 5
+    assert harness("store", "verify", "--quarantine").code == 0
+    assert harness("run", "exp1", "--json").json["computed"] == 1
+    assert harness("check", "exp1").code == 0
+
+
+def test_the_index_is_made_again(checkout, harness) -> None:
+    harness("run", "exp1")
+    Path("runs/store/index.sqlite").write_bytes(b"not a database")
+    assert harness("store", "rebuild").out == "index rebuilt from 14 records\n"
+
+
+def test_explain_shows_the_parts_of_an_identity(checkout, harness) -> None:
+    cell = json.loads(harness("expand", "exp1", "--json").out.splitlines()[0])["id"]
+    left = harness("explain", cell[:10])
+    assert left.code == 0
+    assert cell in left.out
+    for part in ("suite_version: 1", "engine_version: 1", "Qwen2.5-0.5B", "sha256"):
+        assert part in left.out
+    assert harness("explain", "zz").code == 2
+    assert "14 cells" in harness("explain", "").err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("plan", "exq1"), 2, "did you mean `exp1`?"),
+        (("plan", "exp1", "--tier", "publishd"), 2, "did you mean `published`?"),
+        (("plan", "exp1", "--where", "modl.N > 1"), 2, "did you mean model.N"),
+        (("plan", "exp1", "--where", "__import__('os')"), 2, "--where"),
+        (("run", "exp1", "--cell", "zz"), 2, "harness status exp1"),
+        (("check", "exp1"), 3, ""),
+        (("report", "nowhere/suite.yaml"), 2, "harness"),
+    ],
+)
+def test_mistakes_are_told_with_what_to_type(checkout, harness, words, code, told) -> None:
+    left = harness(*words)
+    assert (left.code, told in left.err) == (code, True), left.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("suites",),
+        ("expand", "exp1", "--where", "model.N == 72e9 and model.source == 'base'"),
+        ("lock", "exp1"),
+        ("plan", "exp1"),
+        ("run", "exp1"),
+        ("run", "exp1", "--dry-run"),
+        ("all", "exp1", "--dry-run"),
+        ("status", "exp1"),
+        ("fit", "exp1"),
+        ("check", "exp1"),
+        ("schema",),
+        ("store", "verify"),
+        ("store", "rebuild"),
+        ("golden", "update", "exp1", "--reason", "none", "--dry-run"),
+        ("plan", "nothing"),
+    ],
+    ids=" ".join,
+)
+def test_every_verb_speaks_json(checkout, harness, words) -> None:
+    assert harness(*words, "--json").json is not None
+
+
+def test_a_dry_run_leaves_nothing_behind(checkout, harness) -> None:
+    assert harness("all", "exp1", "--dry-run").code == 0
+    assert "14 to be run" in harness("run", "exp1", "--dry-run").out
+    assert not Path("runs").exists()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom harness.cli import main\nsys.argv = ['harness', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'scipy', 'matplotlib', 'pydantic', 'ruamel'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
