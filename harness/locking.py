@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import InfrastructureError
-from harness.pipeline import known_versions
+from harness.pipeline import check_data, known_versions
 from harness.spec.discovery import find_suite
 from harness.spec.load import load_suite
 from harness.spec.lock import LOCK_NAME, Drift, build_lock, check_lock, load_lock, write_lock
@@ -36,6 +36,7 @@ def relock(suite_name: str, *, dry_run: bool) -> Relocked:
     suite = load_suite(
         find_suite(suite_name), laws=known.laws, engines=known.engines, scorers=known.scorers
     )
+    check_data(suite)
     path = suite.root / LOCK_NAME
     is_new = not path.exists()
     changes: list[Drift] = []

@@ -188,7 +188,21 @@ def lock(loaded: Loaded) -> Locked:
     drift = check_lock(suite, locked, *versions, tier=loaded.tier.name)
     if loaded.request.accepted_drift is None:
         refuse_drift(suite, drift)
+    if drift:
+        check_data(suite)
     return Locked(loaded, build_lock(suite, *versions) if drift else locked, drift)
+
+
+def check_data(suite: Suite) -> None:
+    """Hold every data file against its declaration; done whenever its bytes are new.
+
+    Raises:
+        DataError: a missing column, NaN, infinity or a repeated key, with file and line.
+    """
+    from harness.data.pinned import check_table
+
+    for declared in suite.data.values():
+        check_table(suite.root, declared)
 
 
 def cells(locked: Locked, where: str | None) -> Iterator[Cell]:

@@ -81,15 +81,17 @@ def certify(
     )
 
 
-def flat_parameters(search: Search, best: float, dof: int) -> tuple[str, ...]:
+def flat_parameters(
+    search: Search, grid: NDArray[np.float64], best: float, dof: int
+) -> tuple[str, ...]:
     """Parameters whose profile stays below the 95 % limit up to a bound of the search.
 
     A parameter is held on its bound and all others are fitted again; if the objective hardly
-    rises, the data do not say where the parameter ends.
+    rises, the data do not say where the parameter ends. `grid` (S, P) holds starting points,
+    some of them on the bounds.
     """
     if dof <= 0:
         return ()
-    grid = search.starts(np.ones((1, len(search.window.N))))[0][0]
     starts, fixed, owners = [], [], []
     for j in np.flatnonzero(search.bounded):
         for bound in (search.lower[j], search.upper[j]):

@@ -228,9 +228,8 @@ def _fit_free(law: Law, window: Window, selection: Selection) -> Fit:
 
 def _fit_shared(law: SharedSlopeLaw, window: Window, selection: Selection) -> Fit:
     search = Search(law, window, selection.space)
-    ones = np.ones((1, len(window.N)))
-    starts = search.starts(ones)[0][0]
-    found = search.minimise(starts, np.repeat(ones, len(starts), axis=0))
+    starts = search.starts()
+    found = search.minimise(starts, np.ones((len(starts), len(window.N))))
     z = found.z[int(found.F.argmin())]
     held = search.bounded & ((z <= search.lower) | (z >= search.upper))
     lines = search.lines(z)
@@ -251,7 +250,7 @@ def _fit_shared(law: SharedSlopeLaw, window: Window, selection: Selection) -> Fi
         ends=found.F,
         noise=search.noise,
         on_bound=tuple(name for name, on in zip(names, held, strict=True) if on),
-        flat=flat_parameters(search, float(found.F.min()), dof),
+        flat=flat_parameters(search, starts, float(found.F.min()), dof),
         correlation=correlation,
     )
     values = law.published(z, search.N_ref)

@@ -180,9 +180,7 @@ def _refit(search: Search, m: NDArray[np.float64]) -> _Refits:
     params, k, E0 = np.full((R, P), np.nan), np.full((R, G), np.nan), np.full((R, G), np.nan)
     on_bound = np.zeros(R, dtype=bool)
     if enough.any():
-        starts, expected = search.starts(distinct[enough])
-        z = starts[np.arange(len(starts)), expected.argmin(1)]
-        found = search.minimise(z, distinct[enough])
+        found = search.minimise_all(distinct[enough])
         rows = np.flatnonzero(enough)[found.converged]
         z = found.z[found.converged]
         lines = search.lines(z)

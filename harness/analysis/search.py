@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from harness.analysis.window import Window
 
 NOISE = 1e-14  # rounding error of a sum of squares, relative to that of the observations
-_GRID = {1: 16, 2: 6}  # grid points per bounded coordinate, by their number
+_GRID = 25  # grid points along each bounded coordinate
+_STRIDE = {1: 2, 2: 4}  # a fit starts from every second or fourth of them, ends included
 _COMPLEX_STEP = 1e-30
 _DIFFERENCE = 1e-6
 
@@ -124,26 +125,54 @@ class Search:
         noise = NOISE * (m @ self.curves.total)
         return minimise(self.objective(m), z, self.lower, self.upper, noise=noise, fixed=fixed)
 
-    def starts(self, m: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Starting points (R, S, P), one per grid point, and the F expected there (R, S).
+    def starts(self) -> NDArray[np.float64]:
+        """Where a fit starts, (S, P): an even part of the grid, and its lowest points."""
+        z, expected = self._on_grid(np.ones((1, len(self.window.N))))
+        axes = int(self.bounded.sum())
+        even = np.arange(_GRID) % _STRIDE.get(axes, _GRID - 1) == 0
+        every = np.ix_(*[even] * axes)
+        chosen = self._lowest(expected)[0]
+        chosen.reshape((_GRID,) * axes)[every] = True
+        return z[0, chosen]
+
+    def minimise_all(self, m: NDArray[np.float64]) -> Minima:
+        """The best optimum for each row of m (R, G), from the lowest points of its grid."""
+        z, expected = self._on_grid(m)
+        rows, points = np.nonzero(self._lowest(expected))
+        found = self.minimise(z[rows, points], m[rows])
+        order = np.lexsort((found.F, rows))
+        best = order[np.unique(rows[order], return_index=True)[1]]
+        return Minima(found.z[best], found.F[best], found.converged[best])
+
+    def _on_grid(self, m: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coordinates at every grid point (R, S, P), and the F expected there (R, S).
 
         Every curve is replaced by a parabola about its own best line; the unbounded
         coordinates, in which the lines are linear, then have a closed form.
         """
-        R, S = len(m), len(self._grid)
-        curvature = np.einsum("rg,sgab->rsab", m, self._curvature)
-        pull = np.einsum("rg,sga->rsa", m, self._pull)
+        curvature = np.tensordot(m, self._curvature, axes=(1, 1))
+        pull = np.tensordot(m, self._pull, axes=(1, 1))
         ridge = 1e-12 * np.trace(curvature, axis1=2, axis2=3)[..., None, None]
         ridge = (ridge + np.finfo(float).tiny) * np.eye(curvature.shape[-1])
         heights = np.linalg.solve(curvature + ridge, pull[..., None])[..., 0]
-        z = np.empty((R, S, len(self.lower)))
+        z = np.empty((*pull.shape[:2], len(self.lower)))
         z[...] = self._grid
         z[..., ~self.bounded] = heights
-        return z, (m @ self._offset.T) - np.einsum("rsa,rsa->rs", pull, heights)
+        return z, (m @ self._offset.T) - (pull * heights).sum(-1)
+
+    def _lowest(self, expected: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which grid points (R, S) lie no higher than their neighbours."""
+        axes = int(self.bounded.sum())
+        F = expected.reshape(-1, *(_GRID,) * axes)
+        around = np.pad(F, [(0, 0), *[(1, 1)] * axes], constant_values=np.inf)
+        lowest = np.ones(F.shape, dtype=bool)
+        for shift in itertools.product(range(3), repeat=axes):
+            lowest &= around[(slice(None), *(slice(d, d + _GRID) for d in shift))] >= F
+        return np.asarray(lowest.reshape(expected.shape))
 
     def _prepare_grid(self) -> None:
         axes = int(self.bounded.sum())
-        steps = np.linspace(0.0, 1.0, _GRID.get(axes, 4))
+        steps = np.linspace(0.0, 1.0, _GRID)
         low, high = self.lower[self.bounded], self.upper[self.bounded]
         shares = np.array(list(itertools.product(steps, repeat=axes)))
         self._grid = np.zeros((len(shares), len(self.lower)))

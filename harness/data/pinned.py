@@ -98,7 +98,7 @@ def check_table(root: Path, declared: Declared) -> int:
                 )
             first[key] = row.where
     if not count:
-        raise DataError("a table without rows", where=str(path))
+        raise DataError("a table without rows", where=f"{path}:1")
     return count
 
 

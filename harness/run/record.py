@@ -69,7 +69,7 @@ class Record:
     error: Mapping[str, object] | None = None
 
     def to_json(self) -> bytes:
-        """The content of record.json; its key `seal` is the SHA-256 of the rest."""
+        """The content of record.json; its last key `seal` is the SHA-256 of the rest."""
         body = {
             "schema": RECORD_SCHEMA,
             "cell_id": self.cell_id,
@@ -83,7 +83,8 @@ class Record:
             "provenance": dict(self.provenance),
             "error": None if self.error is None else dict(self.error),
         }
-        return json.dumps({**body, "seal": _seal(body)}, indent=1).encode() + b"\n"
+        text = _text(body)
+        return f'{text[:-1]},"seal":"{_seal(text)}"}}\n'.encode()
 
     @classmethod
     def from_json(cls, content: bytes) -> Record:
@@ -99,15 +100,18 @@ class Record:
             raise RecordError("it is not a sealed JSON object") from None
         if body.get("schema") != RECORD_SCHEMA:
             raise RecordError(f"schema {body.get('schema')!r}, this version reads {RECORD_SCHEMA}")
-        if seal != _seal(body):
+        if seal != _seal(_text(body)):
             raise RecordError("its content does not match its seal")
         del body["schema"]
         status, timing = Status(body.pop("status")), Timing(**body.pop("timing"))
         return cls(status=status, timing=timing, **body)
 
 
-def _seal(body: Mapping[str, object]) -> str:
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _text(body: Mapping[str, object]) -> str:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _seal(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 

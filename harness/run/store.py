@@ -18,7 +18,7 @@ import stat
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, InfrastructureError
@@ -281,9 +281,8 @@ def _seal_files(folder: Path) -> dict[str, dict[str, object]]:
     files = {
         path.relative_to(folder).as_posix(): digest(path, durably=True) for path in _files(folder)
     }
-    for inner in {path for name in files for path in (folder / name).parents}:
-        if folder in inner.parents:
-            sync_folder(inner)
+    for inner in {parent for name in files for parent in PurePosixPath(name).parents[:-1]}:
+        sync_folder(folder / inner)
     return dict(sorted(files.items()))
 
 

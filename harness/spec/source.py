@@ -175,10 +175,10 @@ class _Builder:
         if isinstance(node, ScalarNode) and kind in _SCALARS:
             try:
                 value = _SCALARS[kind](node.value)
+            except UnicodeDecodeError:
+                raise self._error(node, "not Unicode text: half of a surrogate pair") from None
             except ValueError:  # text with an explicit tag, such as `!!int x`
                 raise self._error(node, "not the number it is tagged as", kind) from None
-            if isinstance(value, str) and not _is_unicode(value):
-                raise self._error(node, "not Unicode text", "text without lone surrogates")
             if isinstance(value, float) and not isfinite(value):
                 raise self._error(
                     node, "a number that is not finite", "a finite number", node.value
@@ -224,12 +224,9 @@ class _Builder:
         return SuiteError(message, where=where, expected=expected, found=found, hint=hint)
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _text(text: str) -> str:
+    """Join surrogate pairs, which JSON writes for what is beyond 16 bits."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
 def _integer(text: str) -> int:
@@ -238,7 +235,7 @@ def _integer(text: str) -> int:
 
 
 _SCALARS: Final[dict[str, Callable[[str], Any]]] = {
-    "str": str,
+    "str": _text,
     "timestamp": str,  # YAML 1.2 has no dates; ruamel resolves them nevertheless
     "null": lambda _: None,
     "bool": lambda text: text.lower() == "true",

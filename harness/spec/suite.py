@@ -373,7 +373,7 @@ class Suite(_Model):
     )
     figures: tuple[Figure, ...] = Field(default=(), description="Figures of the report.")
     tables: tuple[Table, ...] = Field(default=(), description="Tables of the report.")
-    budget: Budget = Field(default=Budget(), description="What a run may cost.")
+    budget: Budget = Field(default=Budget(), description="What a run of a tier may cost.")
 
     _source: Source = PrivateAttr()
     _origins: list[KeyPath] = PrivateAttr(default_factory=list)

@@ -49,6 +49,27 @@ def test_lock_prints_what_changed(checkout, harness) -> None:
     assert harness("lock", "exp1", "--dry-run").code == 0
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("1.274599715e+16", "nan", "C_raw"),
+        ("1.274599715e+16", "inf", "C_raw"),
+        (",2,1024,", ",1,1024,", "step"),
+        ("ErrRate", "ErRate", "ErrRate"),
+        ("base,500000000,3,", "base,500000000,", "row"),
+    ],
+)
+def test_bad_data_cannot_be_locked(checkout, harness, before, after, told) -> None:
+    edit(CURVES, before, after)
+    left = harness("lock", "exp1")
+    assert left.code == 2
+    assert f"{CURVES}:" in left.err
+    assert told in left.err
+    accepted = harness("run", "exp1", "--accept-drift", "--reason", "whatever")
+    assert accepted.code == 2
+    assert not Path("runs").exists()
+
+
 def test_another_published_number_is_not_reproduced(checkout, harness) -> None:
     edit(GOLDEN, '"printed": "13.1"', '"printed": "13.4"')
     harness("run", "exp1")

@@ -165,34 +165,11 @@ def test_a_failure_leaves_the_index_once_the_cell_is_finished(bench: Bench) -> N
     assert (row["status"], row["attempt"]) == ("ok", 2)
 
 
-GOLDEN_RECORD = """\
-{
- "schema": 1,
- "cell_id": "0000000000000000000000000000000000000000000000000000000000000000",
- "status": "ok",
- "suite": "exp1",
- "tier": "published",
- "labels": {
-  "model": "Qwen2.5-7B",
-  "seed": 0
- },
- "attempt": 1,
- "timing": {
-  "started": "2026-01-01T00:00:00.000+00:00",
-  "finished": "2026-01-01T00:00:01.000+00:00",
-  "wall_s": 1.0,
-  "cpu_s": 0.5
- },
- "files": {
-  "result.json": {
-   "sha256": "ab",
-   "bytes": 2
-  }
- },
- "provenance": {
-  "python": "CPython 3.11.7"
- },
- "error": null,
- "seal": "3a4db224ac4a319f19b93f77dac017886a145a1a69d1aea200519d2c3501db85"
-}
-"""
+GOLDEN_RECORD = (
+    '{"attempt":1,"cell_id":"0000000000000000000000000000000000000000000000000000000000000000'
+    '","error":null,"files":{"result.json":{"bytes":2,"sha256":"ab"}},"labels":{"model":"Qwen'
+    '2.5-7B","seed":0},"provenance":{"python":"CPython 3.11.7"},"schema":1,"status":"ok","sui'
+    'te":"exp1","tier":"published","timing":{"cpu_s":0.5,"finished":"2026-01-01T00:00:01.000+'
+    '00:00","started":"2026-01-01T00:00:00.000+00:00","wall_s":1.0},"seal":"3a4db224ac4a319f1'
+    '9b93f77dac017886a145a1a69d1aea200519d2c3501db85"}\n'
+)
