@@ -133,7 +133,7 @@ class Search:
         every = np.ix_(*[even] * axes)
         chosen = self._lowest(expected)[0]
         chosen.reshape((_GRID,) * axes)[every] = True
-        return z[0, chosen]
+        return np.asarray(z[0, chosen])
 
     def minimise_all(self, m: NDArray[np.float64]) -> Minima:
         """The best optimum for each row of m (R, G), from the lowest points of its grid."""
