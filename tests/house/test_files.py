@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -17,8 +18,8 @@ LONGEST_MODULE = 600
 
 
 def tracked() -> list[Path]:
-    """Every file that git would hand on: tracked, or new and not ignored."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    """Every file that git would hand on."""
+    command = ["git", "ls-files", "-z"]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if listing.returncode:
         pytest.skip("not a git checkout")
@@ -26,7 +27,9 @@ def tracked() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
+@functools.cache
 def texts() -> list[tuple[str, str]]:
+    """Name and content of every tracked text file."""
     found = []
     for path in tracked():
         raw = path.read_bytes()
