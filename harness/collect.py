@@ -118,7 +118,7 @@ def at(mapping: Mapping[str, object], path: str, where: str) -> object:
     head, dot, rest = path.partition(".")
     inner = mapping.get(head)
     if dot and isinstance(inner, dict):
-        return at(inner, rest, where)
+        return at(inner, rest, f"{where}, {head}")
     raise DataError(
         f"no field {path!r}",
         where=where,
