@@ -28,11 +28,6 @@ SIGNS = {
     Verdict.INCONCLUSIVE: "?",
     Verdict.NOT_REPRODUCED: "✗",
 }
-DECLARED = {
-    "misprint": "declared misprint",
-    "incomplete_data": "declared incomplete data",
-    "unknown_protocol": "declared unknown protocol",
-}
 
 _WITHHELD = "withheld: this run has no R² per curve to stand beside it"
 
@@ -91,8 +86,7 @@ def declared_sentence(report: ReportInput) -> str:
     counts = Counter(c.declared for c in report.comparisons if c.declared is not None)
     if not counts:
         return ""
-    names = {"misprint": "misprint", "incomplete_data": "incomplete data"}
-    told = _join([f"{count} as {names.get(kind, kind)}" for kind, count in counts.items()])
+    told = _join([f"{count} as {kind.replace('_', ' ')}" for kind, count in counts.items()])
     return (
         f"Declared in the golden file beforehand: {told}. Such an entry counts only if the run "
         "contradicts the declaration too."
@@ -132,6 +126,7 @@ def _row(name: str, group: Sequence[Comparison], fits: Mapping[str, Fit]) -> Row
 
 def _line(comparison: Comparison, fits: Mapping[str, Fit]) -> Line:
     found = at_resolution(comparison.found, comparison.published)
+    declared = comparison.declared or ""
     beside = ""
     pooled = pooled_r2_fit(comparison.quantity)
     if pooled is not None and comparison.found is not None:
@@ -145,14 +140,22 @@ def _line(comparison: Comparison, fits: Mapping[str, Fit]) -> Line:
         unit="" if comparison.unit in ("", "1") else comparison.unit,
         published=comparison.published,
         found=found,
-        difference=signed(comparison.difference),
+        difference=signed(_without_noise(comparison)),
         tolerance=significant(comparison.tolerance, 2),
         word=WORDS[comparison.verdict],
         sign=SIGNS[comparison.verdict],
-        reason=comparison.reason.removeprefix(f"declared {comparison.declared}: "),
-        declared=DECLARED.get(comparison.declared or "", comparison.declared or ""),
+        reason=comparison.reason.removeprefix(f"declared {declared}: "),
+        declared=f"declared {declared.replace('_', ' ')}" if declared else "",
         beside=beside,
     )
+
+
+def _without_noise(comparison: Comparison) -> float | None:
+    """The difference, without the last bits that decimal digits leave in a float."""
+    difference, found = comparison.difference, comparison.found
+    if difference is None or found is None:
+        return difference
+    return 0.0 if abs(difference) < 1e-12 * abs(found) else difference
 
 
 def _join(parts: Sequence[str]) -> str:

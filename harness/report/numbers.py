@@ -123,9 +123,11 @@ def at_resolution(value: float | None, printed: str) -> str:
     """
     if value is None or not math.isfinite(value):
         return _MISSING
+    if Decimal(printed) == 0:  # has no digits to go by
+        return significant(value, 2)
     exponent = Decimal(printed).as_tuple().exponent
     assert isinstance(exponent, int)
-    return _fixed(Decimal(repr(float(value))), max(-exponent, 0) + 2)
+    return _true_minus(_fixed(Decimal(repr(float(value))), max(-exponent, 0) + 2))
 
 
 def superscript(exponent: int) -> str:
