@@ -117,6 +117,22 @@ def half_unit(printed: str) -> float:
     return 0.5 * 10.0**exponent
 
 
+class Refusal(_Strict):
+    """Published numbers that may not become goldens, whoever adds them, and why.
+
+    An entry is refused if `match` stands in its id, group, label, quantity or place, in any case.
+    """
+
+    what: str
+    match: str = Field(min_length=3)
+    reason: str = Field(min_length=20)
+
+    def concerns(self, entry: Entry) -> bool:
+        """Whether the entry is one of those that are refused."""
+        texts = (entry.id, entry.group, entry.label, entry.quantity, entry.place)
+        return any(self.match.casefold() in text.casefold() for text in texts)
+
+
 class Change(_Strict):
     """One update of the recorded entries, and why."""
 
@@ -139,8 +155,18 @@ class Golden(_Strict):
     level: Level
     objective_slack: float = Field(default=1e-5, gt=0)
     objective_slack_reason: str
+    refused: tuple[Refusal, ...] = ()
     entries: tuple[Entry, ...]
     history: tuple[Change, ...] = ()
+
+    @model_validator(mode="after")
+    def _nothing_refused(self) -> Self:
+        for entry in self.entries:
+            for refusal in self.refused:
+                if refusal.concerns(entry):
+                    msg = f"{entry.id!r} is refused as a golden ({refusal.what}): {refusal.reason}"
+                    raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _no_id_twice(self) -> Self:

@@ -53,6 +53,21 @@ def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
         load_golden(path)
 
 
+def test_a_refused_number_cannot_become_a_golden(tmp_path: Path) -> None:
+    path = tmp_path / "published.json"
+    save_golden(golden(entry()), path)
+    document = json.loads(path.read_text())
+    document["refused"] = [
+        {"what": "Llama-3 rows", "match": "llama", "reason": "the curves were partly predicted"}
+    ]
+    path.write_text(json.dumps(document))
+    assert load_golden(path) is not None
+    document["entries"][0]["group"] = "Table 8: Llama-3.1-8B, C"
+    path.write_text(json.dumps(document))
+    with pytest.raises(SuiteError, match="refused as a golden.*partly predicted"):
+        load_golden(path)
+
+
 def test_update_rewrites_what_runs_recorded_and_nothing_else() -> None:
     before = golden(entry(), entry("1.0", id="r", quantity="fit/a/N0", kind=Kind.RECORDED))
     after = update(
