@@ -1,0 +1,184 @@
+"""Planning: from the suite file to the list of cells that a store lacks, each with its identity.
+
+One process for each figure, the start of Python included, best of three. The suite has four axes
+(models, algorithms, a learning rate, seeds); each cell's settings hold text made from three of
+them. Every identity is computed and looked up in a set of finished ids. `where` adds a selection
+that each cell is held against. The peers list the same number of jobs: snakemake a dry run of one
+rule with a wildcard, each output missing; doit the list of its tasks, without looking whether they
+are up to date. snakemake is taken from PATH, or installed with uv into a temporary environment, and
+left out where neither works. python -m benchmarks.bench_plan --json prints the rows as JSON.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.rows import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+LIMITS_S = {10_000: 0.5, 100_000: 5.0, 1_000_000: 60.0}
+LIMIT_MB = 1000.0
+PEER_JOBS = {"snakemake": (1_000, 10_000), "doit": (10_000, 100_000)}
+
+SUITE = """\
+schema: 1
+name: bench
+version: 1
+title: A grid of {count} cells
+axes:
+  model: [{models}]
+  algorithm: [{{id: grpo, rollout_n: 8}}, {{id: ppo, rollout_n: 1}}]
+  lr: [1e-6, 2e-6, 5e-6, 1e-5, 2e-5]
+  seed: {{range: [0, {seeds}]}}
+where: {where}
+settings:
+  run: {{name: "${{model.id}}-${{algorithm.id}}-s${{seed}}", size: "${{model.N}}"}}
+  train: {{lr: "${{lr}}", batch_size: 512, kl: 0.001, clip: 0.2, prompt: 2048, response: 4096}}
+tiers:
+  full: {{level: R3, engine: torch_rl}}
+"""
+SNAKEFILE = """\
+rule all:
+    input: [f"out/{{n}}.json" for n in range({count})]
+rule cell:
+    output: "out/{{n}}.json"
+    shell: "echo {{wildcards.n}} > {{output}}"
+"""
+DODO = """\
+def task_cell():
+    for n in range({count}):
+        yield {{"name": str(n), "actions": [f"echo {{n}} > out/{{n}}.json"],
+               "targets": [f"out/{{n}}.json"]}}
+"""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one process took; `rss_mb` is its peak."""
+
+    cpu_s: float
+    wall_s: float
+    rss_mb: float
+
+
+def measure() -> Iterable[Row]:
+    """All figures; needs about two minutes."""
+    with tempfile.TemporaryDirectory(prefix="bench-plan-") as folder:
+        root = Path(folder)
+        bare = _best([sys.executable, "-c", "pass"], root)
+        yield Row("reference: start of a bare Python", bare.cpu_s, "s CPU")
+        ours: dict[int, Usage] = {}
+        for count, limit in {1_000: None, **LIMITS_S}.items():
+            ours[count] = _ours(root, count)
+            yield Row(f"plan of {count:,} cells, wall", ours[count].wall_s, "s", limit)
+            yield Row(f"plan of {count:,} cells, CPU", ours[count].cpu_s, "s")
+        largest = max(LIMITS_S)
+        yield Row(f"plan of {largest:,} cells, memory", ours[largest].rss_mb, "MB", LIMIT_MB)
+        chosen = _ours(root, largest, where="model.N >= 7e9 and seed > 0")
+        yield Row(f"plan of {largest:,} cells with `where`, wall", chosen.wall_s, "s", 60.0)
+        yield from _peers(root, ours)
+
+
+def plan(path: str) -> None:
+    """Plan all cells of a suite file against an empty store."""
+    from harness.run.plan import make_plan
+    from harness.spec.load import load_suite
+    from harness.spec.lock import Lock
+
+    suite = load_suite(Path(path))
+    planned = make_plan(suite, "full", Lock("bench", 1, engines={"torch_rl": 1}), set())
+    assert planned.todo == planned.total > 0
+
+
+def _ours(root: Path, count: int, where: str = "null") -> Usage:
+    # 100 models, 2 algorithms and 5 learning rates; seeds make up the rest.
+    models = ", ".join(f"{{id: m{n}, source: base, N: {n + 1}e9}}" for n in range(100))
+    seeds, rest = divmod(count, 100 * 2 * 5)
+    assert not rest
+    path = root / "suite.yaml"
+    text = SUITE.format(count=count, models=models, seeds=seeds, where=where)
+    path.write_text(text, encoding="utf-8")
+    script = f"from benchmarks.bench_plan import plan; plan({str(path)!r})"
+    return _best([sys.executable, "-c", script], Path(__file__).parents[1])
+
+
+def _peers(root: Path, ours: dict[int, Usage]) -> Iterator[Row]:
+    snakemake = _snakemake(root)
+    if snakemake is not None:
+        for count in PEER_JOBS["snakemake"]:
+            folder = root / f"snakemake-{count}"
+            folder.mkdir()
+            (folder / "Snakefile").write_text(SNAKEFILE.format(count=count))
+            theirs = _usage([snakemake, "--dry-run", "--quiet", "all", "--cores", "1"], folder)
+            yield _peer(f"snakemake, dry run of {count:,}", theirs, ours[count])
+    if importlib.util.find_spec("doit") is not None:
+        for count in PEER_JOBS["doit"]:
+            folder = root / f"doit-{count}"
+            folder.mkdir()
+            (folder / "dodo.py").write_text(DODO.format(count=count))
+            theirs = _usage([sys.executable, "-m", "doit", "list", "--all"], folder)
+            yield _peer(f"doit, list of {count:,}", theirs, ours[count])
+
+
+def _peer(what: str, theirs: Usage, ours: Usage) -> Row:
+    note = f"{theirs.wall_s / ours.wall_s:.1f} times ours; {theirs.rss_mb:.0f} MB"
+    return Row(what, theirs.wall_s, "s", note=note)
+
+
+def _snakemake(root: Path) -> str | None:
+    found = shutil.which("snakemake")
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if found is not None or uv is None:
+        return found
+    environment = root / "peers"
+    python = str(environment / "bin" / "python")
+    links = os.environ.get("PIP_FIND_LINKS")  # uv has another name for pip's setting
+    settings = {**os.environ, **({"UV_FIND_LINKS": links} if links else {})}
+    for command in (
+        [uv, "venv", "--quiet", "--python", sys.executable, str(environment)],
+        [uv, "pip", "install", "--quiet", "--python", python, "snakemake"],
+    ):
+        if subprocess.run(command, env=settings, check=False, capture_output=True).returncode:
+            return None
+    return str(environment / "bin" / "snakemake")
+
+
+def _best(command: list[str], cwd: Path) -> Usage:
+    return min((_usage(command, cwd) for _ in range(3)), key=lambda usage: usage.wall_s)
+
+
+def _usage(command: list[str], cwd: Path) -> Usage:
+    """Run a command alone; wait4 tells what this child, and not those before it, has taken."""
+    start = time.perf_counter()
+    with subprocess.Popen(
+        command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        _, status, taken = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - start
+    if process.returncode != 0:
+        raise RuntimeError(f"{command} failed:\n{errors.decode(errors='replace')[-2000:]}")
+    per_mb = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes there
+    return Usage(taken.ru_utime + taken.ru_stime, wall, taken.ru_maxrss / per_mb)
+
+
+if __name__ == "__main__":
+    for row in measure():
+        if "--json" in sys.argv[1:]:
+            print(json.dumps({**asdict(row), "kept": row.kept}))
+        else:
+            print(f"{row.what:50} {row.value:10.3f} {row.unit:6} {row.note}")
