@@ -158,12 +158,13 @@ def run_cells(
         attempts = _Attempts(store, workspace, backend, data_root, limits, provenance or {})
         try:
             waiting: list[Cell] = []
-            for step in executor.run(missing, attempts.make, attempts.stop):
-                if step.kind is EventKind.WAITING:
-                    waiting.append(step.cell)
-                progress.add(step, index)
-            if waiting:
-                for step in executor.run(waiting, attempts.make_when_free, attempts.stop):
+            with closing(executor.run(missing, attempts.make, attempts.stop)) as steps:
+                for step in steps:
+                    if step.kind is EventKind.WAITING:
+                        waiting.append(step.cell)
+                    progress.add(step, index)
+            with closing(executor.run(waiting, attempts.make_when_free, attempts.stop)) as steps:
+                for step in steps:
                     progress.add(step, index)
         except StopRequest as request:
             raise RunStoppedError(str(request), outcome()) from None

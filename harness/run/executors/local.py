@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from types import FrameType
 
 Item = TypeVar("Item")
@@ -46,13 +46,13 @@ class LocalExecutor:
         items: Iterable[Item],
         work: Callable[[Item], Iterable[Result]],
         stop: Callable[[], None],
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """Yield what `work(item)` yields, for every item, in the order in which it comes.
 
         Args:
             work: called in the threads. Its first exception stops all and is raised here.
             stop: makes every call of `work` return soon; called when anything goes wrong, when
-                the caller closes this iterator early, and on SIGINT and SIGTERM.
+                the caller closes this generator early, and on SIGINT and SIGTERM.
 
         Raises:
             StopRequest: on SIGINT or SIGTERM, after all threads have ended.
