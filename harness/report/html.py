@@ -107,7 +107,6 @@ def _fit_view(name: str, fit: Fit, report: ReportInput) -> _FitView:
     told = "no resampling: intervals are not shown"
     if resample is not None:
         told = f"95% of {resample.n} refits to {resample.method}s drawn with replacement"
-        told += f" ({resample.note})" if resample.note else ""
     return _FitView(
         name=name,
         formula=formula(fit),
@@ -118,7 +117,10 @@ def _fit_view(name: str, fit: Fit, report: ReportInput) -> _FitView:
         f"{fit.space} loss",
         resample=told,
         facts=_facts(fit),
-        flags=[(flag, limits.flag_meaning(flag)) for flag in fit.certificate.flags],
+        flags=[
+            *((flag, limits.flag_meaning(flag)) for flag in fit.certificate.flags),
+            *([("resampling", resample.note)] if resample is not None and resample.note else []),
+        ],
     )
 
 
@@ -146,7 +148,10 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
 def _extrapolation_rows(
     extrapolations: Mapping[str, Sequence[Extrapolation]],
 ) -> Iterator[tuple[str, ...]]:
-    for name, found in extrapolations.items():
+    # Unseen curves first: they are what the two kinds are about.
+    for name, found in sorted(
+        extrapolations.items(), key=lambda item: all(one.kind == "blind" for one in item[1])
+    ):
         for one in found:
             yield (
                 name,
@@ -156,7 +161,7 @@ def _extrapolation_rows(
                 str(len(one.x)),
                 significant(one.rmse, 2),
                 f"{one.relative_error:.1%}",
-                f"{one.r2:.3f}",
+                significant(one.r2, 3),
             )
 
 

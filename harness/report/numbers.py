@@ -12,7 +12,7 @@ Style = Literal["text", "latex"]
 
 
 class Rounded(NamedTuple):
-    """A value and the distances to the ends of its interval, all cut at the same decimal.
+    """A value and the distances to the ends of its interval, as a rule cut at the same decimal.
 
     `minus` and `plus` are equal strings for a symmetric interval and None where there is none.
     `exponent` is the power of ten, a multiple of three, that was taken out of all of them.
@@ -33,22 +33,26 @@ def round_to_error(
 ) -> Rounded:
     """Round a value to two significant digits of the smaller side of its interval [lo, hi].
 
+    A side more than a hundred times the smaller one is rounded to two digits of its own.
     Without a usable interval (absent, not finite, of no width, or beside the value) the value
     keeps four significant digits. `exponent` fixes the power of ten taken out, as for a column of
     a table; by default it is taken out of values of 1e5 and above or below 1e-3.
     """
+    sides = _sides(value, lo, hi)
     if exponent is None:
-        exponent = common_exponent([v for v in (value, lo, hi) if v is not None])
+        exponent = common_exponent([value, float(min(sides))] if sides else [value])
     scale = Decimal(1).scaleb(exponent)
     number = Decimal(repr(float(value))) / scale
-    sides = _sides(value, lo, hi)
     if sides is None:
         return Rounded(_fixed(number, _decimals(number, 4)), None, None, exponent)
     minus, plus = (side / scale for side in sides)
-    decimals = _decimals(min(side for side in (minus, plus) if side > 0), 2)
-    return Rounded(
-        _fixed(number, decimals), _fixed(minus, decimals), _fixed(plus, decimals), exponent
-    )
+    smaller = min(side for side in (minus, plus) if side > 0)
+    decimals = _decimals(smaller, 2)
+    texts = [
+        _fixed(side, decimals if side <= 100 * smaller else min(_decimals(side, 2), decimals))
+        for side in (minus, plus)
+    ]
+    return Rounded(_fixed(number, decimals), texts[0], texts[1], exponent)
 
 
 def format_value(

@@ -54,7 +54,9 @@ def test_the_error_keeps_two_digits_and_the_value_half_a_unit_of_them(
     unit = Decimal(1).scaleb(least.adjusted() - 1)
     scaled = Decimal(repr(value)).scaleb(-rounded.exponent)
     assert abs(Decimal(rounded.value) - scaled) <= unit / 2
-    assert len({_places(text) for text in (rounded.value, rounded.minus, rounded.plus)}) == 1
+    if max(minus, plus) < 99 * min(minus, plus):
+        texts = (rounded.value, rounded.minus, rounded.plus)
+        assert len({_places(text) for text in texts}) == 1
 
 
 def _places(text: str) -> int:

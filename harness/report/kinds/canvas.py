@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
 from harness.report.model import declared_fits
@@ -35,6 +35,7 @@ RESIDUAL = f"Observed {MINUS} law"
 _LOSS_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
 _FEW_DECADES = 2.6
 _ROWS_PER_KEY_COLUMN = 20
+_KEY_COLUMN, _SAMPLE, _ROW, _LINE = 0.75, 0.22, 0.158, 0.135
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,32 +200,52 @@ def draw_band(axes: Axes, x: Array, N: float, resample: Resample | None, look: L
     return True
 
 
-def key(
-    figure: Figure, axes_right: float, top: float, title: str, handles: Sequence[Artist]
-) -> float:
-    """A key right of the axes, `top` inches from the top; returns where it ends, in inches."""
-    if not handles:
+def key(figure: Figure, left: float, top: float, title: str, entries: Sequence[Artist]) -> float:
+    """A key with its top left corner at a place in inches; returns where it ends.
+
+    Set by hand, since Matplotlib's legend takes as long as everything else on the sheet.
+    """
+    if not entries:
         return top
+    left += 0.12
+    if title:
+        _say(figure, left, top + _ROW / 2, title, fontweight="bold")
+        top += _ROW
+    rows = -(-len(entries) // -(-len(entries) // _ROWS_PER_KEY_COLUMN))
+    lowest = top
+    for first in range(0, len(entries), rows):
+        y = top
+        for entry in entries[first : first + rows]:
+            y = _enter(figure, left, y, entry)
+        lowest = max(lowest, y)
+        left += _KEY_COLUMN
+    return lowest + 0.12
+
+
+def _enter(figure: Figure, left: float, top: float, entry: Artist) -> float:
+    """Place one sample with its label; returns where the next one begins."""
+    lines = _label(entry).split("\n")
+    height = _ROW + _LINE * (len(lines) - 1)
+    middle = top + height / 2
+    width, sheet_height = figure.get_size_inches()
+    entry.set_transform(figure.transFigure)
+    x = np.array([left, left + _SAMPLE / 2, left + _SAMPLE]) / width
+    y = 1 - middle / sheet_height
+    if isinstance(entry, Rectangle):
+        entry.set_bounds(x[0], y - 0.05 / sheet_height, x[2] - x[0], 0.10 / sheet_height)
+    elif isinstance(entry, Line2D):
+        entry.set_data(x, np.full(3, y))
+        entry.set_markevery([1])
+    figure.add_artist(entry)
+    for number, line in enumerate(lines):
+        _say(figure, left + _SAMPLE + 0.08, top + _ROW / 2 + _LINE * number, line)
+    return top + height
+
+
+def _say(figure: Figure, left: float, middle: float, text: str, **font: Any) -> None:
     width, height = figure.get_size_inches()
-    columns = -(-len(handles) // _ROWS_PER_KEY_COLUMN)
-    figure.legend(
-        handles=list(handles),
-        loc="upper left",
-        bbox_to_anchor=((axes_right + 0.10) / width, 1 - top / height),
-        borderaxespad=0,
-        borderpad=0,
-        labelspacing=0.35,
-        handlelength=1.9,
-        handletextpad=0.5,
-        columnspacing=0.9,
-        ncols=columns,
-        title=title,
-        title_fontproperties={"size": SMALL, "weight": "bold"},
-        alignment="left",
-    )
-    rows = -(-len(handles) // columns)
-    lines = rows + title.count("\n") + 1 + sum(_label(h).count("\n") for h in handles)
-    return top + lines * SMALL * 1.42 / 72 + 0.16
+    place = (left / width, 1 - (middle + 0.3 * SMALL / 72) / height)
+    figure.text(*place, text, fontsize=SMALL, **font)
 
 
 def size_handles(looks: Mapping[float, Look], held_out: set[float]) -> list[Artist]:
@@ -282,12 +303,12 @@ def line_handle(label: str, style: LineStyleType, color: str = INK) -> Artist:
 
 def band_handle(label: str) -> Artist:
     """Key of the resampling band."""
-    return Patch(facecolor=MUTED, alpha=0.25, linewidth=0, label=label)
+    return Rectangle((0, 0), 1, 1, facecolor=MUTED, alpha=0.25, linewidth=0, label=label)
 
 
 def shade_handle(label: str) -> Artist:
     """Key of the shaded region."""
-    return Patch(facecolor=SHADE, edgecolor=MUTED, linewidth=0.4, label=label)
+    return Rectangle((0, 0), 1, 1, facecolor=SHADE, edgecolor=MUTED, linewidth=0.4, label=label)
 
 
 def dark_of(looks: Mapping[float, Look]) -> dict[str, str]:

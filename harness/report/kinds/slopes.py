@@ -123,7 +123,7 @@ def _caption(free: list[View], laws: list[View]) -> str:
             "take the points of a curve for independent and so understate"
         )
     if laws:
-        parts.append("lines: k(N) = K_max/(1 + N0/N) of the fit to all curves")
+        parts.append("lines: k(N) = Kₘₐₓ/(1 + N₀/N) of the fit to all curves")
     return "; ".join(parts) + "." if parts else "No fit of this figure has slopes."
 
 
