@@ -1,0 +1,89 @@
+"""The registry of laws, and the formulas of those that ship."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.analysis.laws import Law, Parameter, SharedSlopeLaw, get_law, law, law_names, register
+from harness.errors import SuiteError
+from tests.analysis.support import SIZES
+
+SHARED = [name for name in law_names() if isinstance(get_law(name), SharedSlopeLaw)]
+positive = st.floats(1e-3, 1e3)
+
+
+def test_the_laws_that_ship():
+    assert {"loglinear", "loglinear_kn", "loglinear_kn_e0"} <= set(law_names())
+
+
+@pytest.mark.parametrize("name", law_names())
+def test_every_law_says_what_it_is(name):
+    one = get_law(name)
+    assert one.name == name
+    assert one.version >= 1
+    assert "log10 L" in one.formula
+    assert one.source
+    assert one.identifiability
+    assert all(p.unit and p.meaning for p in (*one.shared, *one.per_curve))
+
+
+def test_a_misspelt_law_is_answered_with_the_nearest():
+    with pytest.raises(SuiteError, match="nearest: loglinear_kn, ") as caught:
+        get_law("loglinear_nk")
+    assert caught.value.found == "loglinear_nk"
+
+
+def test_packages_add_laws_through_entry_points(monkeypatch):
+    point = EntryPoint("line_of_another_package", "tests.analysis.other_law", "harness.laws")
+    monkeypatch.setattr(law, "_LAWS", dict(law._LAWS))
+    monkeypatch.setattr(
+        law, "entry_points", lambda group, name=point.name: [point] * (name == point.name)
+    )
+    assert point.name in law_names()
+    assert get_law(point.name).version == 3
+
+
+def test_two_laws_cannot_share_a_name():
+    with pytest.raises(SuiteError, match="two laws"):
+
+        @register("loglinear", version=2)
+        class Other(Law):
+            per_curve = (Parameter("k", "1", "slope"),)
+
+
+@pytest.mark.parametrize("name", SHARED)
+@given(values=st.lists(positive, min_size=4, max_size=4), N_ref=st.floats(1e8, 1e11))
+def test_coordinates_and_parameters_are_inverse(name, values, N_ref):
+    one = get_law(name)
+    params = {
+        p.name: value * (1e9 if p.unit == "parameters" else 1.0)
+        for p, value in zip(one.shared, values, strict=False)
+    }
+    back = one.published(one.coordinates(params, N_ref), N_ref)
+    assert dict(zip(params, back, strict=True)) == pytest.approx(params, rel=1e-9)
+
+
+@given(K_max=positive, N0=st.floats(1e6, 1e13), N_ref=st.floats(1e8, 1e11))
+def test_slope_is_the_published_formula(K_max, N0, N_ref):
+    one = get_law("loglinear_kn")
+    z = one.coordinates({"K_max": K_max, "N0": N0}, N_ref)
+    assert one.slope(z, SIZES, N_ref) == pytest.approx(K_max / (1 + N0 / SIZES), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_formulas_are_analytic(name):
+    """The fit differentiates by complex steps; differences must agree with them."""
+    one = get_law(name)
+    z = one.coordinates({"K_max": 0.13, "N0": 13e9, "E0_max": 2.0, "N1": 20e9}, 5e9)
+    forms = [one.slope, one.intercept] if one.shares_intercept else [one.slope]
+    for form in forms:
+        for j in range(len(z)):
+            e = np.eye(len(z))[j]
+            exact = form(z + 1e-30j * e, SIZES, 5e9).imag / 1e-30
+            near = (form(z + 1e-6 * e, SIZES, 5e9) - form(z - 1e-6 * e, SIZES, 5e9)) / 2e-6
+            assert exact == pytest.approx(near, rel=1e-6, abs=1e-9)

@@ -1,0 +1,132 @@
+"""Resampling by curve: every replicate at its own optimum, failures counted, draws repeatable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+
+from harness.analysis import fit, leave_one_curve_out, resample
+from harness.errors import DataError
+from tests.analysis.support import SIZES, levels, planted
+
+
+def noisy(sizes=SIZES, **options):
+    return planted(0.13, 13e9, levels(0.13, 13e9, sizes), sizes=sizes, noise=0.01, **options)
+
+
+def one_by_one(curves, counts, start):
+    """K_max and N0 of one draw by another optimiser, over all parameters at once."""
+    sizes = np.unique(curves["N"])
+    which = np.searchsorted(sizes, curves["N"])
+    weight = np.sqrt(counts[which] / np.bincount(which)[which])
+    u = np.log10(curves["C_raw"]) - 18
+
+    def residual(theta):
+        k = theta[0] / (1 + np.exp(theta[1]) / sizes)
+        return weight * (10 ** (theta[2 + which] - k[which] * u) - curves["ErrRate"])
+
+    theta = np.concatenate([[start["K_max"], np.log(start["N0"])], np.full(len(sizes), -0.2)])
+    with np.errstate(over="ignore", invalid="ignore"):  # it tries wild steps
+        found = least_squares(residual, theta, x_scale="jac", xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    return found.x[0], np.exp(found.x[1])
+
+
+def test_replicates_are_where_another_optimiser_ends(published):
+    curves = published["base"]
+    found = fit(curves, x="C_raw")
+    drawn = resample(found, curves, n=40, seed=3)
+    indices = np.random.default_rng(3).integers(len(SIZES), size=(40, len(SIZES)))
+    compared = 0
+    for i, index in enumerate(indices):
+        counts = np.bincount(index, minlength=len(SIZES))
+        mine = {name: draws[i] for name, draws in drawn.draws.items()}
+        if (counts > 0).sum() < 4 or mine["N0"] > 1e11:
+            continue  # too flat for the other optimiser to find the bottom to 1e-6
+        K_max, N0 = one_by_one(curves, counts, found.params)
+        assert mine["K_max"] == pytest.approx(K_max, rel=1e-6)
+        assert mine["N0"] == pytest.approx(N0, rel=1e-6)
+        compared += 1
+    assert compared >= 20
+
+
+@pytest.mark.parametrize("law", ["loglinear_kn", "loglinear_kn_e0"])
+def test_same_seed_same_draws(law):
+    curves = noisy()
+    found = fit(curves, law)
+    one, same, other = (resample(found, curves, n=50, seed=s) for s in (7, 7, 8))
+    assert one.intervals == same.intervals
+    assert np.array_equal(one.draws["K_max"], same.draws["K_max"])
+    assert one.intervals != other.intervals
+
+
+def test_more_replicates_keep_the_first_ones():
+    curves = noisy()
+    found = fit(curves)
+    few, many = (resample(found, curves, n=n).draws["N0"] for n in (20, 60))
+    assert many[:20] == pytest.approx(few, rel=1e-9)
+
+
+def test_intervals_hold_the_fit_and_the_planted_values():
+    curves = noisy()
+    found = fit(curves)
+    drawn = resample(found, curves)
+    for name, planted_value in (("K_max", 0.13), ("N0", 13e9)):
+        low, high = drawn.intervals[name]
+        assert low < found.params[name] < high
+        assert low < planted_value < high
+
+
+def test_draws_of_one_size_fail_and_are_counted():
+    curves = noisy(SIZES[:2])
+    drawn = resample(fit(curves), curves, n=200)
+    failed = np.isnan(drawn.draws["K_max"])
+    assert drawn.failed == failed.sum() > 50
+    assert "fewer than 2 distinct N" in drawn.note
+    assert str(drawn.failed) in drawn.note
+    assert np.isfinite(drawn.intervals["K_max"]).all()
+
+
+def test_bands_hold_the_fitted_line_and_widen_with_their_level(published):
+    curves = published["base"]
+    found = fit(curves, x="C_raw", drop_last=80)
+    drawn = resample(found, curves, n=300)
+    x = np.geomspace(1e18, 1e21, 9)
+    low, high = drawn.band(x, 7e9)
+    inner_low, inner_high = drawn.band(x, 7e9, level=0.5)
+    assert low.shape == x.shape
+    line = found.predict(x, 7e9)
+    assert ((low <= line) & (line <= high)).all()
+    assert ((low <= inner_low) & (inner_high <= high)).all()
+    with pytest.raises(DataError, match="no replicate knows"):
+        drawn.band(x, 8e9)
+
+
+def test_leaving_curves_out_is_fitting_the_others():
+    curves = noisy()
+    found = fit(curves)
+    left_out = leave_one_curve_out(found, curves)
+    assert list(left_out.N) == list(SIZES)
+    for i, N in enumerate(SIZES):
+        others = fit(curves.where(curves["N"] != N))
+        for name in ("K_max", "N0"):
+            assert left_out.params[name][i] == pytest.approx(others.params[name], rel=1e-7)
+
+
+def test_leaving_out_one_of_two_curves_fails():
+    curves = noisy(SIZES[:2])
+    left_out = leave_one_curve_out(fit(curves), curves)
+    assert left_out.failed == 2
+    assert np.isnan(left_out.se["K_max"])
+
+
+def test_a_law_without_shared_parameters_is_refused():
+    curves = noisy()
+    with pytest.raises(DataError, match="shares no parameter"):
+        resample(fit(curves, "loglinear"), curves)
+
+
+def test_no_replicates_are_refused():
+    curves = noisy()
+    with pytest.raises(DataError, match="no replicate"):
+        resample(fit(curves), curves, n=0)
