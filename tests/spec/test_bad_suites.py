@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from harness.errors import SuiteError
+from harness.errors import LockDriftError, SuiteError
+from harness.spec.grid import expand
 from harness.spec.load import load_suite
-from tests.spec.support import ENGINES, LAWS, changed, make_suite, write_suite
+from tests.spec.support import BASE, ENGINES, LAWS, LOCK, changed, make_suite, write_suite
 
 CASES = YAML(typ="safe").load(Path(__file__).with_name("bad_suites.yaml"))
 
@@ -84,3 +87,49 @@ def test_what_is_wrong_comes_before_what_is_missing_and_in_the_order_of_the_file
     path = write_suite(tmp_path, ("title: A", "titel: A"), ("judge: [fit", "jugde: [fit"))
     message = error_of(path)
     assert re.search(r"suite\.yaml:4: `titel`: no such key \(and 2 more errors", message), message
+
+
+TOKENS = re.findall(r"\w+|[^\w\s]|\s+", BASE)
+ODD = [
+    "null",
+    "[]",
+    "{}",
+    "-1",
+    "true",
+    "''",
+    "{id: x}",
+    "{range: [1]}",
+    "${x}",
+    "[[1]]",
+    "0.5",
+    "*",
+]
+ODD += [
+    "'${settings.lr}'",
+    "&a",
+    "!t",
+    "- ",
+    "? ",
+    "|",
+    "'${model}'",
+    "{data: 3}",
+    "\t",
+    "\0",
+    "1e400",
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, len(TOKENS) - 1), st.sampled_from(["", *ODD, *TOKENS]))
+def test_a_damaged_file_is_either_good_or_refused_with_its_line(tmp_path, place, token):
+    path = write_suite(tmp_path)
+    path.write_text("".join([*TOKENS[:place], token, *TOKENS[place + 1 :]]), encoding="utf-8")
+    message = None
+    try:
+        suite = load_suite(path, laws=LAWS, engines=ENGINES, scorers=())
+        cells = [cell for tier in suite.tiers for cell in expand(suite, tier, LOCK)]
+    except LockDriftError:
+        return  # another engine or data set than the lock has
+    except SuiteError as error:
+        message = str(error)
+    assert cells if message is None else re.match(re.escape(str(path)) + r":\d+: \S", message)
