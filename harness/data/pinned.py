@@ -1,4 +1,4 @@
-"""Whether a pinned data file is the one that was locked, and holds what the suite declares."""
+"""Whether a data file holds what the suite declares; that its bytes are the same, the lock says."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Protocol
 
-from harness.errors import DataError, LockDriftError
-from harness.spec.lock import pin_file
+from harness.errors import DataError
 from harness.spec.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from harness.spec.lock import DataPin
 
 _SHOWN: Final = 60
 
@@ -44,27 +42,6 @@ class Declared(Protocol):
 class _Row:
     where: str
     fields: dict[str, str]
-
-
-def check_pin(root: Path, pin: DataPin) -> None:
-    """Check that a file still has the bytes of its pin.
-
-    Raises:
-        DataError: the file is missing or cannot be read.
-        LockDriftError: size, rows or SHA-256 differ; one line for each difference.
-    """
-    found = pin_file(root, pin.path)
-    lines = [
-        f"\n  {name}: locked {getattr(pin, name)}, found {getattr(found, name)}"
-        for name in ("bytes", "rows", "sha256")
-        if getattr(pin, name) != getattr(found, name)
-    ]
-    if lines:
-        raise LockDriftError(
-            "the data file is not the one that was locked" + "".join(lines),
-            where=str(root / pin.path),
-            hint="restore the file, or write a new lock with `harness lock SUITE`",
-        )
 
 
 def check_table(root: Path, declared: Declared) -> int:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.pinned import check_pin, check_table
-from harness.errors import DataError, LockDriftError
+from harness.data.pinned import check_table
+from harness.errors import DataError
 from harness.spec.load import load_suite
-from harness.spec.lock import pin_file
 
 SUITE = Path(__file__).parents[2] / "suites" / "exp1" / "suite.yaml"
 CASES = json.loads(Path(__file__).with_name("bad_tables.json").read_text(encoding="utf-8"))
@@ -75,17 +74,6 @@ def test_a_table_that_is_missing_or_a_folder(tmp_path):
 
 def test_other_files_are_not_looked_into(tmp_path):
     assert check_table(tmp_path, Declaration(path="model.bin")) == 0
-
-
-def test_a_pin_holds_until_a_byte_changes(tmp_path):
-    path = table(tmp_path, GOOD)
-    pin = pin_file(tmp_path, "table.csv")
-    check_pin(tmp_path, pin)
-    path.write_bytes(path.read_bytes().replace(b"8.5e-1", b"8.6e-1"))
-    with pytest.raises(LockDriftError) as caught:
-        check_pin(tmp_path, pin)
-    assert str(caught.value).count("locked") == 2  # the headline, and sha256 alone
-    assert "sha256: locked" in str(caught.value)
 
 
 def test_the_data_of_exp1_keeps_its_declaration():

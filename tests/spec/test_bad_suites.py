@@ -73,7 +73,7 @@ def test_byte_order_mark_and_windows_lines_are_fine(tmp_path):
         ("- 1\n", "a list of 1"),
         ("a: 1\n---\nb: 2\n", "another document"),
         ("a: &x [*x]\n", "alias to a value that contains it"),
-        ("a: " + "[" * 5000, "nested too deeply"),
+        ("a: " + "[" * 1500, "nested too deeply"),
         ("a: !!int x\n", "not the number it is tagged as"),
     ],
 )
