@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from harness.spec.identity import canonical_json
 from harness.spec.suite import Suite
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def suite_schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     """The schema as it is published in suites/suite.schema.json."""
-    return json.dumps(suite_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    # Pydantic's versions differ in writing 0 or 0.0; the canonical text has one way.
+    schema = json.loads(canonical_json(suite_schema()))
+    return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def known_keys(path: Sequence[str | int]) -> dict[str, str]:
