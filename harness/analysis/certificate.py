@@ -82,26 +82,19 @@ def certify(
 
 
 def flat_parameters(
-    search: Search, grid: NDArray[np.float64], best: float, dof: int
+    search: Search,
+    held: NDArray[np.bool_],
+    ends: NDArray[np.float64],
+    best: float,
+    dof: int,
 ) -> tuple[str, ...]:
     """Parameters whose profile stays below the 95 % limit up to a bound of the search.
 
-    A parameter is held on its bound and all others are fitted again; if the objective hardly
-    rises, the data do not say where the parameter ends. `grid` (S, P) holds starting points,
-    some of them on the bounds.
+    `ends` (H,) are the optima with one coordinate, marked in `held` (H, P), kept on its
+    bound. Where the objective hardly rises, the data do not say where the parameter ends.
     """
     if dof <= 0:
         return ()
-    starts, fixed, owners = [], [], []
-    for j in np.flatnonzero(search.bounded):
-        for bound in (search.lower[j], search.upper[j]):
-            face = grid[np.isclose(grid[:, j], bound, rtol=0, atol=1e-12)]
-            starts.append(face)
-            fixed.append(np.tile(np.arange(grid.shape[1]) == j, (len(face), 1)))
-            owners.extend([int(j)] * len(face))
-    z = np.concatenate(starts)
-    ones = np.ones((len(z), len(search.window.N)))
-    found = search.minimise(z, ones, np.concatenate(fixed))
     limit = best * (1.0 + CHI2_95 / dof) + search.noise
-    below = {owners[i] for i in np.flatnonzero(limit >= found.F)}
-    return tuple(search.law.shared[j].name for j in sorted(below))
+    flat = np.flatnonzero(held[ends <= limit].any(axis=0))
+    return tuple(search.law.shared[j].name for j in flat)

@@ -229,8 +229,15 @@ def _fit_free(law: Law, window: Window, selection: Selection) -> Fit:
 def _fit_shared(law: SharedSlopeLaw, window: Window, selection: Selection) -> Fit:
     search = Search(law, window, selection.space)
     starts = search.starts()
-    found = search.minimise(starts, np.ones((len(starts), len(window.N))))
-    z = found.z[int(found.F.argmin())]
+    on_bounds, kept = search.on_bounds(starts)
+    found = search.minimise(
+        np.concatenate([starts, on_bounds]),
+        np.ones((len(starts) + len(on_bounds), len(window.N))),
+        np.concatenate([np.zeros(starts.shape, dtype=bool), kept]),
+    )
+    ends, ends_on_bounds = found.F[: len(starts)], found.F[len(starts) :]
+    best = int(ends.argmin())
+    z = found.z[best]
     held = search.bounded & ((z <= search.lower) | (z >= search.upper))
     lines = search.lines(z)
     k = lines[0]
@@ -247,10 +254,10 @@ def _fit_shared(law: SharedSlopeLaw, window: Window, selection: Selection) -> Fi
         gradient_norm=near.gradient_norm,
         condition_number=near.condition_number,
         dof=dof,
-        ends=found.F,
+        ends=ends,
         noise=search.noise,
         on_bound=tuple(name for name, on in zip(names, held, strict=True) if on),
-        flat=flat_parameters(search, starts, float(found.F.min()), dof),
+        flat=flat_parameters(search, kept, ends_on_bounds, float(ends[best]), dof),
         correlation=correlation,
     )
     values = law.published(z, search.N_ref)

@@ -135,6 +135,14 @@ class Search:
         chosen.reshape((_GRID,) * axes)[every] = True
         return np.asarray(z[0, chosen])
 
+    def on_bounds(
+        self, starts: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Those of `starts` (S, P) with a coordinate on a bound (H, P), and which one (H, P)."""
+        on = ((starts == self.lower) | (starts == self.upper)) & self.bounded
+        rows, coordinates = np.nonzero(on)
+        return starts[rows], np.arange(starts.shape[1]) == coordinates[:, None]
+
     def minimise_all(self, m: NDArray[np.float64]) -> Minima:
         """The best optimum for each row of m (R, G), from the lowest points of its grid."""
         z, expected = self._on_grid(m)
@@ -176,7 +184,8 @@ class Search:
         low, high = self.lower[self.bounded], self.upper[self.bounded]
         shares = np.array(list(itertools.product(steps, repeat=axes)))
         self._grid = np.zeros((len(shares), len(self.lower)))
-        self._grid[:, self.bounded] = low + shares * (high - low)
+        # Written so that both ends are the bounds themselves, to the last bit.
+        self._grid[:, self.bounded] = low * (1.0 - shares) + high * shares
         at = self.curves.terms(self.alone.k[None], None)
         best = self.alone.k[None]
         if self.law.shares_intercept:
