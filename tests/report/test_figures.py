@@ -149,8 +149,12 @@ def test_colours_are_ordered_in_lightness() -> None:
 
 @pytest.mark.parametrize("name", ["overview", "inter", "intra", "base-72B", "slopes"])
 def test_no_text_is_cut_off_or_lies_on_other_text(report: ReportInput, name: str) -> None:
-    figure = _drawn(report, name)
+    _text_is_readable(_drawn(report, name))
+
+
+def _text_is_readable(figure: Figure) -> None:
     boxes = _text_boxes(figure)
+    assert boxes
     width, height = figure.get_size_inches() * figure.dpi
     for text, box in boxes:
         assert box.x0 >= 0, text
@@ -159,6 +163,16 @@ def test_no_text_is_cut_off_or_lies_on_other_text(report: ReportInput, name: str
         assert box.y1 <= height, text
     for (one, a), (other, b) in combinations(boxes, 2):
         assert not a.overlaps(b), f"{one!r} lies on {other!r}"
+
+
+@pytest.mark.parametrize("name", ["scaling", "slopes", "extrapolation", "grid"])
+@pytest.mark.parametrize("count", [1, 20])
+def test_text_stays_apart_for_few_and_many_sizes(
+    alone: Callable[[Curves, str], ReportInput], name: str, count: int
+) -> None:
+    sizes = [0.1e9 * 1.4**rank for rank in range(count)]
+    law = "loglinear_kn" if count > 1 else "loglinear"
+    _text_is_readable(_drawn(alone(synthetic(sizes), law), name))
 
 
 def test_the_shaded_region_is_left_out_where_fitted_points_would_lie_in_it(

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-WIDTH, LEFT, KEY = 7.0, 0.72, 1.52  # inches: sheet, left margin, column of keys on the right
+WIDTH, LEFT, KEY = 7.0, 0.80, 1.52  # inches: sheet, left margin, column of keys on the right
 LEVEL = 0.95
 RESIDUAL = f"Observed {MINUS} law"
 _LOSS_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
-_FEW_DECADES = 2.6
+_FEW_DECADES, _FEW_FOLD, _MOST_DECIMALS = 2.6, 6.0, 3
 _ROWS_PER_KEY_COLUMN = 20
 _KEY_COLUMN, _SAMPLE, _ROW, _LINE = 0.75, 0.22, 0.158, 0.135
 
@@ -111,13 +111,16 @@ def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
     axes.set_yscale("log")
     low, high = _span(y, 0.05)
     axes.set_ylim(low, high)
-    if high / low > 1.25:
+    if high / low > _FEW_FOLD:
+        ticks = _thin(_ticks(low, high, (1, 2, 5)), 8)
+    elif high / low > 1.25:
         ticks = _thin(_ticks(low, high, _LOSS_STEPS), 8)
     else:
         ticks = [float(f"{tick:.3f}") for tick in np.linspace(low, high, 5)[1:-1]]
     decimals = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
+    style = f".{decimals}f" if decimals <= _MOST_DECIMALS else "g"
     axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.yaxis.set_major_formatter(FixedFormatter([f"{tick:.{decimals}f}" for tick in ticks]))
+    axes.yaxis.set_major_formatter(FixedFormatter([f"{tick:{style}}" for tick in ticks]))
     axes.yaxis.set_minor_locator(NullLocator())
     log_abscissa(axes, _span(x, 0.03))
 
@@ -163,7 +166,7 @@ def ordinate(axes: Axes, label: str) -> None:
     """A y label at a fixed distance, so that panels under each other line up without a layout."""
     inches = _inches_wide(axes)
     axes.set_ylabel(label)
-    axes.yaxis.set_label_coords(-0.50 / inches, 0.5)
+    axes.yaxis.set_label_coords(-0.58 / inches, 0.5)
 
 
 def draw_points(
@@ -352,6 +355,21 @@ def _thin(ticks: list[float], most: int) -> list[float]:
 
 def _label(handle: Artist) -> str:
     return str(handle.get_label())
+
+
+def key_height(count: int) -> float:
+    """Inches that a key of so many one-line entries takes, its title included."""
+    return _ROW * (1 + min(count, _ROWS_PER_KEY_COLUMN)) + 0.12
+
+
+def apart(sizes: Sequence[float], inches: float, axis: tuple[float, float]) -> list[float]:
+    """Those of the sizes, from the largest down, whose labels do not touch on a log axis."""
+    per_decade = inches / float(np.log10(axis[1] / axis[0]))
+    kept: list[float] = []
+    for N in sorted(sizes, reverse=True):
+        if not kept or float(np.log10(kept[-1] / N)) * per_decade > 0.5:
+            kept.append(N)
+    return kept[::-1]
 
 
 def symmetric_ticks(largest: float) -> FixedLocator:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.report.model import FigureDeclaration, ReportInput
 
 _COLUMNS = 2
-_KEY = 0.85
+_KEY = 0.95
 _GUTTER, _PANEL, _BOTTOM, _LINE = 0.68, 2.05, 0.52, 0.19
 
 
@@ -25,7 +25,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     looks = size_looks([N for view in views for N in view.sizes])
     columns = min(_COLUMNS, len(views))
     rows = -(-len(views) // columns)
-    height = rows * (above + _PANEL + _BOTTOM)
+    height = max(rows * (above + _PANEL + _BOTTOM), above + canvas.key_height(len(looks)) + _BOTTOM)
     room = canvas.WIDTH - canvas.LEFT - _KEY - (columns - 1) * _GUTTER
     width = room / columns
     figure = canvas.sheet(height)

@@ -63,7 +63,8 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     if any(view.resample is not None for view in laws):
         handles.append(canvas.band_handle("95% of refits"))
     axes.set_xscale("log")
-    axes.set_xticks(sizes, [size_label(N) for N in sizes])
+    named = canvas.apart(sizes, _PLOT_WIDTH, axes.get_xlim())
+    axes.set_xticks(named, [size_label(N) for N in named])
     axes.set_xticks([], minor=True)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_xlabel(axis_label("N"))
