@@ -231,8 +231,8 @@ class TierEntry(_Model):
 class CurveTable(_Model):
     """How the cells' metrics become one table of curve points."""
 
-    labels: dict[Text, Text] = Field(description="Column -> name in the cell's values: `model.N`.")
-    columns: dict[Text, Text] = Field(
+    labels: dict[str, Text] = Field(description="Column -> name in the cell's values: `model.N`.")
+    columns: dict[str, Text] = Field(
         description="Column -> field of a line of metrics.jsonl: `samples`, `evals.NAME`."
     )
 
