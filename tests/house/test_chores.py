@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from tests.house import ROOT
 
 MAKES_OWN = {"ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}
+LOCKS = sorted((ROOT / "suites").glob("*/suite.lock"))
 TYPES = {"numbers", "added", "changed", "fixed", "removed"}
 
 
@@ -80,6 +82,21 @@ def test_every_python_gets_the_same_versions() -> None:
     pins = (ROOT / "constraints.txt").read_text().splitlines()
     names = [line.partition("==")[0] for line in pins]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name)
+def test_a_suite_is_locked_to_the_pinned_packages(lock: Path) -> None:
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    for name, locked in json.loads(lock.read_text())["packages"].items():
+        assert f"{name}=={locked}" in pins, "after `make constraints`, run `harness lock SUITE`"
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name)
+def test_a_suite_file_names_its_schema(lock: Path) -> None:
+    first = (lock.parent / "suite.yaml").read_text().splitlines()[0]
+    pointer = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
+    assert pointer is not None
+    assert (lock.parent / pointer[1]).is_file()
 
 
 def normal(name: str) -> str:
