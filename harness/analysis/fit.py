@@ -168,6 +168,7 @@ class Fit:
         )
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # told by flags
 def fit(
     curves: Curves,
     law: str = "loglinear_kn",

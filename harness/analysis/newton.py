@@ -31,6 +31,7 @@ class Minima:
     converged: NDArray[np.bool_]
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # wild steps overflow
 def minimise(
     objective: Objective,
     z: NDArray[np.float64],
@@ -52,14 +53,17 @@ def minimise(
     F, g, H = objective(z, np.arange(R))
     damping = np.zeros(R)
     converged = np.zeros(R, dtype=bool)
-    active = np.arange(R)
+    usable = np.isfinite(F) & np.isfinite(H).all((1, 2))
+    F = np.where(usable, F, np.inf)  # a start from which nothing can be computed ends nowhere
+    active = np.flatnonzero(usable)
     for _ in range(MAX_ITERATIONS):
+        if not len(active):
+            break
         za, ga, Ha, Fa = z[active], g[active], H[active], F[active]
         held = held_always[active] | ((za <= lower) & (ga > 0)) | ((za >= upper) & (ga < 0))
         step, predicted = _step(ga, Ha, held, damping[active])
         trial = np.clip(za + step, lower, upper)
-        with np.errstate(over="ignore", invalid="ignore"):  # a wild step is rejected below
-            Ft, gt, Ht = objective(trial, active)
+        Ft, gt, Ht = objective(trial, active)
         better = (Ft <= Fa + noise[active]) & np.isfinite(Ht).all((1, 2))
         took = active[better]
         z[took], F[took], g[took], H[took] = trial[better], Ft[better], gt[better], Ht[better]
@@ -71,8 +75,6 @@ def minimise(
             np.maximum(damping[active] * 10, 0.1),
         )
         active = active[~small]
-        if not len(active):
-            break
     return Minima(z, F, converged)
 
 
@@ -82,14 +84,14 @@ def _step(
     held: NDArray[np.bool_],
     damping: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Newton step (R, P), 0 where held, and the decrease of F that it predicts (R,)."""
+    """Damped step (R, P), 0 where held, and the decrease that the undamped one predicts (R,)."""
     diagonal = np.abs(np.diagonal(H, axis1=1, axis2=2))
     floor = 1e-12 * diagonal.max(axis=1, keepdims=True) + np.finfo(float).tiny
     d = np.where(held, 0.0, 1.0 / np.sqrt(np.maximum(diagonal, floor)))
     scaled = H * d[:, :, None] * d[:, None, :]
     scaled[held[:, :, None] & np.eye(H.shape[1], dtype=bool)] = 1.0
     values, vectors = np.linalg.eigh(scaled)
-    values = np.maximum(np.abs(values), 1e-12) + damping[:, None]
-    along = np.einsum("rpv,rp->rv", vectors, g * d) / values
-    step = -np.einsum("rpv,rv->rp", vectors, along) * d
-    return step, 0.5 * np.einsum("rv,rv,rv->r", along, along, values)
+    values = np.maximum(np.abs(values), 1e-12)
+    along = np.einsum("rpv,rp->rv", vectors, g * d)
+    step = -np.einsum("rpv,rv->rp", vectors, along / (values + damping[:, None])) * d
+    return step, 0.5 * (along * along / values).sum(1)

@@ -279,3 +279,18 @@ def test_parameters_that_are_not_given_are_named():
         fit(curves).excess(curves, {"K_max": 0.1})
     with pytest.raises(DataError, match="k of N=5e\\+08 is not given"):
         fit(curves, "loglinear").excess(curves, {})
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("law", ["loglinear", "loglinear_kn", "loglinear_kn_e0"])
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), curves=st.integers(2, 4), scatter=st.floats(1e-4, 3))
+def test_wild_curves_are_fitted_or_flagged_without_a_warning(law, seed, curves, scatter):
+    rng = np.random.default_rng(seed)
+    N = np.repeat(10 ** rng.uniform(6, 12, curves), 12)
+    C = 10 ** rng.uniform(0, 22) * np.tile(np.cumsum(rng.exponential(1, 12) + 1e-6), curves)
+    wild = rows(N, C, np.exp(scatter * rng.standard_normal(len(N))))
+    found = fit(wild, law)
+    assert found.objective >= 0
+    if found.certificate.gradient_norm > 1e-6:
+        assert "not_converged" in found.certificate.flags
