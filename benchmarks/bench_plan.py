@@ -94,11 +94,12 @@ def measure() -> Iterable[Row]:
 def plan(path: str) -> None:
     """Plan all cells of a suite file against an empty store."""
     from harness.run.plan import make_plan
+    from harness.spec.grid import Grid
     from harness.spec.load import load_suite
     from harness.spec.lock import Lock
 
     suite = load_suite(Path(path))
-    planned = make_plan(suite, "full", Lock("bench", 1, engines={"torch_rl": 1}), set())
+    planned = make_plan(Grid(suite, "full", Lock("bench", 1, engines={"torch_rl": 1})), set())
     assert planned.todo == planned.total > 0
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness import pipeline
 from harness.errors import InfrastructureError
 from harness.verdict.compare import unjudged
 from harness.verdict.golden import Golden, save_golden, update
@@ -34,7 +35,8 @@ def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[Gold
         InfrastructureError: the golden file cannot be written.
     """
     loaded = checked.fitted.collected.locked.loaded
-    golden = loaded.golden or Golden(
+    path = pipeline.golden_path(loaded.suite, loaded.tier.name)
+    golden = pipeline.golden(loaded) or Golden(
         schema=1,
         suite=loaded.suite.name,
         suite_version=loaded.suite.version,
@@ -53,10 +55,10 @@ def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[Gold
     ]
     if changes and not dry_run:
         try:
-            save_golden(updated, loaded.golden_path)
+            save_golden(updated, path)
         except OSError as error:
             raise InfrastructureError(
                 f"the golden file cannot be written: {error.strerror}",
-                where=str(loaded.golden_path),
+                where=str(path),
             ) from None
     return changes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import InfrastructureError
+from harness.errors import InfrastructureError, LockDriftError
 from harness.pipeline import check_data, known_versions
 from harness.spec.discovery import find_suite
 from harness.spec.load import load_suite
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Relocked:
-    """The lock file, whether it was there, and what differs from it."""
+    """The lock file, whether there was none that could be read, and what differs from it."""
 
     path: Path
     is_new: bool
@@ -38,10 +38,14 @@ def relock(suite_name: str, *, dry_run: bool) -> Relocked:
     )
     check_data(suite)
     path = suite.root / LOCK_NAME
-    is_new = not path.exists()
     changes: list[Drift] = []
-    if not is_new:
-        changes = check_lock(suite, load_lock(suite), known.laws, known.engines, known.scorers)
+    try:
+        before = load_lock(suite)
+    except LockDriftError:
+        is_new = True  # absent, or not a lock: there is nothing to compare with
+    else:
+        is_new = False
+        changes = check_lock(suite, before, known.laws, known.engines, known.scorers)
     if not dry_run and (is_new or changes):
         lock = build_lock(suite, known.laws, known.engines, known.scorers)
         try:

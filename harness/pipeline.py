@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.errors import SuiteError
+from harness.errors import LockDriftError, SuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from harness.run.plan import Plan
     from harness.run.scheduler import Event, RunOutcome
     from harness.run.store import Store
-    from harness.spec.grid import Cell
-    from harness.spec.lock import Drift, Lock
+    from harness.spec.grid import Cell, Grid
+    from harness.spec.lock import Drift
     from harness.spec.suite import Suite, Tier
     from harness.verdict.golden import Golden, Point
     from harness.verdict.model import Comparison, Quantity, Verdict
@@ -57,13 +57,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A suite that has been read and checked, with the golden file of its tier."""
+    """A suite that has been read and checked, and the tier that was asked for."""
 
     request: Request
     suite: Suite
     tier: Tier
-    golden: Golden | None
-    golden_path: Path
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Locked:
     """A suite whose lock has been held against the world; `drift` was accepted if not empty."""
 
     loaded: Loaded
-    lock: Lock
+    grid: Grid
     drift: Sequence[Drift]
 
 
@@ -115,31 +113,40 @@ class Checked:
 
 
 def load(request: Request) -> Loaded:
-    """Read the suite file and the golden file of the tier.
+    """Read the suite file.
 
     Raises:
-        SuiteError: either says something that cannot be, with file and line.
+        SuiteError: it says something that cannot be, with file and line.
     """
     from harness.spec.discovery import find_suite
     from harness.spec.load import load_suite
-    from harness.verdict.golden import load_golden
 
     known = known_versions()
     suite = load_suite(
         find_suite(request.suite), laws=known.laws, engines=known.engines, scorers=known.scorers
     )
-    tier = suite.tier(request.tier)
-    path = golden_path(suite, tier.name)
-    golden = load_golden(path)
-    if golden is not None and golden.suite_version != suite.version:
+    return Loaded(request, suite, suite.tier(request.tier))
+
+
+def golden(loaded: Loaded) -> Golden | None:
+    """The golden file of the tier; None if there is none yet.
+
+    Raises:
+        SuiteError: it is no golden file, or one for another version of the suite.
+    """
+    from harness.verdict.golden import load_golden
+
+    path = golden_path(loaded.suite, loaded.tier.name)
+    found = load_golden(path)
+    if found is not None and found.suite_version != loaded.suite.version:
         raise SuiteError(
             "the golden file is for another version of the suite",
             where=str(path),
-            expected=f"suite_version {suite.version}",
-            found=str(golden.suite_version),
+            expected=f"suite_version {loaded.suite.version}",
+            found=str(found.suite_version),
             hint="check every entry against the new version, then set suite_version",
         )
-    return Loaded(request, suite, tier, golden, path)
+    return found
 
 
 def golden_path(suite: Suite, tier: str) -> Path:
@@ -180,17 +187,23 @@ def lock(loaded: Loaded) -> Locked:
     Raises:
         LockDriftError: there is no lock, or a difference that the request does not accept.
     """
+    from harness.spec.grid import Grid
     from harness.spec.lock import build_lock, check_lock, load_lock, refuse_drift
 
-    known, suite = known_versions(), loaded.suite
+    known, suite, tier = known_versions(), loaded.suite, loaded.tier.name
     versions = (known.laws, known.engines, known.scorers)
     locked = load_lock(suite)
-    drift = check_lock(suite, locked, *versions, tier=loaded.tier.name)
+    try:
+        grid = Grid(suite, tier, locked)
+    except LockDriftError:
+        grid = None  # the lock lacks something that the cells need; check_lock tells what
+    drift = check_lock(suite, locked, *versions, grid=grid)
     if loaded.request.accepted_drift is None:
         refuse_drift(suite, drift)
-    if drift:
+    if drift or grid is None:
         check_data(suite)
-    return Locked(loaded, build_lock(suite, *versions) if drift else locked, drift)
+        grid = Grid(suite, tier, build_lock(suite, *versions))
+    return Locked(loaded, grid, drift)
 
 
 def check_data(suite: Suite) -> None:
@@ -207,9 +220,7 @@ def check_data(suite: Suite) -> None:
 
 def cells(locked: Locked, where: str | None) -> Iterator[Cell]:
     """The cells of the tier, or those that `where` selects."""
-    from harness.spec.grid import expand
-
-    return expand(locked.loaded.suite, locked.loaded.tier.name, locked.lock, where)
+    return (locked.grid.cell(ordinal, name) for ordinal, name in locked.grid.ids(where))
 
 
 def store_of(request: Request) -> Store:
@@ -224,13 +235,7 @@ def plan(locked: Locked) -> Plan:
     from harness.run.plan import make_plan
 
     request = locked.loaded.request
-    return make_plan(
-        locked.loaded.suite,
-        locked.loaded.tier.name,
-        locked.lock,
-        store_of(request).finished(),
-        where=request.where,
-    )
+    return make_plan(locked.grid, store_of(request).finished(), where=request.where)
 
 
 def run(
@@ -352,7 +357,7 @@ def check(fitted: Fitted) -> Checked:
     from harness.verdict.model import Level, Verdict, overall
 
     loaded = fitted.collected.locked.loaded
-    quantities = quantities_of(fitted)
+    quantities, known = quantities_of(fitted), golden(loaded)
     if loaded.tier.level != Level.R0:
         raise SuiteError(
             f"level {loaded.tier.level} cannot be judged yet",
@@ -361,10 +366,10 @@ def check(fitted: Fitted) -> Checked:
             hint="`harness fit` shows the fits without a verdict",
         )
     comparisons: Sequence[Comparison] = ()
-    if loaded.golden is not None:
-        known = with_missing(loaded.golden, quantities, fitted)
-        comparisons = compare_r0(loaded.golden, known, partial(_objective_ratio, fitted))
-    recorded = unjudged(loaded.golden, quantities, loaded.suite.judge)
+    if known is not None:
+        found = with_missing(known, quantities, fitted)
+        comparisons = compare_r0(known, found, partial(_objective_ratio, fitted))
+    recorded = unjudged(known, quantities, loaded.suite.judge)
     verdict = overall(comparisons)
     if recorded and verdict is not Verdict.NOT_REPRODUCED:
         verdict = Verdict.INCONCLUSIVE

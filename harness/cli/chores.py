@@ -153,9 +153,9 @@ def explain(
 @app.command()
 def schema(*, as_json: AsJson = False) -> None:
     """Print the JSON Schema of suite files."""
-    from harness.spec.schema import suite_schema
+    from harness.spec.schema import schema_text
 
-    print_json(suite_schema())
+    typer.echo(schema_text(), nl=False)
 
 
 @golden_app.command("update")

@@ -179,7 +179,9 @@ def everything(
     )
     timing: dict[str, float] = {}
     with pipeline.timed(timing, "load and lock"):
-        locked = pipeline.lock(pipeline.load(asked))
+        loaded = pipeline.load(asked)
+        pipeline.golden(loaded)  # a golden file that cannot be read is told before cells run
+        locked = pipeline.lock(loaded)
     with pipeline.timed(timing, "plan"):
         planned = pipeline.plan(locked)
     if dry_run:
@@ -226,8 +228,6 @@ def _run_cells(
     locked: Locked, planned: Plan, *, quiet: bool, only: str | None = None
 ) -> RunOutcome:
     from harness import pipeline
-    from harness.cli.show import progress_bar
-    from harness.run.scheduler import EventKind
 
     if not quiet:
         typer.echo(
@@ -235,6 +235,11 @@ def _run_cells(
             f"{planned.finished:,} finished before",
             err=True,
         )
+    if not planned.todo:
+        return pipeline.run(locked, planned, only=only)
+    from harness.cli.show import progress_bar
+    from harness.run.scheduler import EventKind
+
     ended = {EventKind.FINISHED, EventKind.REUSED, EventKind.FAILED}
     with progress_bar(1 if only else planned.todo, quiet=quiet) as advance:
         outcome = pipeline.run(
@@ -278,9 +283,11 @@ def _record_first_run(checked: Checked, *, dry_run: bool) -> None:
     """Write goldens for quantities that have none, and say that this is not a success."""
     if not checked.recorded:
         return
+    from harness import pipeline
     from harness.goldens import update_goldens
 
-    path = checked.fitted.collected.locked.loaded.golden_path
+    loaded = checked.fitted.collected.locked.loaded
+    path = pipeline.golden_path(loaded.suite, loaded.tier.name)
     verb = "would be recorded" if dry_run else "recorded"
     update_goldens(checked, "first run", dry_run=dry_run)
     typer.echo(

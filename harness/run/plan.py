@@ -6,14 +6,11 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.spec.grid import Grid
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from harness.spec.grid import Cell
-    from harness.spec.lock import Lock
-    from harness.spec.suite import Budget, Suite
+    from harness.spec.grid import Cell, Grid
+    from harness.spec.suite import Budget
 
 _ID_BYTES = 32
 
@@ -65,28 +62,17 @@ class Plan:
         return limit is not None and cost is not None and cost > limit
 
 
-def make_plan(
-    suite: Suite,
-    tier: str,
-    lock: Lock,
-    finished: Collection[str],
-    *,
-    where: str | None = None,
-) -> Plan:
+def make_plan(grid: Grid, finished: Collection[str], *, where: str | None = None) -> Plan:
     """Compare the cells of a tier, or those that an expression selects, with the finished ones.
 
     Args:
-        suite: the suite.
-        tier: name of the tier.
-        lock: the suite's lock.
+        grid: the tier's cells.
         finished: ids that the store has; a set.
         where: expression over axis values.
 
     Raises:
-        SuiteError: no such tier, an empty grid or selection, a reference that finds nothing.
-        LockDriftError: the lock lacks something that the cells need.
+        SuiteError: an empty grid or selection, a reference that finds nothing.
     """
-    grid = Grid(suite, tier, lock)
     ordinals, ids = array("q"), bytearray()
     total = 0
     for ordinal, identity in grid.ids(where):
@@ -97,7 +83,7 @@ def make_plan(
     return Plan(
         total=total,
         finished=total - len(ordinals),
-        budget=suite.tier(tier).budget,
+        budget=grid.budget,
         _grid=grid,
         _ordinals=ordinals,
         _ids=bytes(ids),

@@ -144,7 +144,7 @@ def run_cells(
     """
     started = time.monotonic()
     wanted = {cell.id: cell for cell in cells}
-    finished = store.finished()
+    finished = store.finished() if wanted else set()
     missing = [cell for cell_id, cell in wanted.items() if cell_id not in finished]
     progress = _Progress(len(wanted), len(wanted) - len(missing), on_event)
 

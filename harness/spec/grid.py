@@ -7,6 +7,7 @@ fragments spell exactly `canonical_json(document)`.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -143,8 +144,21 @@ class Settings:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The ids of all cells in 40 bytes each: the lock and the plan both ask for them."""
+
+    ordinals: array[int]
+    digests: bytes
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        text = self.digests.hex()
+        for place, ordinal in enumerate(self.ordinals):
+            yield ordinal, text[64 * place : 64 * place + 64]
+
+
 class Grid:
-    """The cells of one tier, under a lock.
+    """The cells of one tier, under a lock; `tier` is its name, `budget` what it may cost.
 
     Raises:
         SuiteError, LockDriftError: as `expand`.
@@ -152,7 +166,9 @@ class Grid:
 
     def __init__(self, suite: Suite, tier: str, lock: Lock) -> None:
         resolved = suite.tier(tier)
-        self._lock = lock
+        self.tier = tier
+        self.budget = resolved.budget
+        self.lock = lock
         self._space = Space(suite, resolved)
         self._settings = Settings(suite, resolved, self._space)
         self._scorers = {name: lock.scorer_version(name) for name in resolved.scorers}
@@ -165,15 +181,30 @@ class Grid:
             "engine_version": lock.engine_version(resolved.engine),
         }
         self._fragments = self._fragment()
+        self._all: _Names | None = None
 
     def ids(self, where: str | None = None) -> Iterator[tuple[int, str]]:
         """Ordinal and id of every cell, or of those that an expression selects."""
+        if where is None:
+            return iter(self._all) if self._all is not None else self._first_time()
+        return ((ordinal, digest.hex()) for ordinal, digest in self._names(where))
+
+    def _first_time(self) -> Iterator[tuple[int, str]]:
+        """All ids, kept for the next time once the last has been asked for."""
+        ordinals, digests = array("q"), bytearray()
+        for ordinal, digest in self._names(None):
+            ordinals.append(ordinal)
+            digests += digest
+            yield ordinal, digest.hex()
+        self._all = _Names(ordinals, bytes(digests))
+
+    def _names(self, where: str | None) -> Iterator[tuple[int, bytes]]:
         text = self._fragments.text if self._fragments else lambda _: None
         for ordinal, point in self._space.points(where):
             spelt = text(point)
             if spelt is None:
                 spelt = canonical_json(self._document(point))
-            yield ordinal, sha256(spelt).hexdigest()
+            yield ordinal, sha256(spelt).digest()
 
     def cell(self, ordinal: int, identity: str) -> Cell:
         """The cell of an ordinal, given its id."""
@@ -190,7 +221,7 @@ class Grid:
         }
 
     def _pins(self, values: Mapping[str, object]) -> dict[str, object]:
-        data = {name: self._lock.data_pin(name) for name in self._settings.data_sets(values)}
+        data = {name: self.lock.data_pin(name) for name in self._settings.data_sets(values)}
         return {"data": data, "scorers": self._scorers}
 
     def _fragment(self) -> Fragments | None:

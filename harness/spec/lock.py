@@ -120,7 +120,7 @@ def build_lock(
     ):
         for name in sorted(used - found.keys()):
             raise SuiteError(f"the {kind} `{name}` is not registered", where=str(suite.path))
-    return replace(pins, cells={tier: pin_cells(suite, tier, pins) for tier in suite.tiers})
+    return replace(pins, cells={tier: pin_cells(Grid(suite, tier, pins)) for tier in suite.tiers})
 
 
 def check_lock(
@@ -129,24 +129,26 @@ def check_lock(
     laws: Mapping[str, int],
     engines: Mapping[str, int],
     scorers: Mapping[str, int],
-    tier: str | None = None,
+    grid: Grid | None = None,
 ) -> list[Drift]:
     """Every difference between a lock and what is here now; none is an empty list.
 
     Cells are named under the locked pins, so that a changed data file is one difference and not
-    also one for each tier. With `tier`, the cells of that tier only are compared.
+    also one for each tier. With `grid`, the cells of its tier only are compared; it must have been
+    made under `lock`.
 
     Raises:
         DataError: a data file is missing or cannot be read.
         SuiteError: a tier cannot be expanded.
     """
     now = _pins(suite, laws, engines, scorers)
-    tiers = [tier] if tier else list(suite.tiers)
-    now = replace(
-        now, cells={name: pin for name in tiers for pin in _cells_under(suite, name, lock)}
-    )
-    if tier:
-        lock = replace(lock, cells={name: pin for name, pin in lock.cells.items() if name == tier})
+    if grid is None:
+        names = list(suite.tiers)
+        cells = {name: pin for name in names for pin in _cells_under(suite, name, lock)}
+    else:
+        cells = {grid.tier: pin_cells(grid)}
+        lock = replace(lock, cells={k: v for k, v in lock.cells.items() if k == grid.tier})
+    now = replace(now, cells=cells)
     locked, found = _flat(asdict(lock)), _flat(asdict(now))
     return [
         Drift(what, locked.get(what, "nothing"), found.get(what, "nothing"))
@@ -219,13 +221,11 @@ def pin_file(root: Path, path: str, where: str | None = None) -> DataPin:
         raise DataError(f"{file} is not a table: {error}", where=where) from None
 
 
-def pin_cells(suite: Suite, tier: str, lock: Lock) -> CellsPin:
+def pin_cells(grid: Grid) -> CellsPin:
     """How many cells a tier has, and one hash over all of their ids."""
-    ids = sorted(identity for _, identity in Grid(suite, tier, lock).ids())
-    digest = hashlib.sha256()
-    for identity in ids:
-        digest.update(f"{identity}\n".encode())
-    return CellsPin(count=len(ids), sha256=digest.hexdigest())
+    ids = sorted(identity for _, identity in grid.ids())
+    text = "".join(f"{identity}\n" for identity in ids)
+    return CellsPin(count=len(ids), sha256=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _pins(
@@ -248,7 +248,7 @@ def _pins(
 def _cells_under(suite: Suite, tier: str, lock: Lock) -> list[CellsPin]:
     """One pin; none where the lock lacks what the cells need, which is a difference of its own."""
     try:
-        return [pin_cells(suite, tier, lock)]
+        return [pin_cells(Grid(suite, tier, lock))]
     except LockDriftError:
         return []
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import DataError, ExitCode, LockDriftError, SuiteError
-from harness.spec.grid import expand
+from harness.spec.grid import Grid, expand
 from harness.spec.lock import (
     build_lock,
     check_lock,
@@ -100,7 +100,7 @@ def test_changed_settings_are_a_difference_of_the_tiers_that_they_move(tmp_path)
     changed = make_suite(tmp_path, ("settings: {lr: 2e-6}", "settings: {lr: 3e-6}"))
     (drift,) = drift_of(changed, lock)
     assert drift.startswith("cells/second/sha256: locked ")
-    assert drift_of(changed, lock, tier="first") == []
+    assert drift_of(changed, lock, grid=Grid(changed, "first", lock)) == []
 
 
 def test_another_number_of_cells(tmp_path):
