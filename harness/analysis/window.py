@@ -83,7 +83,8 @@ class Selection:
         for value in np.unique(group):
             rows = np.flatnonzero(group == value)
             rows = rows[np.argsort(x[rows], kind="stable")]
-            keep[rows[self.drop_first : len(rows) - self.drop_last]] = True
+            end = max(len(rows) - self.drop_last, 0)
+            keep[rows[self.drop_first : end]] = True
         return keep
 
     def window(self, curves: Curves) -> Window:

@@ -64,6 +64,12 @@ def test_later_steps_of_known_curves_are_blind():
         assert one.predicted == pytest.approx(fitted.predict(one.x, one.N))
 
 
+def test_a_curve_shorter_than_the_clip_is_clipped_whole():
+    fitted = fit(CURVES, drop_last=5)
+    three = CURVES.where(CURVES["N"] == 7e9).where(np.arange(20) < 3)
+    assert len(clipped_end(fitted, three)) == 3
+
+
 def test_measures_of_error():
     fitted = fit(CURVES, drop_last=5)
     one = extrapolate(fitted, clipped_end(fitted, CURVES))[3]
