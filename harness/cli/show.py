@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.judged import pooled_r2_fit
 from harness.report.numbers import size_label
 from harness.verdict.model import Verdict, by_group, overall
 
@@ -107,10 +108,13 @@ def held_out_table(analyses: Mapping[str, Analysed]) -> Table:
     return table
 
 
-def verdict_table(comparisons: Sequence[Comparison], *, everything: bool) -> Group:
+def verdict_table(
+    comparisons: Sequence[Comparison], analyses: Mapping[str, Analysed], *, everything: bool
+) -> Group:
     """Published against found, row by row; what is not plain success is told below the table.
 
     Independent refits that agree are left to the closing line unless `everything` is asked for.
+    A pooled R2 has those of the curves beneath it.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Verdict", title_justify="left")
     table.add_column("quantity", no_wrap=True)
@@ -126,6 +130,11 @@ def verdict_table(comparisons: Sequence[Comparison], *, everything: bool) -> Gro
         for comparison in row:
             note = notes.setdefault(comparison.reason, len(notes) + 1) if comparison.reason else 0
             _add(table, comparison, note)
+            fit = pooled_r2_fit(comparison.quantity)
+            outcome = analyses[fit].outcome if fit is not None else None
+            if outcome is not None:
+                by_curve = " ".join(f"{value:.3f}" for value in outcome.fit.r2_by_curve.values())
+                table.add_row("    of each curve", "", "", "", "", by_curve, "")
         table.add_section()
     told = [Text(f"[{number}] {reason}") for reason, number in notes.items()]
     return Group(table, Text(_LEGEND, style="dim"), *told, Text(""))
@@ -161,10 +170,13 @@ _UNITS = {"1e9 parameters": " (1e9)"}
 
 def closing_line(verdict: Verdict, comparisons: Sequence[Comparison]) -> Text:
     """One sentence: the verdict and what it rests on."""
+    text = Text("verdict: ").append(verdict_text(verdict))
+    if not comparisons:
+        return text.append(" (no golden entries to be held against)")
     counting = Counter(c.verdict for c in comparisons if c.declared is None)
     declared = Counter(c.declared for c in comparisons if c.declared is not None)
     parts = [f"{count} {name.value}" for name in Verdict if (count := counting[name])]
-    text = Text("verdict: ").append(verdict_text(verdict)).append(f" ({', '.join(parts)}")
+    text.append(f" ({', '.join(parts) or 'nothing that counts'}")
     if declared:
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(declared.items()))
         text.append(f"; declared beforehand and not counted: {told.replace('_', ' ')}")

@@ -106,7 +106,8 @@ def fit(
     if as_json:
         print_json(pipeline.quantities_of(fitted))
         return
-    console().print(fit_table(fitted.analyses), held_out_table(fitted.analyses), sep="\n")
+    tables = [fit_table(fitted.analyses), held_out_table(fitted.analyses)]
+    console().print(*[table for table in tables if table.row_count], sep="\n")
 
 
 @app.command()
@@ -274,8 +275,10 @@ def _show_verdict(
         return
     screen = console()
     analyses = checked.fitted.analyses
-    screen.print(fit_table(analyses), held_out_table(analyses), sep="\n")
-    screen.print(verdict_table(checked.comparisons, everything=everything))
+    tables = [fit_table(analyses), held_out_table(analyses)]
+    screen.print(*[table for table in tables if table.row_count], sep="\n")
+    if checked.comparisons:
+        screen.print(verdict_table(checked.comparisons, analyses, everything=everything))
     screen.print(closing_line(checked.verdict, checked.comparisons), soft_wrap=True)
 
 

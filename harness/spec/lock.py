@@ -163,10 +163,16 @@ def refuse_drift(suite: Suite, drifts: Collection[Drift]) -> None:
         return
     lines = "".join(f"\n  {drift}" for drift in drifts)
     count = "one difference" if len(drifts) == 1 else f"{len(drifts)} differences"
+    hint = f'harness lock {suite.name}   (or run with --accept-drift --reason "...")'
+    if all(drift.what.startswith("packages/") for drift in drifts):
+        wanted = " ".join(
+            f"{drift.what.removeprefix('packages/')}=={drift.locked}" for drift in drifts
+        )
+        hint = f'pip install {wanted}   (or run with --accept-drift --reason "...")'
     raise LockDriftError(
         f"{count} to the lock; nothing was run{lines}",
         where=str(suite.root / LOCK_NAME),
-        hint=f'harness lock {suite.name}   (or run with --accept-drift --reason "...")',
+        hint=hint,
     )
 
 
