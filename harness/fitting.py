@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.analysis import Curves, fit
-from harness.analysis.extrapolate import Extrapolation, blind_fit, clipped_end, extrapolate
-from harness.analysis.resample import Resample, resample
+from harness.analysis.extrapolation import Extrapolation, blind_fit, clipped_end, extrapolate
+from harness.analysis.resampling import Resample, resample
 from harness.errors import DataError, SuiteError
 from harness.quantities import label_text
 from harness.spec.expression import compile_expression

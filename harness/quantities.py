@@ -22,8 +22,8 @@ from harness.verdict.model import Quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from harness.analysis.extrapolate import Extrapolation
-    from harness.analysis.fit import Fit
+    from harness.analysis.extrapolation import Extrapolation
+    from harness.analysis.fits import Fit
     from harness.collect import CellResult
     from harness.spec.suite import Summary
 

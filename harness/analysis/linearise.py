@@ -98,7 +98,7 @@ def _shared_maps(
     P = len(z)
     D = search.jacobian(z)
     h = 1e-30
-    published = search.law.published(z + 1j * h * np.eye(P), search.N_ref).imag.T / h
+    published = np.stack(search.law.published(z + 1j * h * np.eye(P), search.N_ref)).imag / h
     if search.law.shares_intercept:
         return np.vstack([D[:, 0], D[:, 1]]), published
     to_lines = np.block([[D[:, 0], np.zeros((G, G))], [np.zeros((G, P)), np.eye(G)]])

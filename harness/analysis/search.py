@@ -73,7 +73,7 @@ class Search:
         self.law, self.window = law, window
         self.curves = profile(window, space)
         self.N_ref = float(np.exp(np.log(window.N).mean()))
-        self.lower, self.upper = law.bounds(window.N, self.N_ref)
+        self.lower, self.upper = map(np.array, law.bounds(window.N, self.N_ref))
         self.bounded = np.isfinite(self.lower) & np.isfinite(self.upper)
         self.noise = NOISE * float(self.curves.total.sum())
         self.alone = free_lines(window, self.curves)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 _MISSING = "\N{EN DASH}"
 Style = Literal["text", "latex"]
+_INFINITY: dict[Style, str] = {"text": "∞", "latex": r"\infty"}
 
 
 class Rounded(NamedTuple):
@@ -65,13 +66,17 @@ def format_value(
 ) -> str:
     """Write a value with its interval: `0.1330 ± 0.0032`, or `0.133 +0.020 -0.015`.
 
-    An interval that does not contain the value, as resampling can give, is written as its ends:
-    `5.000 [4.00, 4.50]`. A power of ten fixed by `exponent` is not written, since the head of its
-    column says it.
+    An interval without an upper end is written `0.156 +∞ -0.085`. One that does not contain the
+    value, as resampling can give, is written as its ends: `5.000 [4.00, 4.50]`. A power of ten
+    fixed by `exponent` is not written, since the head of its column says it.
     """
     if value is None or not math.isfinite(value):
         return "--" if style == "latex" else _MISSING
-    rounded = round_to_error(value, lo, hi, exponent=exponent)
+    if hi == math.inf and lo is not None and lo < value:
+        rounded = round_to_error(value, lo, 2 * value - lo, exponent=exponent)
+        rounded = rounded._replace(plus=_INFINITY[style])
+    else:
+        rounded = round_to_error(value, lo, hi, exponent=exponent)
     shown_exponent = rounded.exponent if exponent is None else 0
     text = _LAYOUTS[style](rounded, shown_exponent)
     if _is_beside(value, lo, hi):

@@ -87,6 +87,17 @@ def test_draws_of_one_size_fail_and_are_counted():
     assert np.isfinite(drawn.intervals["K_max"]).all()
 
 
+def test_an_interval_that_only_the_search_ends_has_no_upper_end(published):
+    """More than 2.5 % of these replicates run N0 to the bound, so no data stand above."""
+    curves = published["instruct"].where(published["instruct"]["N"] <= 32e9)
+    drawn = resample(fit(curves, x="C_raw"), curves)
+    assert drawn.on_bound > 0.025 * drawn.n
+    for low, high in drawn.intervals.values():
+        assert 0 < low < high == np.inf
+    base = resample(fit(published["base"], x="C_raw"), published["base"])
+    assert np.isfinite(list(base.intervals.values())).all()
+
+
 def test_bands_hold_the_fitted_line_and_widen_with_their_level(published):
     curves = published["base"]
     found = fit(curves, x="C_raw", drop_last=80)

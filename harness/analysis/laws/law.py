@@ -7,6 +7,9 @@ A law here says: each curve is a straight line in log10 L against log10 X,
 and names which of k and E0 are free for each curve and which follow from N. Everything the
 fit needs besides that it works out by itself: derivatives are complex steps, so `slope` and
 `intercept` must be analytic formulas (no abs, max or conditions on a value).
+
+Planning imports every law for its version, so a law's module should be cheap to import: formulas
+of arrays do not need NumPy's name.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from harness.errors import SuiteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,8 +68,8 @@ class SharedSlopeLaw(Law, ABC):
     shares_intercept: ClassVar[bool] = False
 
     @abstractmethod
-    def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Lowest and highest value of each coordinate, shape (P,) each."""
+    def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[Sequence[float], Sequence[float]]:
+        """Lowest and highest value of each of the P coordinates."""
 
     @abstractmethod
     def slope(self, z: NDArray[Any], N: NDArray[Any], N_ref: float) -> NDArray[Any]:
@@ -77,12 +80,12 @@ class SharedSlopeLaw(Law, ABC):
         raise NotImplementedError(f"{self.name} has a free E0 for every curve")
 
     @abstractmethod
-    def published(self, z: NDArray[Any], N_ref: float) -> NDArray[Any]:
-        """Coordinates (..., P) to the parameters of `shared`, in that order."""
+    def published(self, z: NDArray[Any], N_ref: float) -> Sequence[NDArray[Any]]:
+        """Coordinates (..., P) to the parameters of `shared`, in that order, (...) each."""
 
     @abstractmethod
-    def coordinates(self, params: Mapping[str, float], N_ref: float) -> NDArray[Any]:
-        """The inverse of `published`, shape (P,)."""
+    def coordinates(self, params: Mapping[str, float], N_ref: float) -> Sequence[float]:
+        """The inverse of `published`: P numbers."""
 
 
 LawClass = TypeVar("LawClass", bound=type[Law])

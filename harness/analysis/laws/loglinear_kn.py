@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
 
 from harness.analysis.laws import saturation
 from harness.analysis.laws.law import Parameter, SharedSlopeLaw, register
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,19 +33,19 @@ class LogLinearKN(SharedSlopeLaw):
     per_curve: ClassVar = (Parameter("E0", "log10 of L", "log10 L at X = 1"),)
     min_curves: ClassVar = 2
 
-    def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[Sequence[float], Sequence[float]]:
         """Shares between those of the smallest and the largest size, far out."""
         low, high = saturation.share_bounds(N, N_ref)
-        return np.array([-np.inf, low]), np.array([np.inf, high])
+        return (-math.inf, low), (math.inf, high)
 
     def slope(self, z: NDArray[Any], N: NDArray[Any], N_ref: float) -> NDArray[Any]:
         """K_max / (1 + N0/N)."""
         return saturation.value(z[..., 0], z[..., 1], N, N_ref)
 
-    def published(self, z: NDArray[Any], N_ref: float) -> NDArray[Any]:
+    def published(self, z: NDArray[Any], N_ref: float) -> list[NDArray[Any]]:
         """Height and share, to the parameters in `shared`."""
-        return np.stack(saturation.published(z[..., 0], z[..., 1], N_ref), axis=-1)
+        return saturation.published(z[..., 0], z[..., 1], N_ref)
 
-    def coordinates(self, params: Mapping[str, float], N_ref: float) -> NDArray[Any]:
+    def coordinates(self, params: Mapping[str, float], N_ref: float) -> list[float]:
         """The parameters in `shared`, to height and share."""
-        return np.array(saturation.coordinates(params["K_max"], params["N0"], N_ref))
+        return saturation.coordinates(params["K_max"], params["N0"], N_ref)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
 
 from harness.analysis.laws import saturation
 from harness.analysis.laws.law import Parameter, SharedSlopeLaw, register
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,10 +35,10 @@ class LogLinearKNE0(SharedSlopeLaw):
     min_curves: ClassVar = 2
     shares_intercept: ClassVar = True
 
-    def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[Sequence[float], Sequence[float]]:
         """Shares between those of the smallest and the largest size, far out."""
         low, high = saturation.share_bounds(N, N_ref)
-        return np.array([-np.inf, low, -np.inf, low]), np.array([np.inf, high, np.inf, high])
+        return (-math.inf, low, -math.inf, low), (math.inf, high, math.inf, high)
 
     def slope(self, z: NDArray[Any], N: NDArray[Any], N_ref: float) -> NDArray[Any]:
         """K_max / (1 + N0/N)."""
@@ -49,14 +48,14 @@ class LogLinearKNE0(SharedSlopeLaw):
         """E0_max / (1 + N1/N)."""
         return saturation.value(z[..., 2], z[..., 3], N, N_ref)
 
-    def published(self, z: NDArray[Any], N_ref: float) -> NDArray[Any]:
+    def published(self, z: NDArray[Any], N_ref: float) -> list[NDArray[Any]]:
         """Heights and shares, to the parameters in `shared`."""
         slope = saturation.published(z[..., 0], z[..., 1], N_ref)
         level = saturation.published(z[..., 2], z[..., 3], N_ref)
-        return np.stack(slope + level, axis=-1)
+        return slope + level
 
-    def coordinates(self, params: Mapping[str, float], N_ref: float) -> NDArray[Any]:
+    def coordinates(self, params: Mapping[str, float], N_ref: float) -> list[float]:
         """The parameters in `shared`, to heights and shares."""
         slope = saturation.coordinates(params["K_max"], params["N0"], N_ref)
         level = saturation.coordinates(params["E0_max"], params["N1"], N_ref)
-        return np.array(slope + level)
+        return slope + level

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,7 +19,8 @@ REACH = 1e4
 
 def value(height: NDArray[Any], share: NDArray[Any], N: NDArray[Any], N_ref: float) -> NDArray[Any]:
     """f(N) for height, share of shape (...) and N of shape (G,): shape (..., G)."""
-    return np.asarray(height[..., None] / (1.0 + share[..., None] * (N_ref / N - 1.0)))
+    f: NDArray[Any] = height[..., None] / (1.0 + share[..., None] * (N_ref / N - 1.0))
+    return f
 
 
 def share_bounds(N: NDArray[Any], N_ref: float) -> tuple[float, float]:

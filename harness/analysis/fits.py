@@ -81,7 +81,7 @@ class Fit:
         law = get_law(self.law)
         if not isinstance(law, SharedSlopeLaw):
             raise self._unknown("k", N)
-        return float(law.slope(law.coordinates(self.params, N), np.array([N]), N)[0])
+        return float(law.slope(np.array(law.coordinates(self.params, N)), np.array([N]), N)[0])
 
     def intercept(self, N: float) -> float:
         """E0 at size N; DataError where the law has none for a size that was not fitted."""
@@ -90,7 +90,7 @@ class Fit:
         law = get_law(self.law)
         if not (isinstance(law, SharedSlopeLaw) and law.shares_intercept):
             raise self._unknown("E0", N)
-        return float(law.intercept(law.coordinates(self.params, N), np.array([N]), N)[0])
+        return float(law.intercept(np.array(law.coordinates(self.params, N)), np.array([N]), N)[0])
 
     def predict(self, x: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
         """L at X = x for models of N parameters; x and N broadcast against each other.
@@ -322,7 +322,7 @@ def _lines_at(
     slopes, levels = np.full(len(N), np.nan), np.full(len(N), np.nan)
     if isinstance(law, SharedSlopeLaw):
         N_ref = float(N[0])
-        z = law.coordinates(params, N_ref)
+        z = np.array(law.coordinates(params, N_ref))
         slopes = law.slope(z, N, N_ref)
         if law.shares_intercept:
             levels = law.intercept(z, N, N_ref)

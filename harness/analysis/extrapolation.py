@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from harness.analysis.fit import fit as fit_law
+from harness.analysis.fits import fit as fit_law
 from harness.analysis.laws import SharedSlopeLaw, get_law
 from harness.analysis.profile import profile
 from harness.errors import DataError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.analysis.curves import Curves
-    from harness.analysis.fit import Fit
+    from harness.analysis.fits import Fit
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from harness.analysis.curves import Curves
-    from harness.analysis.fit import Fit
+    from harness.analysis.fits import Fit
 
 LEVEL = 0.95
 
@@ -30,8 +30,8 @@ class Resample:
 
     method: "curve". n: replicates drawn. failed: replicates with fewer distinct N than the
     law needs, or that did not converge; they are in no interval. on_bound: replicates, among
-    the others, in which a parameter ran to a bound of the search; they are in the intervals,
-    whose ends may then be bounds. intervals: the central 95 % of each shared parameter.
+    the others, in which a parameter ran to a bound of the search. intervals: the central 95 %
+    of each shared parameter; an upper end beyond which all replicates ran to a bound is inf.
     draws: one value per replicate, NaN where failed. k, E0: by N, the slope and level that
     each replicate gives that curve; a free E0 is the best one on the curve's own points.
     note: says in words what failed and ran to bounds, empty if nothing did.
@@ -114,6 +114,10 @@ def resample(fit: Fit, curves: Curves, *, n: int = 1000, seed: int = 0) -> Resam
     names = [one.name for one in search.law.shared]
     tail = 50.0 * (1.0 - LEVEL)
     ends = np.percentile(refits.params[good], [tail, 100.0 - tail], axis=0)
+    for j, end in enumerate(ends[1]):
+        # Where only the search's bound ends the interval, the data do not.
+        if refits.on_bound[good][refits.params[good][:, j] >= end].all():
+            ends[1, j] = np.inf
     return Resample(
         method="curve",
         n=n,
@@ -185,7 +189,7 @@ def _refit(search: Search, m: NDArray[np.float64]) -> _Refits:
         z = found.z[found.converged]
         lines = search.lines(z)
         level = lines[1] if len(lines) == 2 else None
-        params[rows] = search.law.published(z, search.N_ref)
+        params[rows] = np.stack(search.law.published(z, search.N_ref), axis=-1)
         k[rows] = lines[0]
         E0[rows] = search.curves.terms(lines[0], level).c + lines[0] * search.window.centre
         at_end = (z <= search.lower) | (z >= search.upper)
