@@ -1,12 +1,13 @@
-"""Planning: from the suite file to the list of cells that a store lacks, each with its identity.
+"""Planning: `harness plan`, from the suite file to the number of cells that a store lacks.
 
 One process for each figure, the start of Python included, best of three. The suite has four axes
 (models, algorithms, a learning rate, seeds); each cell's settings hold text made from three of
-them. Every identity is computed and looked up in a set of finished ids. `where` adds a selection
-that each cell is held against. The peers list the same number of jobs: snakemake a dry run of one
-rule with a wildcard, each output missing; doit the list of its tasks, without looking whether they
-are up to date. snakemake is taken from PATH, or installed with uv into a temporary environment, and
-left out where neither works. python -m benchmarks.bench_plan --json prints the rows as JSON.
+them. The lock is held against data, laws, engines, packages and all cells; every identity is
+computed and looked up in the store. `--where` adds a selection that each cell is held against. The
+peers list the same number of jobs: snakemake a dry run of one rule with a wildcard, each output
+missing; doit the list of its tasks, without looking whether they are up to date. snakemake is taken
+from PATH, or installed with uv into a temporary environment, and left out where neither works.
+python -m benchmarks.bench_plan --json prints the rows as JSON.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.grid import TIER, write_suite
 from benchmarks.rows import Row
 
 if TYPE_CHECKING:
@@ -32,23 +34,6 @@ LIMITS_S = {10_000: 0.5, 100_000: 5.0, 1_000_000: 60.0}
 LIMIT_MB = 1000.0
 PEER_JOBS = {"snakemake": (1_000, 10_000), "doit": (10_000, 100_000)}
 
-SUITE = """\
-schema: 1
-name: bench
-version: 1
-title: A grid of {count} cells
-axes:
-  model: [{models}]
-  algorithm: [{{id: grpo, rollout_n: 8}}, {{id: ppo, rollout_n: 1}}]
-  lr: [1e-6, 2e-6, 5e-6, 1e-5, 2e-5]
-  seed: {{range: [0, {seeds}]}}
-where: {where}
-settings:
-  run: {{name: "${{model.id}}-${{algorithm.id}}-s${{seed}}", size: "${{model.N}}"}}
-  train: {{lr: "${{lr}}", batch_size: 512, kl: 0.001, clip: 0.2, prompt: 2048, response: 4096}}
-tiers:
-  full: {{level: R3, engine: torch_rl}}
-"""
 SNAKEFILE = """\
 rule all:
     input: [f"out/{{n}}.json" for n in range({count})]
@@ -86,33 +71,17 @@ def measure() -> Iterable[Row]:
             yield Row(f"plan of {count:,} cells, CPU", ours[count].cpu_s, "s")
         largest = max(LIMITS_S)
         yield Row(f"plan of {largest:,} cells, memory", ours[largest].rss_mb, "MB", LIMIT_MB)
-        chosen = _ours(root, largest, where="model.N >= 7e9 and seed > 0")
-        yield Row(f"plan of {largest:,} cells with `where`, wall", chosen.wall_s, "s", 60.0)
+        chosen = _ours(root, largest, "--where", "model.N >= 7e9 and seed > 0")
+        yield Row(f"plan of {largest:,} cells with --where, wall", chosen.wall_s, "s", 60.0)
         yield from _peers(root, ours)
 
 
-def plan(path: str) -> None:
-    """Plan all cells of a suite file against an empty store."""
-    from harness.run.plan import make_plan
-    from harness.spec.grid import Grid
-    from harness.spec.load import load_suite
-    from harness.spec.lock import Lock
-
-    suite = load_suite(Path(path))
-    planned = make_plan(Grid(suite, "full", Lock("bench", 1, engines={"torch_rl": 1})), set())
-    assert planned.todo == planned.total > 0
-
-
-def _ours(root: Path, count: int, where: str = "null") -> Usage:
-    # 100 models, 2 algorithms and 5 learning rates; seeds make up the rest.
-    models = ", ".join(f"{{id: m{n}, source: base, N: {n + 1}e9}}" for n in range(100))
-    seeds, rest = divmod(count, 100 * 2 * 5)
-    assert not rest
-    path = root / "suite.yaml"
-    text = SUITE.format(count=count, models=models, seeds=seeds, where=where)
-    path.write_text(text, encoding="utf-8")
-    script = f"from benchmarks.bench_plan import plan; plan({str(path)!r})"
-    return _best([sys.executable, "-c", script], Path(__file__).parents[1])
+def _ours(root: Path, count: int, *options: str) -> Usage:
+    folder = root / f"suite-{count}"
+    if not folder.exists():
+        write_suite(folder, count)
+    command = [sys.executable, "-m", "harness", "plan", str(folder), "--tier", TIER, *options]
+    return _best(command, Path(__file__).parents[1])
 
 
 def _peers(root: Path, ours: dict[int, Usage]) -> Iterator[Row]:

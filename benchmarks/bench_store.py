@@ -1,10 +1,10 @@
 """What the harness adds to the work itself: rerun with nothing to do, and overhead of one cell.
 
-A rerun with nothing to do scans the store and finds no planned cell missing, on a warm disk cache.
-Planning is measured by its own benchmark; the rows about one process also compute the identity of
-every cell from its document, as the peer computes its list of tasks. The overhead of one cell is
-all that happens around its process: claim, folder, spec, log, SHA-256, fsync, rename, index. It is
-measured with a backend that writes the files of a replayed cell (105 steps) and starts no process.
+A rerun with nothing to do is `harness run`, whole: the suite is read, the lock held against all
+cells, every identity computed and found in the store, on a warm disk cache. The overhead of one
+cell is all that happens around its process: claim, folder, spec, log, SHA-256, fsync, rename,
+index. It is measured with a backend that writes the files of a replayed cell (105 steps) and starts
+no process.
 Peers are measured in the same run where they are installed.
 """
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.grid import TIER, finish_all, write_suite
 from benchmarks.rows import Row
 from harness.run.containers import CellExit, Ending, Limits
 from harness.run.containers.process import ProcessBackend
@@ -58,32 +59,24 @@ def measure() -> Iterable[Row]:
 
 def _nothing_to_do(root: Path) -> Iterator[Row]:
     for count in (10_000, 100_000):
-        cells = [_cell(number) for number in range(count)]
-        store = _finished_store(root / f"store-{count}", cells)
+        suite = write_suite(root / f"suite-{count}", count)
+        workspace = root / f"workspace-{count}"
+        store = Store(workspace / "store")
+        finish_all(suite, store)
         if count == 100_000:
             scan = median(_seconds(store.finished) for _ in range(5))
             yield Row(f"scan of {count:,} finished cells", scan, "s", 0.15)
-            again = median(_seconds(partial(_rerun, cells, store)) for _ in range(5))
-            yield Row(f"rerun of {count:,} planned and finished cells", again, "s", 1.0)
-        script = f"from benchmarks.bench_store import rerun; rerun({str(store.root)!r}, {count})"
-        ours = median(_process_seconds([sys.executable, "-c", script]) for _ in range(3))
-        yield Row(f"rerun of {count:,} finished cells as one process, ids computed", ours, "s")
+        command = [sys.executable, "-m", "harness", "run", str(suite), "--tier", TIER]
+        command += ["--workspace", str(workspace)]
+        ours = median(_process_seconds(command) for _ in range(5))
+        limit = 1.0 if count == 100_000 else None
+        yield Row(f"`harness run` over {count:,} finished cells, one process", ours, "s", limit)
         if importlib.util.find_spec("doit") is not None:
             theirs = _doit_seconds(root / f"doit-{count}", count)
             note = f"{_times(theirs, ours)}; looks for no output of a task"
             yield Row(
                 f"doit, nothing to do among {count:,} tasks, one process", theirs, "s", note=note
             )
-
-
-def rerun(root: str, count: int) -> None:
-    """Run a store of `count` finished cells once more, from their documents."""
-    _rerun([_cell(number) for number in range(count)], Store(Path(root)))
-
-
-def _rerun(cells: list[Cell], store: Store) -> None:
-    outcome = run_cells(cells, store, NullBackend(), store.root)
-    assert outcome.computed == 0, outcome
 
 
 def _one_cell(root: Path) -> Iterator[Row]:
@@ -192,15 +185,6 @@ def _write(path: Path, text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _finished_store(root: Path, cells: list[Cell]) -> Store:
-    store = Store(root)
-    for cell in cells:
-        store.folder(cell.id).mkdir(
-            parents=True
-        )  # whether a cell is finished is its folder's name, no more
-    return store
-
-
 def _doit_seconds(folder: Path, count: int) -> float:
     folder.mkdir()
     (folder / "dodo.py").write_text(DODO.format(count=count))
@@ -233,9 +217,7 @@ def _run_ms(command: list[str]) -> float:
 
 def _process_seconds(command: list[str], cwd: Path | None = None) -> float:
     root = Path(__file__).parents[1] if cwd is None else cwd
-    return _seconds(
-        lambda: subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
-    )
+    return _seconds(lambda: subprocess.run(command, cwd=root, check=True, capture_output=True))
 
 
 def _seconds(action: Callable[[], object]) -> float:
