@@ -6,21 +6,15 @@ is the best checkpoint. Numbers keep their exact value: what the file says is wh
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from harness.cell.contract import CellContext, mapping_at
 from harness.cell.engines import engine
+from harness.data.table import Row, read_rows
 from harness.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @engine("replay", version=1)
@@ -46,40 +40,6 @@ def replay(cell: CellContext) -> Mapping[str, object]:
     if "best" in cell.settings:
         result["best"] = _best(cell)
     return result
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a CSV file: `where` is `file:line`."""
-
-    where: str
-    fields: Mapping[str, str]
-
-    def number(self, column: str) -> int | float:
-        """The exact value of a numeric field.
-
-        Raises:
-            DataError: no number, NaN or infinite.
-        """
-        text = self.fields[column]
-        value = _parse(text)
-        if value is None:
-            raise DataError(
-                f"column {column} holds no finite number",
-                where=self.where,
-                expected="a decimal number",
-                found=repr(text),
-            )
-        return value
-
-    def matches(self, select: Mapping[str, object]) -> bool:
-        """Whether every selected column has the wanted text, or equals the wanted number."""
-        return all(
-            self.fields[column] == wanted
-            if isinstance(wanted, str)
-            else self.number(column) == wanted
-            for column, wanted in select.items()
-        )
 
 
 def _curve(cell: CellContext) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
@@ -131,43 +91,19 @@ def _select(cell: CellContext, section: Mapping[str, object], needed: set[str]) 
                 where="spec.json",
                 found=repr(wanted),
             )
-    rows = [
-        row for row in _rows(file.path, file.content, needed | select.keys()) if row.matches(select)
-    ]
+    every = read_rows(file.content, file.path, sorted(needed | select.keys()))
+    rows = [row for row in every if _matches(row, select)]
     if not rows:
         raise DataError("no row is selected", where=file.path, expected=f"rows with {dict(select)}")
     return rows
 
 
-def _rows(path: str, content: bytes, needed: set[str]) -> Iterator[Row]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError("the file is not UTF-8 text", where=f"{path}:{line}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        if missing := sorted(needed - set(header)):
-            raise DataError(
-                f"missing columns: {', '.join(missing)}",
-                where=f"{path}:1",
-                found=", ".join(header) or "an empty file",
-            )
-        if len(set(header)) < len(header):
-            raise DataError("two columns have one name", where=f"{path}:1", found=", ".join(header))
-        for fields in reader:
-            where = f"{path}:{reader.line_num}"
-            if len(fields) != len(header):
-                raise DataError(
-                    "a row of another length than the header",
-                    where=where,
-                    expected=f"{len(header)} fields",
-                    found=str(len(fields)),
-                )
-            yield Row(where, dict(zip(header, fields, strict=True)))
-    except csv.Error as error:
-        raise DataError(f"not a CSV file: {error}", where=f"{path}:{reader.line_num}") from None
+def _matches(row: Row, select: Mapping[str, object]) -> bool:
+    """Whether every selected column has the wanted text, or equals the wanted number."""
+    return all(
+        row.fields[column] == wanted if isinstance(wanted, str) else row.number(column) == wanted
+        for column, wanted in select.items()
+    )
 
 
 def _section(cell: CellContext, name: str, required: set[str]) -> Mapping[str, object]:
@@ -186,13 +122,3 @@ def _section(cell: CellContext, name: str, required: set[str]) -> Mapping[str, o
 
 def _names(section: Mapping[str, object], key: str) -> dict[str, str]:
     return {name: str(column) for name, column in mapping_at(section, key).items()}
-
-
-def _parse(text: str) -> int | float | None:
-    """The number that a field says, or None; integers stay integers of any size."""
-    if not _DECIMAL.fullmatch(text):
-        return None
-    if text.lstrip("+-").isdigit():
-        return int(text) if len(text) < 1000 else None
-    value = float(text)
-    return value if isfinite(value) else None
