@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
-from harness.locking import relock
 from harness.spec.grid import Grid
 from harness.spec.load import load_suite
 from harness.spec.lock import load_lock
@@ -47,7 +48,8 @@ def write_suite(folder: Path, count: int) -> Path:
     text = SUITE.format(count=count, models=models, seeds=seeds, tier=TIER)
     (folder / "suite.yaml").write_text(text, encoding="utf-8")
     (folder / "points.csv").write_text("step,ErrRate\n1,0.9\n", encoding="utf-8")
-    relock(str(folder), dry_run=False)
+    # In a process of its own: children begin with the peak memory of the process that starts them.
+    subprocess.run([sys.executable, "-m", "harness", "lock", str(folder)], check=True)
     return folder
 
 

@@ -55,7 +55,9 @@ def _git(checkout: Path) -> dict[str, object] | None:
     """The commit of a checkout of the harness; None where it was installed without one."""
     if not (checkout / ".git").exists():
         return None
-    command = ["git", "-C", str(checkout), "status", "--porcelain=v2", "--branch"]
+    # Without optional locks: a run only looks, and must not get in the way of a commit.
+    command = ["git", "--no-optional-locks", "-C", str(checkout), "status", "--porcelain=v2"]
+    command.append("--branch")
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_COMMAND_S, check=True
