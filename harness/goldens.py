@@ -13,7 +13,7 @@ from harness.verdict.golden import Golden, save_golden, update
 from harness.verdict.model import Level
 
 if TYPE_CHECKING:
-    from harness.pipeline import Checked
+    from harness.steps import Checked
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from harness.errors import SuiteError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.pipeline import Locked
     from harness.spec.grid import Cell
+    from harness.steps import Locked
 
 
 @dataclass(frozen=True)

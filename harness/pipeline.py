@@ -1,7 +1,8 @@
 """The whole flow, one function a step: load, expand, lock, plan, run, collect, fit, check, report.
 
-Each step takes what the steps before it gave and returns a value; `everything` is `harness all`.
-What a step needs from the world (disk, processes, clock) stands behind the modules it calls.
+Each step takes what the steps before it gave (harness.steps) and returns a value; `harness all`
+calls them one after the other. What a step needs from the world (disk, processes, clock) stands
+behind the modules that it imports, each when it is called, so that a short command stays short.
 """
 
 from __future__ import annotations
@@ -15,101 +16,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.errors import LockDriftError, SuiteError
+from harness.steps import Absent, Checked, Collected, Fitted, Loaded, Locked, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from harness.analysis import Curves
-    from harness.collect import CellResult
     from harness.errors import ExitCode
-    from harness.fitting import Analysed
-    from harness.report.model import ReportInput
     from harness.run.plan import Plan
     from harness.run.scheduler import Event, RunOutcome
     from harness.run.store import Store
-    from harness.spec.grid import Cell, Grid
-    from harness.spec.lock import Drift
-    from harness.spec.suite import Suite, Tier
-    from harness.verdict.golden import Golden, Point
-    from harness.verdict.model import Comparison, Quantity, Verdict
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for. Nothing in it can move a number except the choice of cells.
-
-    Attributes:
-        suite: name or folder.
-        where: expression over axis values, or None for all cells of the tier.
-        workspace: holds store/ and reports/.
-        workers: cells at a time.
-        accepted_drift: the reason to go on although the lock differs; None refuses.
-    """
-
-    suite: str
-    tier: str
-    where: str | None
-    workspace: Path
-    workers: int
-    accepted_drift: str | None = None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A suite that has been read and checked, and the tier that was asked for."""
-
-    request: Request
-    suite: Suite
-    tier: Tier
-
-
-@dataclass(frozen=True)
-class Locked:
-    """A suite whose lock has been held against the world; `drift` was accepted if not empty."""
-
-    loaded: Loaded
-    grid: Grid
-    drift: Sequence[Drift]
-
-
-@dataclass(frozen=True)
-class Absent:
-    """A cell of the tier without numbers in this run, by its labels as the curve table has them."""
-
-    cell: Cell
-    labels: Mapping[str, object]
-    status: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Collected:
-    """Finished cells as one table, and the cells of the tier that are not in it."""
-
-    locked: Locked
-    results: Sequence[CellResult]
-    curves: Curves | None
-    absent: Sequence[Absent]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """The suite's analyses by name, in the order of the suite file."""
-
-    collected: Collected
-    analyses: Mapping[str, Analysed]
-
-
-@dataclass(frozen=True)
-class Checked:
-    """The verdict; `recorded` are quantities that had no golden entry and have one from now on."""
-
-    fitted: Fitted
-    quantities: Mapping[str, Quantity]
-    comparisons: Sequence[Comparison]
-    verdict: Verdict
-    recorded: Mapping[str, float]
+    from harness.spec.grid import Cell
+    from harness.spec.suite import Suite
+    from harness.verdict.golden import Golden
+    from harness.verdict.model import Comparison
 
 
 def load(request: Request) -> Loaded:
@@ -353,6 +273,7 @@ def check(fitted: Fitted) -> Checked:
     Raises:
         SuiteError: a level whose comparison does not exist yet.
     """
+    from harness.checking import objective_ratio, quantities_of, with_missing
     from harness.verdict.compare import compare_r0, unjudged
     from harness.verdict.model import Level, Verdict, overall
 
@@ -368,61 +289,12 @@ def check(fitted: Fitted) -> Checked:
     comparisons: Sequence[Comparison] = ()
     if known is not None:
         found = with_missing(known, quantities, fitted)
-        comparisons = compare_r0(known, found, partial(_objective_ratio, fitted))
+        comparisons = compare_r0(known, found, partial(objective_ratio, fitted))
     recorded = unjudged(known, quantities, loaded.suite.judge)
     verdict = overall(comparisons)
     if recorded and verdict is not Verdict.NOT_REPRODUCED:
         verdict = Verdict.INCONCLUSIVE
     return Checked(fitted, quantities, comparisons, verdict, recorded)
-
-
-def with_missing(
-    golden: Golden, quantities: Mapping[str, Quantity], fitted: Fitted
-) -> dict[str, Quantity]:
-    """The quantities, with a reason for each golden entry whose part of the run is unfinished."""
-    from harness.verdict.model import Quantity
-
-    known = dict(quantities)
-    heads = {f"/{name}/": one.incomplete for name, one in fitted.analyses.items() if one.incomplete}
-    if fitted.collected.absent:
-        gone = f"{len(fitted.collected.absent)} cells of the tier have no result"
-        heads |= {
-            f"summary/{one.name}/": gone for one in fitted.collected.locked.loaded.suite.summaries
-        }
-    for entry in golden.entries:
-        for head, reason in heads.items():
-            if head in entry.quantity and entry.quantity not in known:
-                known[entry.quantity] = Quantity(entry.quantity, None, missing=reason)
-    return known
-
-
-def quantities_of(fitted: Fitted) -> dict[str, Quantity]:
-    """Every number of the run that a golden entry may name."""
-    from harness.quantities import (
-        by_name,
-        extrapolation_quantities,
-        fit_quantities,
-        summary_quantities,
-    )
-
-    found: list[Quantity] = []
-    for name, one in fitted.analyses.items():
-        if one.outcome is not None:
-            found.extend(fit_quantities(name, one.outcome.fit, missing=one.incomplete))
-            found.extend(
-                extrapolation_quantities(name, one.outcome.extrapolations, missing=one.incomplete)
-            )
-    for summary in fitted.collected.locked.loaded.suite.summaries:
-        found.extend(summary_quantities(summary, fitted.collected.results))
-    return by_name(found)
-
-
-def _objective_ratio(fitted: Fitted, name: str, at: Point) -> float:
-    """F(found)/F(published) - 1 of the fit whose objective has this quantity name."""
-    outcome = fitted.analyses[name.split("/")[1]].outcome
-    assert outcome is not None
-    published = outcome.fit.objective_at(outcome.selected, at.params, E0=at.by_curve.get("E0"))
-    return outcome.fit.objective / published - 1.0
 
 
 @contextmanager
@@ -435,58 +307,16 @@ def timed(timing: dict[str, float], step: str) -> Iterator[None]:
         timing[step] = timing.get(step, 0.0) + time.perf_counter() - started
 
 
-def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> ReportInput:
-    """Everything that the report of this run says."""
-    from harness.report.model import CellError, LockDrift, ReportInput
-    from harness.run.provenance import collect as collect_provenance
+def report(checked: Checked, timing: Mapping[str, float]) -> Path:
+    """Write the report folder, named by suite, tier and time; returns the path of report.html."""
+    from harness.report.write import write_report
+    from harness.reporting import report_input
 
-    collected = checked.fitted.collected
-    locked = collected.locked
-    loaded = locked.loaded
-    suite, request = loaded.suite, loaded.request
-    analyses = checked.fitted.analyses
-    done = {name: one.outcome for name, one in analyses.items() if one.outcome is not None}
-    drift = None
-    if locked.drift:
-        drift = LockDrift(tuple(map(str, locked.drift)), request.accepted_drift or "")
-    return ReportInput(
-        suite=suite.name,
-        version=suite.version,
-        title=suite.title,
-        tier=loaded.tier.name,
-        level=loaded.tier.level,
-        run_id=run_id,
-        verdict=checked.verdict,
-        comparisons=checked.comparisons,
-        fits={name: one.fit for name, one in done.items()},
-        resamples={name: one.resample for name, one in done.items() if one.resample is not None},
-        points=done,
-        extrapolations={name: one.extrapolations for name, one in done.items()},
-        figures=suite.figures,
-        tables=suite.tables,
-        curves=collected.curves,
-        incomplete={
-            name: one.incomplete for name, one in analyses.items() if one.incomplete is not None
-        },
-        cell_errors=[
-            CellError(one.cell.id, one.status, one.message)
-            for one in collected.absent
-            if one.status != "missing"
-        ],
-        provenance=collect_provenance(),
-        timing=timing,
-        drift=drift,
-        notes=_notes(checked.recorded),
-        rerun=(_all_command(request),),
-    )
-
-
-def _notes(recorded: Mapping[str, float]) -> list[str]:
-    """What a reader has to know besides the verdict."""
-    if not recorded:
-        return []
-    told = f"{len(recorded)} quantities had no golden entry. Their numbers were recorded as golden "
-    return [told + "entries, which say nothing until a person has checked them."]
+    loaded = checked.fitted.collected.locked.loaded
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    run_id = f"{loaded.suite.name}-{loaded.tier.name}-{now}"
+    folder = loaded.request.workspace / "reports" / run_id
+    return write_report(report_input(checked, run_id, timing), folder)
 
 
 def exit_code(checked: Checked) -> ExitCode:
@@ -494,23 +324,3 @@ def exit_code(checked: Checked) -> ExitCode:
     from harness.verdict.model import EXIT_CODES
 
     return EXIT_CODES[checked.verdict]
-
-
-def _all_command(request: Request) -> str:
-    words = ["harness", "all", request.suite, "--tier", request.tier]
-    if request.where:
-        words += ["--where", request.where]
-    if request.accepted_drift is not None:
-        words += ["--accept-drift", "--reason", request.accepted_drift]
-    return shlex.join(words)
-
-
-def report(checked: Checked, timing: Mapping[str, float]) -> Path:
-    """Write the report folder, named by suite, tier and time; returns the path of report.html."""
-    from harness.report.write import write_report
-
-    loaded = checked.fitted.collected.locked.loaded
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    run_id = f"{loaded.suite.name}-{loaded.tier.name}-{now}"
-    folder = loaded.request.workspace / "reports" / run_id
-    return write_report(report_input(checked, run_id, timing), folder)

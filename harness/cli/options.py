@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from harness.pipeline import Request
+    from harness.steps import Request
 
 SuiteName = Annotated[
     str, typer.Argument(metavar="SUITE", help="Name of a suite, or path of its folder.")
@@ -56,7 +56,7 @@ def request(
     reason: str = "",
 ) -> Request:
     """Gather the options of a verb."""
-    from harness.pipeline import Request
+    from harness.steps import Request
 
     if accept_drift and not reason.strip():
         raise typer.BadParameter("--accept-drift needs --reason 'why'", param_hint="--reason")

@@ -27,9 +27,9 @@ from harness.errors import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.pipeline import Checked, Locked
     from harness.run.plan import Plan
     from harness.run.scheduler import RunOutcome
+    from harness.steps import Checked, Locked
 
 
 @app.command()
@@ -99,12 +99,13 @@ def fit(
 ) -> None:
     """Fit the suite's laws to the cells that are finished."""
     from harness import pipeline
+    from harness.checking import quantities_of
     from harness.cli.show import console, fit_table, held_out_table
 
     asked = request(suite, tier, where, workspace, accept_drift=accept_drift, reason=reason)
     fitted = pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked))))
     if as_json:
-        print_json(pipeline.quantities_of(fitted))
+        print_json(quantities_of(fitted))
         return
     tables = [fit_table(fitted.analyses), held_out_table(fitted.analyses)]
     console().print(*[table for table in tables if table.row_count], sep="\n")
@@ -274,6 +275,11 @@ def _show_verdict(
         )
         return
     screen = console()
+    if checked.fitted.collected.locked.drift:
+        reason = checked.fitted.collected.locked.loaded.request.accepted_drift
+        screen.print(f"lock drift was accepted ({reason}):", style="yellow")
+        for drift in checked.fitted.collected.locked.drift:
+            screen.print(f"  {drift}", style="yellow", soft_wrap=True)
     analyses = checked.fitted.analyses
     tables = [fit_table(analyses), held_out_table(analyses)]
     screen.print(*[table for table in tables if table.row_count], sep="\n")

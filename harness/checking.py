@@ -1,0 +1,59 @@
+"""What the verdict is given: every number of a run by name, and why the others are missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.quantities import (
+    by_name,
+    extrapolation_quantities,
+    fit_quantities,
+    summary_quantities,
+)
+from harness.verdict.model import Quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.steps import Fitted
+    from harness.verdict.golden import Golden, Point
+
+
+def quantities_of(fitted: Fitted) -> dict[str, Quantity]:
+    """Every number of the run that a golden entry may name."""
+    found: list[Quantity] = []
+    for name, one in fitted.analyses.items():
+        if one.outcome is not None:
+            found.extend(fit_quantities(name, one.outcome.fit, missing=one.incomplete))
+            found.extend(
+                extrapolation_quantities(name, one.outcome.extrapolations, missing=one.incomplete)
+            )
+    for summary in fitted.collected.locked.loaded.suite.summaries:
+        found.extend(summary_quantities(summary, fitted.collected.results))
+    return by_name(found)
+
+
+def with_missing(
+    golden: Golden, quantities: Mapping[str, Quantity], fitted: Fitted
+) -> dict[str, Quantity]:
+    """The quantities, with a reason for each golden entry whose part of the run is unfinished."""
+    known = dict(quantities)
+    heads = {f"/{name}/": one.incomplete for name, one in fitted.analyses.items() if one.incomplete}
+    if fitted.collected.absent:
+        gone = f"{len(fitted.collected.absent)} cells of the tier have no result"
+        heads |= {
+            f"summary/{one.name}/": gone for one in fitted.collected.locked.loaded.suite.summaries
+        }
+    for entry in golden.entries:
+        for head, reason in heads.items():
+            if head in entry.quantity and entry.quantity not in known:
+                known[entry.quantity] = Quantity(entry.quantity, None, missing=reason)
+    return known
+
+
+def objective_ratio(fitted: Fitted, name: str, at: Point) -> float:
+    """F(found)/F(published) - 1 of the fit whose objective has this quantity name."""
+    outcome = fitted.analyses[name.split("/")[1]].outcome
+    assert outcome is not None
+    published = outcome.fit.objective_at(outcome.selected, at.params, E0=at.by_curve.get("E0"))
+    return outcome.fit.objective / published - 1.0

@@ -1,0 +1,74 @@
+"""What the report is given: the values of a run, put together, and the commands that repeat it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from harness.report.model import CellError, LockDrift, ReportInput
+from harness.run.provenance import collect as collect_provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.steps import Checked, Request
+
+
+def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> ReportInput:
+    """Everything that the report of this run says."""
+    collected = checked.fitted.collected
+    locked = collected.locked
+    loaded = locked.loaded
+    suite, request = loaded.suite, loaded.request
+    analyses = checked.fitted.analyses
+    done = {name: one.outcome for name, one in analyses.items() if one.outcome is not None}
+    drift = None
+    if locked.drift:
+        drift = LockDrift(tuple(map(str, locked.drift)), request.accepted_drift or "")
+    return ReportInput(
+        suite=suite.name,
+        version=suite.version,
+        title=suite.title,
+        tier=loaded.tier.name,
+        level=loaded.tier.level,
+        run_id=run_id,
+        verdict=checked.verdict,
+        comparisons=checked.comparisons,
+        fits={name: one.fit for name, one in done.items()},
+        resamples={name: one.resample for name, one in done.items() if one.resample is not None},
+        points=done,
+        extrapolations={name: one.extrapolations for name, one in done.items()},
+        figures=suite.figures,
+        tables=suite.tables,
+        curves=collected.curves,
+        incomplete={
+            name: one.incomplete for name, one in analyses.items() if one.incomplete is not None
+        },
+        cell_errors=[
+            CellError(one.cell.id, one.status, one.message)
+            for one in collected.absent
+            if one.status != "missing"
+        ],
+        provenance=collect_provenance(),
+        timing=timing,
+        drift=drift,
+        notes=_notes(checked.recorded),
+        rerun=(_all_command(request),),
+    )
+
+
+def _notes(recorded: Mapping[str, float]) -> list[str]:
+    """What a reader has to know besides the verdict."""
+    if not recorded:
+        return []
+    told = f"{len(recorded)} quantities had no golden entry. Their numbers were recorded as golden "
+    return [told + "entries, which say nothing until a person has checked them."]
+
+
+def _all_command(request: Request) -> str:
+    words = ["harness", "all", request.suite, "--tier", request.tier]
+    if request.where:
+        words += ["--where", request.where]
+    if request.accepted_drift is not None:
+        words += ["--accept-drift", "--reason", request.accepted_drift]
+    return shlex.join(words)

@@ -1,0 +1,95 @@
+"""The values that pass from one step of the pipeline to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.analysis import Curves
+    from harness.collect import CellResult
+    from harness.fitting import Analysed
+    from harness.spec.grid import Cell, Grid
+    from harness.spec.lock import Drift
+    from harness.spec.suite import Suite, Tier
+    from harness.verdict.model import Comparison, Quantity, Verdict
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. Nothing in it can move a number except the choice of cells.
+
+    Attributes:
+        suite: name or folder.
+        where: expression over axis values, or None for all cells of the tier.
+        workspace: holds store/ and reports/.
+        workers: cells at a time.
+        accepted_drift: the reason to go on although the lock differs; None refuses.
+    """
+
+    suite: str
+    tier: str
+    where: str | None
+    workspace: Path
+    workers: int
+    accepted_drift: str | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A suite that has been read and checked, and the tier that was asked for."""
+
+    request: Request
+    suite: Suite
+    tier: Tier
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A suite whose lock has been held against the world; `drift` was accepted if not empty."""
+
+    loaded: Loaded
+    grid: Grid
+    drift: Sequence[Drift]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A cell of the tier without numbers in this run, by its labels as the curve table has them."""
+
+    cell: Cell
+    labels: Mapping[str, object]
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Finished cells as one table, and the cells of the tier that are not in it."""
+
+    locked: Locked
+    results: Sequence[CellResult]
+    curves: Curves | None
+    absent: Sequence[Absent]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The suite's analyses by name, in the order of the suite file."""
+
+    collected: Collected
+    analyses: Mapping[str, Analysed]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The verdict; `recorded` are quantities that had no golden entry and have one from now on."""
+
+    fitted: Fitted
+    quantities: Mapping[str, Quantity]
+    comparisons: Sequence[Comparison]
+    verdict: Verdict
+    recorded: Mapping[str, float]
