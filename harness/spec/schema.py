@@ -26,12 +26,16 @@ _FOR = {
 def suite_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of suite.yaml, with a description of every key."""
     schema = Suite.model_json_schema(by_alias=True)
+    # Versions of pydantic differ in whether a constant is an enum too.
+    for constant in (
+        schema["properties"]["schema"],
+        schema["$defs"]["Resampling"]["properties"]["by"],
+    ):
+        constant.pop("enum", None)
     for name in ("Analysis", "Resampling", "Extrapolation"):
         properties = schema["$defs"][name]["properties"]
         for key, entry in properties.items():
             properties[key] = _or_template(entry)
-    # Versions of pydantic differ in whether a constant is an enum too.
-    schema["properties"]["schema"].pop("enum", None)
     # A name may hold ${key} anywhere, which its pattern would refuse.
     schema["$defs"]["Analysis"]["properties"]["for"] = _FOR
     return {

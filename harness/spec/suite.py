@@ -240,7 +240,7 @@ class CurveTable(_Model):
 class Resampling(_Model):
     """How the uncertainty of a fit is found."""
 
-    by: Literal["curve", "run"] = Field(description="What is drawn with replacement.")
+    by: Literal["curve"] = Field(description="What is drawn with replacement.")
     n: int = Field(gt=0, description="How often.")
     seed: int = Field(ge=0, description="Seed of the draws.")
 
