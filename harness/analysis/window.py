@@ -44,7 +44,8 @@ class Window:
 class Selection:
     """How rows become a window; a fit keeps it, so that other rows can be treated alike.
 
-    Rows of one curve are ordered by `x` before `drop_first` and `drop_last` count them.
+    Rows of one curve are ordered by `x`, those of equal `x` as they stand, before `drop_first`
+    and `drop_last` count them.
     """
 
     x: str = "C"
@@ -113,12 +114,11 @@ class Selection:
                 found=f"{counts[i]} rows, drop_first={self.drop_first}, drop_last={self.drop_last}",
                 hint="drop fewer rows, or exclude the curve with `where`",
             )
-        order = np.lexsort((y, x, group))
-        ends = np.cumsum(counts)
+        keep = np.flatnonzero(self.kept(curves))
+        order = keep[np.lexsort((x[keep], group[keep]))]
         G, T = len(N), int(left.max())
         u, L = np.zeros((G, T)), np.zeros((G, T))
-        for i, (end, count) in enumerate(zip(ends, counts, strict=True)):
-            rows = order[end - count + self.drop_first : end - self.drop_last]
+        for i, rows in enumerate(np.split(order, np.cumsum(left)[:-1])):
             u[i, : left[i]] = np.log10(x[rows])
             L[i, : left[i]] = y[rows]
             for name, values in ((self.x, u[i, : left[i]]), (self.y, L[i, : left[i]])):

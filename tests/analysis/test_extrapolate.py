@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis import blind_fit, clipped_end, extrapolate, fit
+from harness.analysis import Curves, blind_fit, clipped_end, extrapolate, fit
 from harness.errors import DataError
 from tests.analysis.support import SIZES, planted
 
@@ -88,3 +88,16 @@ def test_held_out_points_must_be_numbers_too(column, value):
     values[3] = value
     with pytest.raises(DataError, match="held-out points"):
         extrapolate(fitted, type(held_out)({**held_out.columns, column: values}))
+
+
+def test_no_fitted_point_is_held_out_where_steps_repeat():
+    """Points of equal x, the later ones lower: whatever is clipped is not in the fit."""
+    N = np.repeat([1e9, 2e9], 6)
+    C = np.tile([1e18, 2e18, 3e18, 3e18, 3e18, 4e18], 2)
+    L = np.array([0.9, 0.8, 0.75, 0.7, 0.65, 0.6, 0.8, 0.7, 0.6, 0.55, 0.5, 0.45])
+    curves = Curves({"N": N, "C": C, "ErrRate": L})
+    fitted = fit(curves, drop_last=2)
+    used = curves.where(fitted.selection.kept(curves))
+    held_out = clipped_end(fitted, curves)
+    assert list(held_out["ErrRate"]) == [0.65, 0.6, 0.5, 0.45]
+    assert fitted.objective == pytest.approx(fit(used).objective, rel=1e-9)
