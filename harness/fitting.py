@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,13 @@ from harness.quantities import label_text
 from harness.spec.expression import compile_expression
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from harness.analysis import Fit
     from harness.spec.suite import Analysis
+    from harness.spec.suite import Extrapolation as Extrapolate
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,21 @@ class Analysed:
 
 
 def analyse(
-    analysis: Analysis, curves: Curves | None, absent: Sequence[Mapping[str, object]]
+    analysis: Analysis,
+    curves: Curves | None,
+    labels: Collection[str],
+    absent: Sequence[Mapping[str, object]],
 ) -> Analysed:
     """Do one analysis on the curves of a run.
 
     Args:
         analysis: as declared in the suite.
         curves: all points of the run; None if no cell has finished.
+        labels: the columns of `curves` that tell cells apart.
         absent: the labels of the tier's cells that have no points in `curves`.
 
     Raises:
+        SuiteError: the analysis takes several curves for one, or predicts points that it fits.
         DataError: the points are complete and cannot be fitted all the same.
     """
     lacking = [labels for labels in absent if _concerns(analysis, labels)]
@@ -73,15 +80,22 @@ def analyse(
     if curves is None:
         return Analysed(analysis, None, incomplete or "no cell has a result")
     try:
-        return Analysed(analysis, _outcome(analysis, curves), incomplete)
+        return Analysed(analysis, _outcome(analysis, curves, labels), incomplete)
     except DataError as error:
         if incomplete is None:
             raise
         return Analysed(analysis, None, f"{incomplete}; without them: {error.message}")
 
 
-def _outcome(analysis: Analysis, curves: Curves) -> Outcome:
-    selected = curves if analysis.where is None else curves.where(select(curves, analysis.where))
+def _outcome(analysis: Analysis, curves: Curves, labels: Collection[str]) -> Outcome:
+    chosen = np.ones(len(curves), dtype=np.bool_)
+    if analysis.where is not None:
+        chosen = select(curves, analysis.where)
+    to_predict = np.zeros(len(curves), dtype=np.bool_)
+    if analysis.extrapolate is not None:
+        to_predict = select(curves, analysis.extrapolate.to)
+    _refuse_mixed(analysis, curves.where(chosen | to_predict), labels)
+    selected = curves.where(chosen)
     fitted = fit(
         selected,
         analysis.law,
@@ -93,10 +107,12 @@ def _outcome(analysis: Analysis, curves: Curves) -> Outcome:
         drop_first=analysis.drop_first,
         drop_last=analysis.drop_last,
     )
+    kept = fitted.selection.kept(selected)
     if analysis.extrapolate is None:
         held_out, blind = clipped_end(fitted, selected), None
     else:
-        held_out = curves.where(select(curves, analysis.extrapolate.to))
+        _refuse_overlap(analysis, analysis.extrapolate, selected.where(kept & to_predict[chosen]))
+        held_out = curves.where(to_predict)
         blind = blind_fit(fitted, selected, analysis.extrapolate.blind_law)
     resampled = None
     if analysis.resample is not None:
@@ -104,10 +120,51 @@ def _outcome(analysis: Analysis, curves: Curves) -> Outcome:
     return Outcome(
         fitted,
         selected,
-        selected.where(fitted.selection.kept(selected)),
+        selected.where(kept),
         held_out,
         resampled,
         extrapolate(fitted, held_out, blind=blind),
+    )
+
+
+def _refuse_mixed(analysis: Analysis, rows: Curves, labels: Collection[str]) -> None:
+    """A curve is one cell, or several that differ in their seed only."""
+    others = [name for name in labels if name not in (analysis.group, "seed")]
+    for (value,), curve in rows.groups([analysis.group]):
+        mixed = {name: np.unique(curve[name]).tolist() for name in others}
+        mixed = {name: values for name, values in mixed.items() if len(values) > 1}
+        if mixed:
+            name, values = next(iter(mixed.items()))
+            raise SuiteError(
+                f"points that differ in {', '.join(mixed)} are taken for one curve",
+                where=f"analysis {analysis.name}",
+                expected=f"one curve for each {analysis.group}",
+                found=f"{analysis.group}={label_text(analysis.group, value)} with {name} "
+                + ", ".join(label_text(name, one) for one in values[:4]),
+                hint=f"write `where: '{_both(analysis.where, name, values[0])}'` "
+                "(in `extrapolate: to` too), or another `group`",
+            )
+
+
+def _both(where: str | None, name: str, value: object) -> str:
+    wanted = f"{name} == {json.dumps(value)}"
+    return wanted if where is None else f"({where}) and {wanted}"
+
+
+def _refuse_overlap(analysis: Analysis, wanted: Extrapolate, both: Curves) -> None:
+    """What a fit has seen it cannot predict."""
+    if not len(both):
+        return
+    sizes = [label_text(analysis.group, value) for (value,), _ in both.groups([analysis.group])]
+    repair = f"where: 'not ({wanted.to})'"
+    if analysis.where is not None:
+        repair = f"to: '({wanted.to}) and not ({analysis.where})'"
+    raise SuiteError(
+        "`extrapolate` would predict points that were fitted",
+        where=f"analysis {analysis.name}",
+        expected="no row both in the fit and in `to`",
+        found=f"{len(both)} rows of {analysis.group}={', '.join(sizes)} in both",
+        hint=f"write `{repair}`",
     )
 
 

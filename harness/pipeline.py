@@ -255,15 +255,17 @@ def fit(collected: Collected) -> Fitted:
     """Do every analysis of the suite.
 
     Raises:
+        SuiteError: an analysis takes several curves for one, or predicts what it has fitted.
         DataError: an analysis has all its cells and cannot be fitted all the same.
     """
     from harness.fitting import analyse
 
-    labels = [one.labels for one in collected.absent]
+    absent = [one.labels for one in collected.absent]
     suite = collected.locked.loaded.suite
+    labels = suite.curves.labels if suite.curves else ()
     return Fitted(
         collected,
-        {one.name: analyse(one, collected.curves, labels) for one in suite.analyses},
+        {one.name: analyse(one, collected.curves, labels, absent) for one in suite.analyses},
     )
 
 
