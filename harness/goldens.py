@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness import pipeline
-from harness.errors import InfrastructureError
+from harness.errors import InfrastructureError, SuiteError
 from harness.verdict.compare import unjudged
-from harness.verdict.golden import Golden, save_golden, update
+from harness.verdict.golden import Golden, add, save_golden, update
 from harness.verdict.model import Level
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.steps import Checked
 
 
@@ -25,6 +27,17 @@ class GoldenChange:
     after: str
 
 
+def record_first_run(checked: Checked) -> Path:
+    """Give the quantities without a golden entry one, and change nothing else; returns the file.
+
+    Raises:
+        InfrastructureError: the golden file cannot be written.
+    """
+    golden, path = _golden(checked)
+    _save(add(golden, checked.recorded, date=_today(), reason="first run"), path)
+    return path
+
+
 def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[GoldenChange]:
     """Bring the recorded entries of the tier's golden file to what the run found.
 
@@ -32,10 +45,32 @@ def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[Gold
     differences; with `dry_run` nothing is written.
 
     Raises:
+        SuiteError: some cells of the tier have no result.
         InfrastructureError: the golden file cannot be written.
     """
+    collected = checked.fitted.collected
+    if collected.absent:
+        raise SuiteError(
+            f"{len(collected.absent)} cells of the tier have no result; goldens are of whole tiers",
+            hint=f"harness run {collected.locked.loaded.request.suite}",
+        )
+    golden, path = _golden(checked)
+    found = unjudged(None, checked.quantities, collected.locked.loaded.suite.judge)
+    updated = update(golden, found, date=_today(), reason=reason)
+    before = {entry.id: entry.printed for entry in golden.entries}
+    changes = [
+        GoldenChange(entry.id, before.get(entry.id), entry.printed)
+        for entry in updated.entries
+        if before.get(entry.id) != entry.printed
+    ]
+    if changes and not dry_run:
+        _save(updated, path)
+    return changes
+
+
+def _golden(checked: Checked) -> tuple[Golden, Path]:
+    """The golden file of the tier, empty if there is none, and its path."""
     loaded = checked.fitted.collected.locked.loaded
-    path = pipeline.golden_path(loaded.suite, loaded.tier.name)
     golden = pipeline.golden(loaded) or Golden(
         schema=1,
         suite=loaded.suite.name,
@@ -45,20 +80,17 @@ def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[Gold
         objective_slack_reason="the default of this harness",
         entries=(),
     )
-    found = unjudged(None, checked.quantities, loaded.suite.judge)
-    updated = update(golden, found, date=f"{datetime.now(UTC):%Y-%m-%d}", reason=reason)
-    before = {entry.id: entry.printed for entry in golden.entries}
-    changes = [
-        GoldenChange(entry.id, before.get(entry.id), entry.printed)
-        for entry in updated.entries
-        if before.get(entry.id) != entry.printed
-    ]
-    if changes and not dry_run:
-        try:
-            save_golden(updated, path)
-        except OSError as error:
-            raise InfrastructureError(
-                f"the golden file cannot be written: {error.strerror}",
-                where=str(path),
-            ) from None
-    return changes
+    return golden, pipeline.golden_path(loaded.suite, loaded.tier.name)
+
+
+def _save(golden: Golden, path: Path) -> None:
+    try:
+        save_golden(golden, path)
+    except OSError as error:
+        raise InfrastructureError(
+            f"the golden file cannot be written: {error.strerror}", where=str(path)
+        ) from None
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"

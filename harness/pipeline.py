@@ -38,6 +38,7 @@ def load(request: Request) -> Loaded:
     Raises:
         SuiteError: it says something that cannot be, with file and line.
     """
+    from harness.run.containers import backend_names
     from harness.spec.discovery import find_suite
     from harness.spec.load import load_suite
 
@@ -45,26 +46,38 @@ def load(request: Request) -> Loaded:
     suite = load_suite(
         find_suite(request.suite), laws=known.laws, engines=known.engines, scorers=known.scorers
     )
-    return Loaded(request, suite, suite.tier(request.tier))
+    tier = suite.tier(request.tier)
+    if tier.container not in backend_names():
+        raise SuiteError(
+            f"no container backend is named {tier.container!r}",
+            where=suite.at("tiers", tier.name),
+            expected="one of " + ", ".join(backend_names()),
+            hint=f"write `container: {backend_names()[0]}`",
+        )
+    return Loaded(request, suite, tier)
 
 
 def golden(loaded: Loaded) -> Golden | None:
     """The golden file of the tier; None if there is none yet.
 
     Raises:
-        SuiteError: it is no golden file, or one for another version of the suite.
+        SuiteError: it is no golden file, or one for something else.
     """
     from harness.verdict.golden import load_golden
 
     path = golden_path(loaded.suite, loaded.tier.name)
     found = load_golden(path)
-    if found is not None and found.suite_version != loaded.suite.version:
+    if found is None:
+        return None
+    is_for = (found.suite, found.suite_version, found.tier, found.level.value)
+    wanted = (loaded.suite.name, loaded.suite.version, loaded.tier.name, loaded.tier.level)
+    if is_for != wanted:
         raise SuiteError(
-            "the golden file is for another version of the suite",
+            "the golden file is for another suite, version, tier or level",
             where=str(path),
-            expected=f"suite_version {loaded.suite.version}",
-            found=str(found.suite_version),
-            hint="check every entry against the new version, then set suite_version",
+            expected="suite {}, suite_version {}, tier {}, level {}".format(*wanted),
+            found="suite {}, suite_version {}, tier {}, level {}".format(*is_for),
+            hint="check every entry against what the suite says now, then correct the head",
         )
     return found
 
@@ -272,6 +285,8 @@ def fit(collected: Collected) -> Fitted:
 def check(fitted: Fitted) -> Checked:
     """Hold the numbers against the golden file; a first run writes it, and is not a success.
 
+    With cells missing or quantities without a golden entry the verdict is inconclusive at best.
+
     Raises:
         SuiteError: a level whose comparison does not exist yet.
     """
@@ -292,11 +307,14 @@ def check(fitted: Fitted) -> Checked:
     if known is not None:
         found = with_missing(known, quantities, fitted)
         comparisons = compare_r0(known, found, partial(objective_ratio, fitted))
-    recorded = unjudged(known, quantities, loaded.suite.judge)
+    without_entry = unjudged(known, quantities, loaded.suite.judge)
     verdict = overall(comparisons)
-    if recorded and verdict is not Verdict.NOT_REPRODUCED:
+    absent = fitted.collected.absent
+    if (without_entry or absent) and verdict is not Verdict.NOT_REPRODUCED:
         verdict = Verdict.INCONCLUSIVE
-    return Checked(fitted, quantities, comparisons, verdict, recorded)
+    # Only a whole tier, as it was locked, may become a golden.
+    recorded = {} if absent or fitted.collected.locked.drift else without_entry
+    return Checked(fitted, quantities, comparisons, verdict, without_entry, recorded)
 
 
 @contextmanager

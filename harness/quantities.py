@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from harness.spec.suite import Summary
 
 
+# Flags of a fit's certificate under which no parameter, or not the one named, is determined.
+_DOUBT_ALL = frozenset({"not_converged", "ill_conditioned"})
+_DOUBT_ONE = ("on_bound", "flat_profile")
+
+
 def label_text(name: str, value: object) -> str:
     """A label's value as part of a quantity's name: sizes as 0.5B, other numbers as short as exact.
 
@@ -47,12 +52,19 @@ def fit_quantities(name: str, fit: Fit, *, missing: str | None) -> Iterator[Quan
     """All numbers of one fit; `missing` says why they may not be compared, if they may not."""
     root = math.sqrt(max(fit.dof, 0))
 
-    def one(suffix: str, value: float, se: float | None = None) -> Quantity:
+    general = [flag for flag in fit.certificate.flags if flag in _DOUBT_ALL]
+
+    def one(
+        suffix: str, value: float, se: float | None = None, flags: Sequence[str] = ()
+    ) -> Quantity:
         slack = root * se if se is not None and math.isfinite(se) else 0.0
-        return Quantity(f"fit/{name}/{suffix}", value, slack=slack, missing=missing)
+        doubt = ", ".join([*general, *flags]) or None
+        return Quantity(f"fit/{name}/{suffix}", value, slack=slack, missing=missing, doubt=doubt)
 
     for parameter, value in fit.params.items():
-        yield one(parameter, value, fit.se.get(parameter))
+        flags = [f"{flag}:{parameter}" for flag in _DOUBT_ONE]
+        found = [flag for flag in flags if flag in fit.certificate.flags]
+        yield one(parameter, value, fit.se.get(parameter), found)
     for parameter, by_group in fit.by_curve.items():
         for group, value in by_group.items():
             key = label_text(fit.group, group)

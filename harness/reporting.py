@@ -52,23 +52,29 @@ def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> 
         provenance=collect_provenance(),
         timing=timing,
         drift=drift,
-        notes=_notes(checked.recorded),
-        rerun=(_all_command(request),),
+        notes=_notes(checked),
+        rerun=_rerun(request),
     )
 
 
-def _notes(recorded: Mapping[str, float]) -> list[str]:
+def _notes(checked: Checked) -> list[str]:
     """What a reader has to know besides the verdict."""
-    if not recorded:
-        return []
-    told = f"{len(recorded)} quantities had no golden entry. Their numbers were recorded as golden "
-    return [told + "entries, which say nothing until a person has checked them."]
+    notes = []
+    if checked.fitted.collected.absent:
+        count = len(checked.fitted.collected.absent)
+        notes.append(f"{count} cells of the tier have no result in this run.")
+    if checked.without_entry:
+        notes.append(f"{len(checked.without_entry)} quantities have no golden entry.")
+    return notes
 
 
-def _all_command(request: Request) -> str:
-    words = ["harness", "all", request.suite, "--tier", request.tier]
+def _rerun(request: Request) -> tuple[str, ...]:
+    """The commands that repeat this run: with the harness installed, and from a fresh checkout."""
+    options = ["--tier", request.tier]
     if request.where:
-        words += ["--where", request.where]
+        options += ["--where", request.where]
     if request.accepted_drift is not None:
-        words += ["--accept-drift", "--reason", request.accepted_drift]
-    return shlex.join(words)
+        options += ["--accept-drift", "--reason", request.accepted_drift]
+    command = shlex.join(["harness", "all", request.suite, *options])
+    session = shlex.join(["nox", "-s", f"suite-{request.suite}", "--", *options])
+    return (command, session) if request.suite.isidentifier() else (command,)

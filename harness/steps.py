@@ -86,10 +86,15 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Checked:
-    """The verdict; `recorded` are quantities that had no golden entry and have one from now on."""
+    """The verdict; `without_entry` are quantities that the suite wants judged and no golden names.
+
+    `recorded` are those of them that may become recorded entries: all, or none where cells are
+    missing or lock drift was accepted.
+    """
 
     fitted: Fitted
     quantities: Mapping[str, Quantity]
     comparisons: Sequence[Comparison]
     verdict: Verdict
+    without_entry: Mapping[str, float]
     recorded: Mapping[str, float]

@@ -181,9 +181,10 @@ def golden_update(
     for one in changes:
         typer.echo(f"{one.entry}: {one.before or 'nothing'} -> {one.after}")
     typer.echo(f"{len(changes)} recorded entries {'would change' if dry_run else 'changed'}")
-    disputed = [c for c in checked.comparisons if c.kind != "recorded" and c.difference]
+    kept = [one for one in checked.comparisons if one.kind != "recorded"]
+    beside = sum(one.verdict == "not_reproduced" for one in kept)
     typer.echo(
-        f"{len(disputed)} published and refit entries are as they were: no run rewrites them"
+        f"{len(kept)} published and refit entries stay as they are, {beside} of them not reproduced"
     )
 
 

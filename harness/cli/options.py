@@ -60,6 +60,8 @@ def request(
 
     if accept_drift and not reason.strip():
         raise typer.BadParameter("--accept-drift needs --reason 'why'", param_hint="--reason")
+    if reason and not accept_drift:
+        raise typer.BadParameter("it goes with --accept-drift", param_hint="--reason")
     return Request(
         suite=suite,
         tier=tier,

@@ -180,6 +180,8 @@ def closing_line(verdict: Verdict, comparisons: Sequence[Comparison]) -> Text:
     if declared:
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(declared.items()))
         text.append(f"; declared beforehand and not counted: {told.replace('_', ' ')}")
+    if all(c.kind == "recorded" for c in comparisons):
+        text.append("; all of them recorded by this harness itself, none published")
     return text.append(")")
 
 

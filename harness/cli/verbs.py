@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -269,17 +269,18 @@ def _show_verdict(
             {
                 "verdict": checked.verdict,
                 "comparisons": checked.comparisons,
-                "recorded": checked.recorded,
+                "without_entry": checked.without_entry,
+                "accepted_drift": _accepted_drift(checked),
                 "report": report,
             }
         )
         return
     screen = console()
-    if checked.fitted.collected.locked.drift:
-        reason = checked.fitted.collected.locked.loaded.request.accepted_drift
-        screen.print(f"lock drift was accepted ({reason}):", style="yellow")
-        for drift in checked.fitted.collected.locked.drift:
-            screen.print(f"  {drift}", style="yellow", soft_wrap=True)
+    drift = _accepted_drift(checked)
+    if drift is not None:
+        screen.print(f"lock drift was accepted ({drift['reason']}):", style="yellow")
+        for difference in drift["differences"]:
+            screen.print(f"  {difference}", style="yellow", soft_wrap=True)
     analyses = checked.fitted.analyses
     tables = [fit_table(analyses), held_out_table(analyses)]
     screen.print(*[table for table in tables if table.row_count], sep="\n")
@@ -288,22 +289,31 @@ def _show_verdict(
     screen.print(closing_line(checked.verdict, checked.comparisons), soft_wrap=True)
 
 
+def _accepted_drift(checked: Checked) -> dict[str, Any] | None:
+    """The lock drift that this run went on with, and the reason given."""
+    locked = checked.fitted.collected.locked
+    if not locked.drift:
+        return None
+    reason = locked.loaded.request.accepted_drift
+    return {"reason": reason, "differences": [str(one) for one in locked.drift]}
+
+
 def _record_first_run(checked: Checked, *, dry_run: bool) -> None:
     """Write goldens for quantities that have none, and say that this is not a success."""
-    if not checked.recorded:
+    if not checked.without_entry:
         return
-    from harness import pipeline
-    from harness.goldens import update_goldens
+    told = f"{len(checked.without_entry)} quantities have no golden entry"
+    if not checked.recorded:
+        told += "; they are recorded from a whole tier as it was locked, which this run is not"
+    elif dry_run:
+        told += " and would be recorded"
+    else:
+        from harness.goldens import record_first_run
 
-    loaded = checked.fitted.collected.locked.loaded
-    path = pipeline.golden_path(loaded.suite, loaded.tier.name)
-    verb = "would be recorded" if dry_run else "recorded"
-    update_goldens(checked, "first run", dry_run=dry_run)
-    typer.echo(
-        f"{len(checked.recorded)} quantities had no golden entry; this run's numbers {verb} in "
-        f"{path}\n  next: check each against an independent source, then run again",
-        err=True,
-    )
+        path = record_first_run(checked)
+        told += f"; this run's numbers were recorded in {path}"
+        told += "\n  next: check each against an independent source, then run again"
+    typer.echo(told, err=True)
 
 
 def _leave_if_failed(outcome: RunOutcome) -> None:

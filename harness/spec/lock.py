@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOCK_NAME: Final = "suite.lock"
 LOCK_SCHEMA: Final = 1
-PACKAGES: Final = ("numpy", "scipy")  # those whose version can move a fit
+PACKAGES: Final = ("numpy",)  # those whose version can move a fit
 
 _V = TypeVar("_V")
 

@@ -5,6 +5,10 @@ printed digit and how far from the optimum the published optimiser stopped. Near
 F(theta)/F(theta_best) - 1 = eps holds on an ellipsoid whose half-width in parameter j is
 SE_j sqrt(eps (n - p)), with SE_j the least-squares standard error; the tolerance is that plus half
 a unit of the last printed digit. Nothing statistical enters: at R0 there is no new sample.
+
+SE grows without bound where the data do not determine a parameter, and a tolerance that grows with
+it would pass anything. So the slack is capped, and a parameter that the fit's certificate doubts is
+inconclusive whatever its value.
 """
 
 from __future__ import annotations
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 # Room for the rounding of the comparison itself, so that .1355 found against .135 printed sits on
 # the edge of half a unit rather than a bit beside it.
 _ROUNDING = 1e-9
+
+# The slack counts up to this many half units of the last printed digit.
+_MOST_SLACK = 10.0
 
 
 @dataclass(frozen=True)
@@ -92,10 +99,14 @@ def _number(entry: Entry, quantity: Quantity, objective_slack: float) -> _Judged
     else:
         half_width = entry.half_unit
         slack = quantity.slack * math.sqrt(objective_slack) / entry.scale
+        slack = min(slack, _MOST_SLACK * half_width)
         tolerance = half_width + slack
         why = f"½ digit {half_width:g}"
         if slack > 0:
             why += f" + SE·√(ε(n-p)) {slack:.2g}"
+    if quantity.doubt is not None:
+        reason = f"the data do not determine it: {quantity.doubt}"
+        return _Judged(found, difference, tolerance, why, Verdict.INCONCLUSIVE, reason)
     if abs(difference) <= half_width + _ROUNDING * abs(entry.value):
         return _Judged(found, difference, tolerance, why, Verdict.REPRODUCED, "")
     if abs(difference) <= tolerance:
@@ -135,11 +146,17 @@ def _declared(entry: Entry, judged: _Judged) -> _Judged:
     slack = (judged.tolerance or 0.0) - entry.half_unit
     if abs(judged.found - expected) <= width + max(slack, 0.0):
         verdict, reason = Verdict.INCONCLUSIVE, f"declared {declared.kind}: {declared.reason}"
-    else:
+    elif judged.verdict is Verdict.NOT_REPRODUCED:
         verdict = Verdict.NOT_REPRODUCED
         reason = (
             f"declared {declared.kind}, but the run finds neither the printed {entry.printed} "
             f"nor the expected {declared.instead}"
+        )
+    else:
+        verdict = Verdict.NOT_REPRODUCED
+        reason = (
+            f"declared {declared.kind}, but the run finds the printed number and not the expected "
+            f"{declared.instead}: check the declaration"
         )
     return _Judged(
         judged.found, judged.difference, judged.tolerance, judged.tolerance_reason, verdict, reason

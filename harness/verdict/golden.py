@@ -27,7 +27,7 @@ from harness.errors import SuiteError
 from harness.verdict.model import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 # Recorded numbers may differ in the last bits between machines, and in nothing more.
@@ -251,26 +251,45 @@ def recorded_entry(name: str, value: float) -> Entry:
     )
 
 
+def add(golden: Golden, found: Mapping[str, float], *, date: str, reason: str) -> Golden:
+    """Add recorded entries for names that have no entry of any kind; change none."""
+    covered = {entry.quantity for entry in golden.entries}
+    added = [recorded_entry(name, value) for name, value in found.items() if name not in covered]
+    return _changed(golden, golden.entries, added, [], date, reason)
+
+
 def update(golden: Golden, found: Mapping[str, float], *, date: str, reason: str) -> Golden:
     """Bring the recorded entries to what a run found, and add those for names without an entry.
 
     Published and refit entries are returned unchanged, whatever was found.
     """
     covered = {entry.quantity for entry in golden.entries}
-    changed: list[str] = []
+    added = [recorded_entry(name, value) for name, value in found.items() if name not in covered]
+    rewritten: list[str] = []
     entries: list[Entry] = []
     for entry in golden.entries:
         value = found.get(entry.quantity)
         if entry.kind is Kind.RECORDED and value is not None and repr(value) != entry.printed:
-            changed.append(entry.id)
+            rewritten.append(entry.id)
             entries.append(entry.model_copy(update={"printed": repr(value)}))
         else:
             entries.append(entry)
-    added = [recorded_entry(name, value) for name, value in found.items() if name not in covered]
-    changed.extend(entry.id for entry in added)
-    if not changed:
+    return _changed(golden, entries, added, rewritten, date, reason)
+
+
+def _changed(
+    golden: Golden,
+    entries: Sequence[Entry],
+    added: Sequence[Entry],
+    rewritten: Sequence[str],
+    date: str,
+    reason: str,
+) -> Golden:
+    """The golden file with a line of history; itself if nothing is new."""
+    names = [*rewritten, *(entry.id for entry in added)]
+    if not names:
         return golden
-    change = Change(date=date, reason=reason, entries=tuple(changed))
+    change = Change(date=date, reason=reason, entries=tuple(names))
     return golden.model_copy(
         update={"entries": (*entries, *added), "history": (*golden.history, change)}
     )

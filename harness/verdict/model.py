@@ -49,12 +49,14 @@ class Quantity:
         slack: half-width within which an optimiser may stop and still be within a relative
             objective excess of 1: SE * sqrt(n - p). Zero for numbers that no optimiser found.
         missing: why there is no value, or no value that may be compared.
+        doubt: why the value, though there, is not determined by the data (a fit's flags).
     """
 
     name: str
     value: float | None
     slack: float = 0.0
     missing: str | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)

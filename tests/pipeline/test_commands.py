@@ -93,10 +93,84 @@ def test_a_first_run_writes_goldens_and_fails(checkout, harness) -> None:
     assert not GOLDEN.exists()
     left = harness("check", "exp1")
     assert left.code == 3
-    assert "had no golden entry" in left.err
+    assert "have no golden entry" in left.err
     entries = json.loads(GOLDEN.read_text())["entries"]
     assert {entry["kind"] for entry in entries} == {"recorded"}
     assert harness("check", "exp1").code == 0
+
+
+def test_a_first_run_leaves_drifted_recordings_as_they_are(checkout, harness) -> None:
+    """A new pattern under `judge` must not be the way to bless a number that has moved."""
+    GOLDEN.unlink()
+    harness("run", "exp1")
+    harness("check", "exp1")
+    entries = json.loads(GOLDEN.read_text())["entries"]
+    moved = next(one for one in entries if one["quantity"] == "fit/base-C-intra/N0")
+    edit(GOLDEN, f'"printed": "{moved["printed"]}"', '"printed": "12345678.0"')
+    edit(SUITE, "  - summary/pass-at-1/*\n", "  - summary/pass-at-1/*\n  - fit/base-C-full/n\n")
+    assert harness("check", "exp1").code == 1
+    assert '"printed": "12345678.0"' in GOLDEN.read_text()
+    assert "recorded/fit/base-C-full/n" in GOLDEN.read_text()
+    assert harness("check", "exp1").code == 1
+
+
+def test_part_of_a_tier_is_never_reproduced_and_never_a_golden(checkout, harness) -> None:
+    document = json.loads(GOLDEN.read_text())
+    document["entries"] = [e for e in document["entries"] if "/base" in e["id"]]
+    GOLDEN.write_text(json.dumps(document))
+    base = ("--where", 'model.source == "base"')
+    harness("run", "exp1", *base)
+    left = harness("check", "exp1", *base, "--json")
+    assert {one["verdict"] for one in left.json["comparisons"] if not one["declared"]} == {
+        "reproduced"
+    }
+    assert (left.code, left.json["verdict"]) == (3, "inconclusive")
+    GOLDEN.unlink()
+    left = harness("check", "exp1", *base)
+    assert left.code == 3
+    assert "which this run is not" in left.err
+    assert not GOLDEN.exists()
+    assert harness("golden", "update", "exp1", "--reason", "half of it").code == 2
+
+
+def test_accepted_drift_is_told_and_never_a_golden(checkout, harness) -> None:
+    GOLDEN.unlink()
+    edit(CURVES, "0.9780099985", "0.9780099986")
+    accepted = ("--accept-drift", "--reason", "a better reading")
+    harness("run", "exp1", *accepted)
+    left = harness("check", "exp1", *accepted, "--json")
+    assert left.code == 3
+    assert left.json["accepted_drift"]["reason"] == "a better reading"
+    assert "holdout-curves/sha256" in left.json["accepted_drift"]["differences"][0]
+    assert not GOLDEN.exists()
+    assert "lock drift was accepted (a better reading)" in harness("check", "exp1", *accepted).out
+    assert harness("check", "exp1", "--reason", "without accepting").code == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"suite": "exp1"', '"suite": "exp9"'),
+        ('"suite_version": 1', '"suite_version": 2'),
+        ('"tier": "published"', '"tier": "micro"'),
+        ('"level": "R0"', '"level": "R3"'),
+    ],
+)
+def test_a_golden_file_of_something_else_is_refused(checkout, harness, before, after) -> None:
+    edit(GOLDEN, before, after)
+    harness("run", "exp1")
+    left = harness("check", "exp1")
+    assert left.code == 2
+    assert str(GOLDEN) in left.err
+    assert harness("all", "exp1").code == 2
+
+
+def test_a_crash_is_no_verdict(checkout, harness, monkeypatch) -> None:
+    monkeypatch.setattr("harness.pipeline.load", lambda _request: 1 / 0)
+    left = harness("check", "exp1")
+    assert left.code == 5
+    assert "ZeroDivisionError" in left.err
+    assert "says nothing of any number" in left.err
 
 
 def test_an_update_leaves_published_numbers_alone(checkout, harness) -> None:
@@ -180,6 +254,20 @@ def test_explain_shows_the_parts_of_an_identity(checkout, harness) -> None:
     assert "14 cells" in harness("explain", "").err
 
 
+def test_an_unknown_container_is_refused_by_line(checkout, harness) -> None:
+    edit(SUITE, "container: process", "container: proces")
+    left = harness("plan", "exp1")
+    assert left.code == 2
+    assert f"{SUITE}:" in left.err
+    assert "write `container: process`" in left.err
+
+
+def test_nothing_run_yet_is_inconclusive(checkout, harness) -> None:
+    left = harness("check", "exp1")
+    assert left.code == 3
+    assert "14 cells of the tier" in left.out or "have no result" in left.out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
@@ -188,7 +276,7 @@ def test_explain_shows_the_parts_of_an_identity(checkout, harness) -> None:
         (("plan", "exp1", "--where", "modl.N > 1"), 2, "did you mean model.N"),
         (("plan", "exp1", "--where", "__import__('os')"), 2, "--where"),
         (("run", "exp1", "--cell", "zz"), 2, "harness status exp1"),
-        (("check", "exp1"), 3, ""),
+        (("plan", "exp1", "--tier", ""), 2, "no tier"),
         (("report", "nowhere/suite.yaml"), 2, "harness"),
     ],
 )

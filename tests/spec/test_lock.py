@@ -37,7 +37,7 @@ def test_a_lock_pins_what_the_suite_uses(suite):
     assert (lock.data["curves"].rows, lock.data["curves"].bytes) == (2, len(content))
     assert lock.laws == {"loglinear_kn": 2}
     assert lock.engines == ENGINES
-    assert lock.packages.keys() == {"numpy", "scipy"}
+    assert lock.packages.keys() == {"numpy"}
     ids = sorted(cell.id for cell in expand(suite, "first", lock))
     lines = "".join(f"{identity}\n" for identity in ids)
     assert lock.cells["first"].count == 8

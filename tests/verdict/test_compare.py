@@ -63,12 +63,26 @@ def test_verdict_on_one_number(case: dict) -> None:
         declared=declared,
     )
     missing = "no cells" if case["found"] is None else None
-    quantity = Quantity("fit/a/K", case["found"], slack=case["slack"], missing=missing)
+    quantity = Quantity(
+        "fit/a/K", case["found"], slack=case["slack"], missing=missing, doubt=case.get("doubt")
+    )
     [judged] = compare_r0(golden(one), {quantity.name: quantity}, no_objective)
     assert judged.verdict.value == case["verdict"], judged.reason
     assert (judged.verdict is Verdict.REPRODUCED) == (judged.reason == "")
     if case["found"] is not None:
         assert judged.difference == pytest.approx(judged.found - float(case["printed"]))
+
+
+def test_a_declaration_that_the_run_refutes_is_told_as_it_is() -> None:
+    one = entry("0.144", declared={"kind": "misprint", "reason": "x" * 20, "instead": "0.155515"})
+    reasons = []
+    for found in (0.144, 0.2):
+        quantity = Quantity("fit/a/K", found)
+        [judged] = compare_r0(golden(one), {quantity.name: quantity}, no_objective)
+        assert judged.verdict is Verdict.NOT_REPRODUCED
+        reasons.append(judged.reason)
+    assert "finds the printed number" in reasons[0]
+    assert "finds neither" in reasons[1]
 
 
 def test_unused_golden_entry_fails() -> None:

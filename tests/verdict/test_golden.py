@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import SuiteError
-from harness.verdict.golden import Kind, load_golden, save_golden, update
+from harness.verdict.golden import Kind, add, load_golden, save_golden, update
 from tests.verdict.test_compare import entry, golden
 
 if TYPE_CHECKING:
@@ -97,6 +97,14 @@ def test_update_rewrites_what_runs_recorded_and_nothing_else() -> None:
     [change] = after.history
     assert change.reason == "a new law"
     assert set(change.entries) == {"r", "recorded/fit/a/R2"}
+
+
+def test_adding_changes_no_entry_that_is_there() -> None:
+    before = golden(entry(), entry("1.0", id="r", quantity="fit/a/N0", kind=Kind.RECORDED))
+    after = add(before, {"fit/a/N0": 2.0, "fit/a/R2": 0.9}, date="2026-01-01", reason="first run")
+    assert after.entries[:2] == before.entries
+    assert [(e.quantity, e.printed) for e in after.entries[2:]] == [("fit/a/R2", "0.9")]
+    assert after.history[0].entries == ("recorded/fit/a/R2",)
 
 
 def test_update_without_a_change_leaves_no_trace() -> None:

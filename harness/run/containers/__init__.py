@@ -6,7 +6,8 @@ from harness.run.containers.backend import (
     Ending,
     Limits,
     Running,
+    backend_names,
     open_backend,
 )
 
-__all__ = ["Backend", "CellExit", "Ending", "Limits", "Running", "open_backend"]
+__all__ = ["Backend", "CellExit", "Ending", "Limits", "Running", "backend_names", "open_backend"]

@@ -79,6 +79,11 @@ class Backend(Protocol):
 _BACKENDS = {"process": ("harness.run.containers.process", "ProcessBackend")}
 
 
+def backend_names() -> list[str]:
+    """The names of all backends, sorted."""
+    return sorted(_BACKENDS)
+
+
 def open_backend(name: str) -> Backend:
     """The backend of this name.
 
