@@ -199,7 +199,7 @@ def run(
         }
         provenance = {**provenance, "accepted_drift": accepted}
     return run_cells(
-        planned.cells() if only is None else [_one_cell(locked, planned, only)],
+        planned.cells() if only is None else [one_cell(locked, planned, only)],
         store_of(loaded.request),
         open_backend(loaded.tier.container),
         loaded.suite.root,
@@ -210,7 +210,12 @@ def run(
     )
 
 
-def _one_cell(locked: Locked, planned: Plan, prefix: str) -> Cell:
+def one_cell(locked: Locked, planned: Plan, prefix: str) -> Cell:
+    """The unfinished cell whose id begins with `prefix`.
+
+    Raises:
+        SuiteError: there is none, or there are several.
+    """
     found = [cell for cell in planned.cells() if cell.id.startswith(prefix)]
     if len(found) == 1:
         return found[0]
@@ -219,7 +224,7 @@ def _one_cell(locked: Locked, planned: Plan, prefix: str) -> Cell:
         where="--cell",
         expected="the id of one cell that is still to be run",
         found=", ".join(cell.id[:16] for cell in found[:4]) or None,
-        hint=f"harness status {locked.loaded.request.suite} --tier {locked.loaded.tier.name}",
+        hint=f"harness expand {locked.loaded.request.suite} --tier {locked.loaded.tier.name}",
     )
 
 

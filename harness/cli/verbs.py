@@ -76,6 +76,8 @@ def run(
     locked = pipeline.lock(pipeline.load(asked))
     planned = pipeline.plan(locked)
     if dry_run:
+        if cell is not None:
+            typer.echo(f"would run cell {pipeline.one_cell(locked, planned, cell).id}", err=True)
         _show_plan(planned, as_json=as_json)
         return
     outcome = _run_cells(locked, planned, quiet=as_json, only=cell)

@@ -275,7 +275,7 @@ def test_nothing_run_yet_is_inconclusive(checkout, harness) -> None:
         (("plan", "exp1", "--tier", "publishd"), 2, "did you mean `published`?"),
         (("plan", "exp1", "--where", "modl.N > 1"), 2, "did you mean model.N"),
         (("plan", "exp1", "--where", "__import__('os')"), 2, "--where"),
-        (("run", "exp1", "--cell", "zz"), 2, "harness status exp1"),
+        (("run", "exp1", "--cell", "zz"), 2, "harness expand exp1"),
         (("plan", "exp1", "--tier", ""), 2, "no tier"),
         (("report", "nowhere/suite.yaml"), 2, "harness"),
     ],
