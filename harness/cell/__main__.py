@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.cell import contract
 from harness.cell.engines import find_engine
 from harness.cell.lease import hold_lease
+from harness.cell.usage import write_usage
 from harness.errors import DataError, HarnessError, InfrastructureError
 
 
@@ -50,7 +51,10 @@ def run_cell(spec: Path, out: Path, data_root: Path) -> None:
     if any(out.iterdir()):
         raise DataError("the results folder is not empty", where=str(out))
     cell = contract.CellContext(document, out, data_root)
-    result = engine.run(cell)
+    try:
+        result = engine.run(cell)
+    finally:
+        write_usage(out)
     contract.write_json(
         out / contract.RESULT_FILE, {"schema": contract.CONTRACT_SCHEMA, "status": "ok", **result}
     )

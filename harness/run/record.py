@@ -15,6 +15,7 @@ SPEC_FILE = "spec.json"
 METRICS_FILE = "metrics.jsonl"
 RESULT_FILE = "result.json"
 ERROR_FILE = "error.json"
+USAGE_FILE = "usage.json"
 LOG_FILE = "log.txt"
 RECORD_FILE = "record.json"
 

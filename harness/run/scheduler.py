@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,6 +26,7 @@ from harness.run.index import IndexWriter
 from harness.run.record import (
     ERROR_FILE,
     RESULT_FILE,
+    USAGE_FILE,
     Record,
     Status,
     Timing,
@@ -301,7 +302,7 @@ class _Attempts:
             provenance={
                 **self._provenance,
                 "seed": cell.values.get("seed"),
-                "peak_bytes": end.peak_bytes,
+                "peak_bytes": _take_peak(stage) or end.peak_bytes,
             },
         )
         yield self._keep(stage, end, record)
@@ -355,6 +356,15 @@ def _failure(
         how = f"signal {-end.code}" if end.code < 0 else f"exit status {end.code}"
         error["message"] = f"{how}: {_last_line(stage.log)}"
     return status, error
+
+
+def _take_peak(stage: Stage) -> object:
+    """The peak memory that a cell told, if it did; what it told is no part of its results."""
+    told = stage.out / USAGE_FILE
+    peak = _read_object(told).get("peak_bytes")
+    with suppress(FileNotFoundError):
+        told.unlink()
+    return peak
 
 
 def _read_object(path: Path) -> Mapping[str, object]:

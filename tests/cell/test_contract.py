@@ -31,7 +31,9 @@ def test_one_command_makes_a_cell(suite: Suite) -> None:
     environment = {**os.environ, "HARNESS_DATA": str(suite.root)}
     done = subprocess.run(command, env=environment, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0
-    assert {path.name for path in suite.out.iterdir()} == {"metrics.jsonl", "result.json"}
+    names = {path.name for path in suite.out.iterdir()}
+    assert names == {"metrics.jsonl", "result.json", "usage.json"}
+    assert json.loads((suite.out / "usage.json").read_bytes())["peak_bytes"] > 1 << 20
     assert json.loads((suite.out / "result.json").read_text()) == {
         "schema": 1,
         "status": "ok",

@@ -36,6 +36,7 @@ def scripted(cell):
     note("start", os.getpid())
     if settings.get("child"):
         note("child", subprocess.Popen(["sleep", "60"]).pid)
+    ballast = b"x" * settings.get("ballast", 0)
     print("a" * settings.get("print_bytes", 0), flush=True)
     if settings.get("ignore_term"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -55,7 +57,30 @@ def test_accounts_for_a_cell(bench: Bench) -> None:
     assert (end.ending, end.code) == (Ending.EXITED, 0)
     assert end.wall_s > 0.2
     assert 0 < end.cpu_s < end.wall_s
-    assert end.peak_bytes > 1 << 20
+
+
+def test_peak_memory_is_that_of_the_cell(bench: Bench) -> None:
+    ballast = b"x" * (256 << 20)
+    quick, crashed = scripted_cell(0), scripted_cell(1, crash=True)
+    bench.run([quick, crashed])
+    for record in (bench.store.record(quick.id), bench.store.last_failure(crashed.id)):
+        assert record is not None
+        peak = record.provenance["peak_bytes"]
+        assert isinstance(peak, int)
+        assert 1 << 20 < peak < len(ballast) // 2
+
+
+def test_peak_memory_of_a_cell_that_cannot_tell_is_no_other_number(bench: Bench) -> None:
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    small, large = scripted_cell(0, exit=7), scripted_cell(1, exit=7, ballast=own + (64 << 20))
+    bench.run([small, large])
+    small_record, large_record = map(bench.store.last_failure, (small.id, large.id))
+    assert small_record is not None
+    assert large_record is not None
+    assert small_record.provenance["peak_bytes"] is None
+    peak = large_record.provenance["peak_bytes"]
+    assert isinstance(peak, int)
+    assert own + (64 << 20) < peak < 2 * own + (128 << 20)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +109,22 @@ def test_nothing_is_left_of_a_cell_that_has_ended(bench: Bench) -> None:
     assert end.code == 0
     ((_, pid, _),) = events(bench.trace, "child")
     wait_until(lambda: not is_alive(pid))
+
+
+def test_no_signal_goes_to_a_number_that_may_belong_to_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, targets = os.killpg, []
+
+    def checked(group: int, number: int) -> None:
+        os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # raises once reaped
+        targets.append(group)
+        send(group, number)
+
+    monkeypatch.setattr(os, "killpg", checked)
+    end, _ = run(bench, Limits(), child=True)
+    assert end.code == 0
+    assert targets
 
 
 def test_log_keeps_both_ends_within_its_limit(bench: Bench) -> None:

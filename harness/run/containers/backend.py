@@ -38,14 +38,15 @@ class CellExit:
         code: exit status, or minus the signal's number.
         wall_s: seconds from start to end.
         cpu_s: user plus system seconds of the process and those it waited for.
-        peak_bytes: the largest resident set among them.
+        peak_bytes: the largest resident set among them; None where the system told only that of
+            this run, which is larger.
     """
 
     ending: Ending
     code: int
     wall_s: float
     cpu_s: float
-    peak_bytes: int
+    peak_bytes: int | None
 
 
 class Running(Protocol):

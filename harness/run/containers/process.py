@@ -7,6 +7,7 @@ files and network: it isolates mistakes of configuration, not hostile code.
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import site
@@ -25,7 +26,6 @@ from harness.run.disk import writing
 from harness.run.record import LOG_FILE, SPEC_FILE
 
 if TYPE_CHECKING:
-    import resource
     from collections.abc import Mapping
     from typing import IO
 
@@ -47,6 +47,7 @@ _FIXED = {
 }
 _GRACE_S = 2.0  # between SIGTERM and SIGKILL
 _POLL_S = 0.2
+_CAN_PEEK = hasattr(os, "waitid")  # not on macOS before Python 3.13
 
 
 class ProcessBackend:
@@ -117,6 +118,7 @@ class ProcessCell:
         self._lease = lease
         self._log = log
         self._started = time.monotonic()
+        self._inherited_peak = _inherited_peak()
         self._wall_limit = self._started + wall_s if wall_s is not None else float("inf")
         self._kill_at = float("inf")
         self._ending = Ending.EXITED
@@ -143,8 +145,13 @@ class ProcessCell:
             code=self._process.returncode,
             wall_s=time.monotonic() - self._started,
             cpu_s=self._usage.ru_utime + self._usage.ru_stime,
-            peak_bytes=self._usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            peak_bytes=self._peak_bytes(self._usage),
         )
+
+    def _peak_bytes(self, usage: resource.struct_rusage) -> int | None:
+        if usage.ru_maxrss <= self._inherited_peak:
+            return None
+        return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
     def stop(self) -> None:
         """Ask the whole process group to end, and kill it a little later."""
@@ -196,13 +203,20 @@ class ProcessCell:
     def _reap(self) -> bool:
         with self._lock:
             if self._usage is None:
-                pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
+                group = self._process.pid
+                # What the cell left behind in its group is killed before the cell is reaped: until
+                # then the group's number cannot belong to others.
+                if _CAN_PEEK:
+                    if os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                        return False
+                    _kill_group(group)
+                pid, status, usage = os.wait4(group, os.WNOHANG)
                 if pid == 0:
                     return False
+                if not _CAN_PEEK:
+                    _kill_group(group)
                 self._usage = usage
                 self._process.returncode = os.waitstatus_to_exitcode(status)
-                with suppress(ProcessLookupError):  # what the cell left behind in its group
-                    os.killpg(self._process.pid, signal.SIGKILL)
             return True
 
     def _end_now(self) -> None:
@@ -211,6 +225,17 @@ class ProcessCell:
             time.sleep(0.001)
         os.close(self._lease)
         self._log.abandon()
+
+
+def _kill_group(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS forbids what Linux finds done
+        os.killpg(group, signal.SIGKILL)
+
+
+def _inherited_peak() -> int:
+    """What the `ru_maxrss` of a process that was just started may have begun with, on Linux."""
+    own: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 0 if sys.platform == "darwin" else own
 
 
 class _CappedLog:
