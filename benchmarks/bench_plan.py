@@ -19,7 +19,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,18 @@ from benchmarks.rows import Row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+# ru_maxrss begins with the peak of the process that starts another, so that one must be small.
+MEASURE = """\
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+wall = time.perf_counter() - start
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+per_mb = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes there
+cpu = used.ru_utime + used.ru_stime
+print(json.dumps({"cpu_s": cpu, "wall_s": wall, "rss_mb": used.ru_maxrss / per_mb}))
+sys.exit(code)
+"""
 LIMITS_S = {10_000: 0.5, 100_000: 5.0, 1_000_000: 60.0}
 LIMIT_MB = 1000.0
 PEER_JOBS = {"snakemake": (1_000, 10_000), "doit": (10_000, 100_000)}
@@ -130,20 +141,14 @@ def _best(command: list[str], cwd: Path) -> Usage:
 
 
 def _usage(command: list[str], cwd: Path) -> Usage:
-    """Run a command alone; wait4 tells what this child, and not those before it, has taken."""
-    start = time.perf_counter()
-    with subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stderr is not None
-        errors = process.stderr.read()
-        _, status, taken = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - start
-    if process.returncode != 0:
-        raise RuntimeError(f"{command} failed:\n{errors.decode(errors='replace')[-2000:]}")
-    per_mb = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes there
-    return Usage(taken.ru_utime + taken.ru_stime, wall, taken.ru_maxrss / per_mb)
+    """Run a command alone, as the only child of a small process that measures it."""
+    measured = subprocess.run(
+        [sys.executable, "-S", "-c", MEASURE, *command], cwd=cwd, check=False, capture_output=True
+    )
+    if measured.returncode != 0:
+        errors = measured.stderr.decode(errors="replace")
+        raise RuntimeError(f"{command} failed:\n{errors[-2000:]}")
+    return Usage(**json.loads(measured.stdout))
 
 
 if __name__ == "__main__":
