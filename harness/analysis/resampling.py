@@ -31,10 +31,12 @@ class Resample:
     method: "curve". n: replicates drawn. failed: replicates with fewer distinct N than the
     law needs, or that did not converge; they are in no interval. on_bound: replicates, among
     the others, in which a parameter ran to a bound of the search. intervals: the central 95 %
-    of each shared parameter; an upper end beyond which all replicates ran to a bound is inf.
+    of each shared parameter; an end beyond which all replicates ran to a bound is open: inf
+    above, below 0 for a positive parameter and -inf for another.
     draws: one value per replicate, NaN where failed. k, E0: by N, the slope and level that
     each replicate gives that curve; a free E0 is the best one on the curve's own points.
-    note: says in words what failed and ran to bounds, empty if nothing did.
+    note: says in words what failed, what ran to bounds and which ends are open; empty if
+    nothing did.
     """
 
     method: str
@@ -114,21 +116,27 @@ def resample(fit: Fit, curves: Curves, *, n: int = 1000, seed: int = 0) -> Resam
     names = [one.name for one in search.law.shared]
     tail = 50.0 * (1.0 - LEVEL)
     ends = np.percentile(refits.params[good], [tail, 100.0 - tail], axis=0)
-    for j, end in enumerate(ends[1]):
+    for j, (low, high) in enumerate(ends.T):
+        draws = refits.params[good, j]
         # Where only the search's bound ends the interval, the data do not.
-        if refits.on_bound[good][refits.params[good][:, j] >= end].all():
+        if refits.on_bound[good][draws >= high].all():
             ends[1, j] = np.inf
+        # K_max is known where N0 runs to 0, so a positive parameter goes by its own bound.
+        ended = refits.on_bound[good] if low < 0 else refits.at_lower[good, j]
+        if ended[draws <= low].all():
+            ends[0, j] = -np.inf if low < 0 else 0.0
+    intervals = {name: (float(ends[0, j]), float(ends[1, j])) for j, name in enumerate(names)}
     return Resample(
         method="curve",
         n=n,
         seed=seed,
         failed=failed,
         on_bound=on_bound,
-        intervals={name: (float(ends[0, j]), float(ends[1, j])) for j, name in enumerate(names)},
+        intervals=intervals,
         draws={name: refits.params[:, j] for j, name in enumerate(names)},
         k={float(N): refits.k[:, i] for i, N in enumerate(search.window.N)},
         E0={float(N): refits.E0[:, i] for i, N in enumerate(search.window.N)},
-        note=_note(n, failed, on_bound, search.law.min_curves, fit.group),
+        note=_note(n, failed, on_bound, search.law.min_curves, fit.group, intervals),
     )
 
 
@@ -160,6 +168,7 @@ class _Refits:
     params: NDArray[np.float64]
     k: NDArray[np.float64]
     E0: NDArray[np.float64]
+    at_lower: NDArray[np.bool_]
     on_bound: NDArray[np.bool_]
 
 
@@ -182,7 +191,7 @@ def _refit(search: Search, m: NDArray[np.float64]) -> _Refits:
     enough = (distinct > 0).sum(1) >= search.law.min_curves
     R, G, P = len(distinct), m.shape[1], len(search.lower)
     params, k, E0 = np.full((R, P), np.nan), np.full((R, G), np.nan), np.full((R, G), np.nan)
-    on_bound = np.zeros(R, dtype=bool)
+    at_lower, on_bound = np.zeros((R, P), dtype=bool), np.zeros(R, dtype=bool)
     if enough.any():
         found = search.minimise_all(distinct[enough])
         rows = np.flatnonzero(enough)[found.converged]
@@ -192,13 +201,20 @@ def _refit(search: Search, m: NDArray[np.float64]) -> _Refits:
         params[rows] = np.stack(search.law.published(z, search.N_ref), axis=-1)
         k[rows] = lines[0]
         E0[rows] = search.curves.terms(lines[0], level).c + lines[0] * search.window.centre
-        at_end = (z <= search.lower) | (z >= search.upper)
-        on_bound[rows] = (at_end & search.bounded).any(1)
+        at_lower[rows] = (z <= search.lower) & search.bounded
+        on_bound[rows] = (at_lower[rows] | ((z >= search.upper) & search.bounded)).any(1)
     back = back.reshape(-1)
-    return _Refits(params[back], k[back], E0[back], on_bound[back])
+    return _Refits(params[back], k[back], E0[back], at_lower[back], on_bound[back])
 
 
-def _note(n: int, failed: int, on_bound: int, min_curves: int, group: str) -> str:
+def _note(
+    n: int,
+    failed: int,
+    on_bound: int,
+    min_curves: int,
+    group: str,
+    intervals: dict[str, tuple[float, float]],
+) -> str:
     parts = []
     if failed:
         parts.append(
@@ -207,4 +223,10 @@ def _note(n: int, failed: int, on_bound: int, min_curves: int, group: str) -> st
         )
     if on_bound:
         parts.append(f"in {on_bound} of {n} a parameter ran to a bound of the search")
+    above = [name for name, (_, high) in intervals.items() if high == np.inf]
+    below = [name for name, (low, _) in intervals.items() if low in (0.0, -np.inf)]
+    if above:
+        parts.append(f"the data set no upper end to {', '.join(above)}")
+    if below:
+        parts.append(f"the data set no lower end to {', '.join(below)}")
     return "; ".join(parts)

@@ -66,25 +66,25 @@ def format_value(
 ) -> str:
     """Write a value with its interval: `0.1330 ± 0.0032`, or `0.133 +0.020 -0.015`.
 
-    An interval without an upper end is written `0.156 +∞ -0.085`. One that does not contain the
+    An interval without an upper end is written `0.156 +∞ -0.085`, one whose lower end is 0 with the
+    value itself below: `5.00 +2.00 -5.00`. One that does not contain the
     value, as resampling can give, is written as its ends: `5.000 [4.00, 4.50]`. A power of ten
     fixed by `exponent` is not written, since the head of its column says it.
     """
     if value is None or not math.isfinite(value):
         return "--" if style == "latex" else _MISSING
-    if hi == math.inf and lo is not None and lo < value:
-        rounded = round_to_error(value, lo, 2 * value - lo, exponent=exponent)
-        rounded = rounded._replace(plus=_INFINITY[style])
-    else:
-        rounded = round_to_error(value, lo, hi, exponent=exponent)
+    rounded = round_to_error(value, *_closed(value, lo, hi), exponent=exponent)
+    if lo is not None and hi is not None and lo < value < hi:
+        if hi == math.inf:
+            rounded = rounded._replace(plus=_INFINITY[style])
+        if lo == -math.inf:
+            rounded = rounded._replace(minus=_INFINITY[style])
     shown_exponent = rounded.exponent if exponent is None else 0
     text = _LAYOUTS[style](rounded, shown_exponent)
     if _is_beside(value, lo, hi):
         assert lo is not None
         assert hi is not None
-        ends = [
-            _LAYOUTS[style](round_to_error(end, exponent=rounded.exponent), 0) for end in (lo, hi)
-        ]
+        ends = [_end(end, style, rounded.exponent) for end in (lo, hi)]
         text += f" [{', '.join(ends)}]"
     return text
 
@@ -170,9 +170,24 @@ _LAYOUTS = {"text": _text_layout, "latex": _latex_layout}
 
 
 def _is_beside(value: float, lo: float | None, hi: float | None) -> bool:
-    if lo is None or hi is None or not (math.isfinite(lo) and math.isfinite(hi)):
-        return False
-    return lo < hi and not lo <= value <= hi
+    return lo is not None and hi is not None and lo < hi and not lo <= value <= hi
+
+
+def _closed(value: float, lo: float | None, hi: float | None) -> tuple[float | None, float | None]:
+    """The interval with an open end as far from the value as the other one, for rounding."""
+    if lo is None or hi is None:
+        return lo, hi
+    return (
+        2 * value - hi if lo == -math.inf else lo,
+        2 * value - lo if hi == math.inf else hi,
+    )
+
+
+def _end(end: float, style: Style, exponent: int) -> str:
+    if math.isfinite(end):
+        return _LAYOUTS[style](round_to_error(end, exponent=exponent), 0)
+    text = ("-" if end < 0 else "") + _INFINITY[style]
+    return f"${text}$" if style == "latex" else _true_minus(text)
 
 
 def _sides(value: float, lo: float | None, hi: float | None) -> tuple[Decimal, Decimal] | None:

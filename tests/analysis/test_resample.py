@@ -94,8 +94,21 @@ def test_an_interval_that_only_the_search_ends_has_no_upper_end(published):
     assert drawn.on_bound > 0.025 * drawn.n
     for low, high in drawn.intervals.values():
         assert 0 < low < high == np.inf
+    assert "no upper end to K_max, N0" in drawn.note
     base = resample(fit(published["base"], x="C_raw"), published["base"])
     assert np.isfinite(list(base.intervals.values())).all()
+
+
+def test_an_interval_that_only_the_search_begins_has_no_lower_end():
+    """Curves of equal slope: N0 runs to 0, and K_max, the slope of all, is known all the same."""
+    curves = planted(0.13, 1e3, levels(0.13, 1e3), noise=0.01)
+    drawn = resample(fit(curves), curves)
+    low, high = drawn.intervals["N0"]
+    assert low == 0
+    assert 0 < high < np.inf
+    low, high = drawn.intervals["K_max"]
+    assert 0.1 < low < high < 0.2
+    assert "no lower end to N0" in drawn.note
 
 
 def test_bands_hold_the_fitted_line_and_widen_with_their_level(published):
