@@ -325,7 +325,8 @@ class _Attempts:
             try:
                 record = self._store.commit(stage, record)
             except DataError as refusal:
-                failure = Status.ERROR, {"message": refusal.message, "where": refusal.where}
+                told = {key: getattr(refusal, key) for key in _ERROR_KEYS}
+                failure = Status.ERROR, {key: value for key, value in told.items() if value}
             else:
                 return _Step(EventKind.FINISHED, stage.cell, record)
         if end.code == _HOST_FAILED:

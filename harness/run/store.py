@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import DataError, InfrastructureError
 from harness.run.claims import Claim, try_claim
@@ -37,9 +37,11 @@ from harness.run.record import (
 from harness.run.staging import Stage, Workspace, open_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from os import DirEntry
+
+Parsed = TypeVar("Parsed")
 
 _KEPT_OF_FAILURES = (SPEC_FILE, METRICS_FILE, ERROR_FILE, LOG_FILE)
 
@@ -103,12 +105,13 @@ class Store:
             InfrastructureError: missing or damaged; names the file and what to type.
         """
         record = self.record(cell_id)
-        metrics = self._read(record, METRICS_FILE) if METRICS_FILE in record.files else b""
         return StoredCell(
             record,
-            spec=json.loads(self._read(record, SPEC_FILE)),
-            result=json.loads(self._read(record, RESULT_FILE)),
-            metrics=tuple(json.loads(line) for line in metrics.splitlines()),
+            spec=self._read(record, SPEC_FILE, _object),
+            result=self._read(record, RESULT_FILE, _object),
+            metrics=self._read(record, METRICS_FILE, _lines)
+            if METRICS_FILE in record.files
+            else (),
         )
 
     def record(self, cell_id: str) -> Record:
@@ -189,7 +192,8 @@ class Store:
         The record is written last but for the rename, which is what makes the cell finished.
 
         Raises:
-            DataError: the cell wrote a file that the store writes, or something else than files.
+            DataError: the cell wrote a file that the store writes, something else than files, or
+                results that cannot be read.
             InfrastructureError: the disk refuses.
         """
         target = self.folder(record.cell_id)
@@ -198,6 +202,7 @@ class Store:
             for path in (stage.spec, stage.log):
                 path.rename(stage.out / path.name)
             record = replace(record, files=_seal_files(stage.out))
+            _check_results(stage.out)
             write_durably(stage.out / RECORD_FILE, record.to_json())
             sync_folder(stage.out)
             make_folder(target.parent)
@@ -242,7 +247,7 @@ class Store:
             sync_folder(self.folder(cell_id).parent)
         return target
 
-    def _read(self, record: Record, name: str) -> bytes:
+    def _read(self, record: Record, name: str, parse: Callable[[bytes], Parsed]) -> Parsed:
         path = self.folder(record.cell_id) / name
         try:
             content = path.read_bytes()
@@ -251,7 +256,10 @@ class Store:
         expected = record.files.get(name, {}).get("sha256")
         if sha256(content).hexdigest() != expected:
             raise _damaged(Damage(record.cell_id, path, "its SHA-256 changed"), record)
-        return content
+        try:
+            return parse(content)
+        except ValueError as error:
+            raise _damaged(Damage(record.cell_id, path, str(error)), record) from None
 
     def _verify_cell(self, cell_id: str) -> Iterator[Damage]:
         folder = self.folder(cell_id)
@@ -269,11 +277,54 @@ class Store:
         } - {RECORD_FILE}
         for name in sorted(present - record.files.keys()):
             yield Damage(cell_id, folder / name, "the cell did not write it")
+        is_whole = True
         for name, entry in record.files.items():
-            if name not in present:
-                yield Damage(cell_id, folder / name, "it is missing")
-            elif reason := _change(folder / name, entry):
+            reason = _change(folder / name, entry) if name in present else "it is missing"
+            if reason is not None:
+                is_whole = False
                 yield Damage(cell_id, folder / name, reason)
+        if is_whole:
+            try:
+                self.load(cell_id)
+            except InfrastructureError as error:
+                yield Damage(cell_id, Path(error.where or folder), error.message)
+
+
+def _object(content: bytes) -> Mapping[str, object]:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON object")
+    return value
+
+
+def _lines(content: bytes) -> tuple[Mapping[str, object], ...]:
+    lines = []
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            lines.append(_object(line))
+        except ValueError:
+            raise ValueError(f"its line {number} is not a JSON object") from None
+    return tuple(lines)
+
+
+def _check_results(folder: Path) -> None:
+    """Refuse results that `Store.load` could not read, or that lack a step."""
+    metrics = folder / METRICS_FILE
+    try:
+        name, result = RESULT_FILE, _object((folder / RESULT_FILE).read_bytes())
+        name, lines = METRICS_FILE, _lines(metrics.read_bytes() if metrics.is_file() else b"")
+    except ValueError as error:
+        raise DataError(f"{name} cannot be read: {error}", where=name) from None
+    if result.get("steps", len(lines)) != len(lines):
+        raise DataError(
+            f"{METRICS_FILE} and {RESULT_FILE} differ in the number of steps",
+            where=METRICS_FILE,
+            expected=f"{result['steps']} lines, as {RESULT_FILE} says",
+            found=f"{len(lines)} lines",
+        )
 
 
 def _seal_files(folder: Path) -> dict[str, dict[str, object]]:

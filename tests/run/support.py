@@ -54,6 +54,9 @@ def scripted(cell):
     with cell.metrics() as metrics:
         for step in range(1, 1 + settings.get("steps", 20)):
             metrics.write(step, evals={"index": cell.document["axes"]["index"] + step / 7})
+    if "spoil" in settings:
+        with open(cell.out / "metrics.jsonl", "a") as file:
+            file.write(settings["spoil"])
     folder = cell.out / "checkpoints" / "last"
     folder.mkdir(parents=True)
     (folder / "weights.bin").write_bytes(bytes(1000))

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.errors import InfrastructureError
+from harness.run.disk import digest
 from harness.run.index import read_index
 from harness.run.record import Status
 from tests.run.support import (
@@ -196,6 +198,22 @@ def test_damaged_file_is_named_and_recomputed(bench: Bench, name: str, harm: str
     bench.store.quarantine(damage.cell_id)
     assert bench.run(cells).computed == 1
     assert list(bench.store.verify()) == []
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "result.json"])
+def test_cell_that_was_never_readable_is_damage(bench: Bench, name: str) -> None:
+    (cell,) = scripted_cells(1)
+    bench.run([cell])
+    path = bench.store.folder(cell.id) / name
+    path.write_text('{"step": 1}\n{"ste')
+    record = bench.store.record(cell.id)
+    resealed = replace(record, files={**record.files, name: digest(path)})
+    (bench.store.folder(cell.id) / "record.json").write_bytes(resealed.to_json())
+
+    with pytest.raises(InfrastructureError, match="not a JSON object") as caught:
+        bench.store.load(cell.id)
+    assert caught.value.where == str(path)
+    assert [damage.path for damage in bench.store.verify()] == [path]
 
 
 def test_foreign_file_is_damage(bench: Bench) -> None:

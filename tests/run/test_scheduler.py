@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         ({"exit": 5}, Status.INVALID, "exit status 5"),
         ({"write": "record.json"}, Status.ERROR, "may not write a file named record.json"),
         ({"link": "/etc/passwd"}, Status.ERROR, "regular files and folders only"),
+        ({"spoil": '{"step": 21, "ev'}, Status.ERROR, "its line 21 is not a JSON object"),
+        ({"spoil": "[21]\n"}, Status.ERROR, "its line 21 is not a JSON object"),
+        ({"spoil": '{"step": 21}\n'}, Status.ERROR, "differ in the number of steps"),
         ({"sleep_s": 60}, Status.ERROR, "ran past its limit of 0.5 s"),
     ],
 )
