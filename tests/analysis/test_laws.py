@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -14,6 +16,7 @@ from harness.errors import SuiteError
 from tests.analysis.support import SIZES
 
 SHARED = [name for name in law_names() if isinstance(get_law(name), SharedSlopeLaw)]
+OTHER = "tests.analysis.other_law"
 positive = st.floats(1e-3, 1e3)
 
 
@@ -38,14 +41,49 @@ def test_a_misspelt_law_is_answered_with_the_nearest():
     assert caught.value.found == "loglinear_nk"
 
 
-def test_packages_add_laws_through_entry_points(monkeypatch):
-    point = EntryPoint("line_of_another_package", "tests.analysis.other_law", "harness.laws")
+@pytest.fixture
+def offer(monkeypatch):
+    """Offer a module as the entry point of a law, as an installed package would."""
     monkeypatch.setattr(law, "_LAWS", dict(law._LAWS))
-    monkeypatch.setattr(
-        law, "entry_points", lambda group, name=point.name: [point] * (name == point.name)
-    )
+    monkeypatch.delitem(sys.modules, OTHER, raising=False)
+
+    def install(module):
+        point = EntryPoint("line_of_another_package", module, "harness.laws")
+        monkeypatch.setattr(
+            law, "entry_points", lambda group, name=point.name: [point] * (name == point.name)
+        )
+        return point
+
+    return install
+
+
+def test_packages_add_laws_through_entry_points(offer):
+    point = offer(OTHER)
     assert point.name in law_names()
     assert get_law(point.name).version == 3
+
+
+@pytest.mark.parametrize("text", ["import no_such_module", "raise RuntimeError('no driver')"])
+def test_a_package_that_cannot_be_loaded_is_named(offer, monkeypatch, tmp_path, text):
+    (tmp_path / "broken_law.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    point = offer("broken_law")
+    with pytest.raises(
+        SuiteError, match="law 'line_of_another_package' cannot be loaded"
+    ) as caught:
+        get_law(point.name)
+    assert "broken_law" in caught.value.where
+    assert caught.value.found in (
+        "ModuleNotFoundError: No module named 'no_such_module'",
+        "RuntimeError: no driver",
+    )
+    assert "uninstall" in caught.value.hint
+
+
+def test_an_entry_point_that_registers_nothing_is_named(offer):
+    point = offer("tests.analysis.support")
+    with pytest.raises(SuiteError, match="does not register"):
+        get_law(point.name)
 
 
 def test_two_laws_cannot_share_a_name():
@@ -54,6 +92,21 @@ def test_two_laws_cannot_share_a_name():
         @register("loglinear", version=2)
         class Other(Law):
             per_curve = (Parameter("k", "1", "slope"),)
+
+
+def test_a_class_of_the_same_name_elsewhere_is_another_law():
+    shipped = get_law("loglinear")
+    namesake = type("LogLinear", (Law,), {"__module__": "another.package"})
+    with pytest.raises(SuiteError, match="two laws") as caught:
+        register("loglinear", version=1)(namesake)
+    assert "another.package.LogLinear" in caught.value.found
+    assert get_law("loglinear") is shipped
+
+
+def test_a_module_may_be_imported_again(offer):
+    offer(OTHER)
+    importlib.reload(importlib.import_module(OTHER))
+    assert get_law("line_of_another_package").version == 3
 
 
 @pytest.mark.parametrize("name", SHARED)

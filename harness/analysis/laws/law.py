@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from harness.errors import SuiteError
+from harness.errors import HarnessError, SuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from importlib.metadata import EntryPoint
 
     from numpy.typing import NDArray
 
@@ -100,11 +101,12 @@ def register(name: str, *, version: int) -> Callable[[LawClass], LawClass]:
 
     def enter(law: LawClass) -> LawClass:
         known = _LAWS.get(name)
-        if known is not None and type(known).__qualname__ != law.__qualname__:
+        # The same class again is a module that was reloaded.
+        if known is not None and _home(type(known)) != _home(law):
             raise SuiteError(
                 f"two laws are named {name!r}",
                 expected="one law per name",
-                found=f"{type(known).__module__} and {law.__module__}",
+                found=f"{_home(type(known))} and {_home(law)}",
                 hint="rename the newer one",
             )
         law.name, law.version = name, version
@@ -112,6 +114,10 @@ def register(name: str, *, version: int) -> Callable[[LawClass], LawClass]:
         return law
 
     return enter
+
+
+def _home(law: type[Law]) -> str:
+    return f"{law.__module__}.{law.__qualname__}"
 
 
 def law_names() -> tuple[str, ...]:
@@ -123,11 +129,12 @@ def law_names() -> tuple[str, ...]:
 def get_law(name: str) -> Law:
     """The law registered as `name`, loading the package that offers it if need be.
 
-    Raises SuiteError that lists the nearest names if there is none.
+    Raises SuiteError that lists the nearest names if there is none, or that names the package
+    whose law cannot be loaded.
     """
     if name not in _LAWS:
         for point in entry_points(group=ENTRY_POINTS, name=name):
-            point.load()
+            _load(point)
     if name in _LAWS:
         return _LAWS[name]
     names = law_names()
@@ -140,3 +147,26 @@ def get_law(name: str) -> Law:
         + ", ".join(near)
         + f"; a package adds laws through the entry point group {ENTRY_POINTS!r}",
     )
+
+
+def _load(point: EntryPoint) -> None:
+    package = point.dist.name if point.dist else point.module
+    where = f"package {package}, entry point {point.name} = {point.value!r}"
+    try:
+        point.load()
+    except HarnessError:
+        raise
+    except Exception as error:  # whatever the import of another package may raise
+        raise SuiteError(
+            f"the law {point.name!r} cannot be loaded",
+            where=where,
+            found=f"{type(error).__name__}: {error}",
+            hint=f"repair the package, or `pip uninstall {package}`",
+        ) from error
+    if point.name not in _LAWS:
+        raise SuiteError(
+            f"the entry point does not register the law {point.name!r}",
+            where=where,
+            expected=f'a module that decorates a class with @register("{point.name}", version=...)',
+            hint=f"repair the package, or `pip uninstall {package}`",
+        )
