@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from harness.errors import DataError, HarnessError, InfrastructureError
 from harness.run.containers import CellExit, Ending, Limits
@@ -222,6 +222,9 @@ class _Progress:
         )
 
 
+_Why: TypeAlias = "tuple[Status, Mapping[str, object]]"
+
+
 class _Attempts:
     """Makes attempts at cells; called from several threads."""
 
@@ -286,7 +289,8 @@ class _Attempts:
         started = datetime.now(UTC)
         stage = self._workspace.stage(cell)
         end = self._run(stage)
-        if end.ending is Ending.STOPPED:
+        failure = _failure(stage, end, self._limits)
+        if failure is not None and end.ending is Ending.STOPPED:
             stage.discard()
             return
         record = Record(
@@ -305,7 +309,7 @@ class _Attempts:
                 "peak_bytes": _take_peak(stage) or end.peak_bytes,
             },
         )
-        yield self._keep(stage, end, record)
+        yield self._keep(stage, end, record, failure)
 
     def _run(self, stage: Stage) -> CellExit:
         running = self._backend.start(stage.folder, stage.out, self._data_root, self._limits)
@@ -319,8 +323,7 @@ class _Attempts:
             with self._lock:
                 self._running.discard(running)
 
-    def _keep(self, stage: Stage, end: CellExit, record: Record) -> _Step:
-        failure = _failure(stage, end, self._limits)
+    def _keep(self, stage: Stage, end: CellExit, record: Record, failure: _Why | None) -> _Step:
         if failure is None:
             try:
                 record = self._store.commit(stage, record)
@@ -336,15 +339,13 @@ class _Attempts:
         return _Step(EventKind.FAILED, stage.cell, record, self._store.keep_failure(stage, record))
 
 
-def _failure(
-    stage: Stage, end: CellExit, limits: Limits
-) -> tuple[Status, Mapping[str, object]] | None:
-    """Why an attempt has no result, or None if it has one."""
+def _failure(stage: Stage, end: CellExit, limits: Limits) -> _Why | None:
+    """Why an attempt has no result; None if it has one, also when it was told to end meanwhile."""
+    if end.code == 0 and _read_object(stage.out / RESULT_FILE).get("status") == Status.OK:
+        return None
     if end.ending is Ending.WALL_LIMIT:
         return Status.ERROR, {"message": f"it ran past its limit of {limits.wall_s:g} s"}
     if end.code == 0:
-        if _read_object(stage.out / RESULT_FILE).get("status") == Status.OK:
-            return None
         return Status.ERROR, {"message": f"exit status 0 without a whole {RESULT_FILE}"}
     if end.code in (-signal.SIGKILL, -signal.SIGTERM):
         name = signal.Signals(-end.code).name

@@ -40,6 +40,7 @@ def scripted(cell):
     print("a" * settings.get("print_bytes", 0), flush=True)
     if settings.get("ignore_term"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        note("deaf", os.getpid())
     if settings.get("close_output"):
         os.close(1), os.close(2)
     time.sleep(settings.get("sleep_s", 0))

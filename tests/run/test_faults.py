@@ -173,6 +173,16 @@ def test_stopped_by_the_user(bench: Bench, number: signal.Signals) -> None:
     assert not bench.store.failed_ids(), "a stopped cell is not a failed one"
 
 
+def test_what_finishes_while_the_run_is_stopped_is_kept(bench: Bench) -> None:
+    with start_driver(*bench.driver("0", 1), sleep_s=1, ignore_term=True) as runner:
+        wait_until(lambda: len(events(bench.trace, "deaf")) == 1)
+        runner.send_signal(signal.SIGINT)
+        report = json.loads(runner.communicate(timeout=20)[0])
+    assert runner.returncode == 5
+    assert "stopped by SIGINT: 1 of 1 cells are finished and kept" in report["error"]
+    assert (report["finished"], report["indexed"], report["damage"]) == (1, 1, [])
+
+
 @pytest.mark.parametrize(
     "name", ["metrics.jsonl", "result.json", "spec.json", "record.json", "log.txt"]
 )

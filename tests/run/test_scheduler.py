@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.errors import InfrastructureError
-from harness.run.containers import Limits
+from harness.run.containers import CellExit, Ending, Limits
 from harness.run.executors import LocalExecutor
 from harness.run.record import Status
-from harness.run.scheduler import Event, EventKind
+from harness.run.scheduler import Event, EventKind, run_cells
 from tests.run.support import events, scripted_cell, scripted_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.run.conftest import Bench
 
@@ -55,6 +57,39 @@ def test_failure_is_told_and_kept(
     assert record.status is status
     assert message in str((record.error or {})["message"])
     assert not bench.store.has(cell.id)
+
+
+@dataclass(frozen=True)
+class ToldToEnd:
+    """A backend and a cell of it that finishes although it was told to end; no process."""
+
+    ending: Ending
+    result: str
+    name = "told-to-end"
+
+    def start(self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits) -> ToldToEnd:
+        (out_dir / "metrics.jsonl").write_text('{"step": 1}\n')
+        (out_dir / "result.json").write_text(self.result)
+        return self
+
+    def wait(self) -> CellExit:
+        return CellExit(self.ending, 0, 1.0, 1.0, None)
+
+    def stop(self) -> None:
+        pass
+
+    def provenance(self) -> dict[str, object]:
+        return {}
+
+
+@pytest.mark.parametrize("ending", [Ending.WALL_LIMIT, Ending.STOPPED])
+def test_whole_result_counts_whoever_ended_the_cell(bench: Bench, ending: Ending) -> None:
+    cells, limits = scripted_cells(1), Limits(wall_s=0.5)
+    for result, finished in (('{"status": "o', 0), ('{"status": "ok", "steps": 1}', 1)):
+        backend = ToldToEnd(ending, result)
+        outcome = run_cells(cells, bench.store, backend, bench.root, limits=limits)
+        assert (outcome.computed, len(bench.store.finished())) == (finished, finished)
+    assert bench.store.has(cells[0].id)
 
 
 def test_wrong_engine_version_is_told_with_what_was_expected(bench: Bench) -> None:

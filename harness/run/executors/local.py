@@ -55,7 +55,8 @@ class LocalExecutor:
                 the caller closes this generator early, and on SIGINT and SIGTERM.
 
         Raises:
-            StopRequest: on SIGINT or SIGTERM, after all threads have ended.
+            StopRequest: on SIGINT or SIGTERM, after all threads have ended and all that came of
+                their work has been yielded.
         """
         results: SimpleQueue[Result | _Crash | StopRequest | _Done] = SimpleQueue()
         source = _SharedIterator(items)
@@ -67,6 +68,7 @@ class LocalExecutor:
             for thread in threads:
                 thread.start()
             is_complete = False
+            request = None
             try:
                 alive = len(threads)
                 while alive:
@@ -76,7 +78,9 @@ class LocalExecutor:
                     elif isinstance(message, _Crash):
                         raise message.error
                     elif isinstance(message, StopRequest):
-                        raise message
+                        request = message
+                        source.close()
+                        stop()
                     else:
                         yield message
                 is_complete = True
@@ -86,6 +90,8 @@ class LocalExecutor:
                     stop()
                 for thread in threads:
                     thread.join()
+        if request is not None:
+            raise request
 
 
 class _SharedIterator(Generic[Item]):
