@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.errors import DataError
 from harness.quantities import (
     by_name,
     extrapolation_quantities,
@@ -52,8 +53,15 @@ def with_missing(
 
 
 def objective_ratio(fitted: Fitted, name: str, at: Point) -> float:
-    """F(found)/F(published) - 1 of the fit whose objective has this quantity name."""
+    """F(found)/F(published) - 1 of the fit whose objective has this quantity name.
+
+    Raises:
+        DataError: the golden entry lacks a parameter of the fit, or has one that the fit has not.
+    """
     outcome = fitted.analyses[name.split("/")[1]].outcome
     assert outcome is not None
-    published = outcome.fit.objective_at(outcome.selected, at.params, E0=at.by_curve.get("E0"))
-    return outcome.fit.objective / published - 1.0
+    try:
+        return outcome.fit.objective_ratio(outcome.selected, at.params, at.by_curve)
+    except DataError as error:
+        error.where = f"`at` of the golden entry for {name}"
+        raise

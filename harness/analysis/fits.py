@@ -104,50 +104,25 @@ class Fit:
         which = which.reshape(u.shape)
         return np.asarray(10.0 ** (E0[which] - k[which] * u))
 
-    def objective_at(
+    def objective_ratio(
         self,
         curves: Curves,
         params: Mapping[str, float],
-        *,
-        k: Mapping[float, float] | None = None,
-        E0: Mapping[float, float] | None = None,
+        by_curve: Mapping[str, Mapping[float, float]],
     ) -> float:
-        """The objective of this fit's window on `curves` at given parameters.
+        """F(this fit)/F(given) - 1: above 0 where the given parameters are better than this fit.
 
-        `params` holds the law's shared parameters. Slopes in `k` (by N) replace the law's.
-        E0 is taken from `E0` (by N); where that has none, from the law if it has a shared
-        E0, else the best one for the slope. Raises DataError for a missing parameter.
+        `curves` are those that were fitted. `params` and `by_curve` hold what this law leaves
+        free, and all of it: a level found here instead would make the comparison laxer. Raises DataError that names what is missing, or what the fit does not have.
         """
         window = self.selection.window(curves)
         law = get_law(self.law)
-        missing = [one.name for one in law.shared if one.name not in params]
-        if missing:
-            raise self._missing(missing)
-        slopes, levels = _lines_at(law, window, params, dict(k or {}), dict(E0 or {}))
-        if np.isnan(slopes).any():
-            raise self._missing([f"k of N={window.N[np.isnan(slopes)][0]:g}"])
-        curve_profile = profile(window, self.space)
-        best = curve_profile.terms(slopes[None], None).c[0]
-        c = np.where(np.isnan(levels), best, levels - slopes * window.centre)
-        return _objective(window, self.space, slopes, c)
-
-    def excess(
-        self,
-        curves: Curves,
-        params: Mapping[str, float],
-        *,
-        k: Mapping[float, float] | None = None,
-        E0: Mapping[float, float] | None = None,
-    ) -> float:
-        """F(given)/F(best) - 1: how much worse the given parameters fit than this fit.
-
-        Arguments as for `objective_at`; `curves` are those that were fitted. Infinite if this
-        fit is exact and the given parameters are not.
-        """
-        given = self.objective_at(curves, params, k=k, E0=E0)
-        if self.objective == 0.0:
-            return 0.0 if given == 0.0 else float("inf")
-        return given / self.objective - 1.0
+        self._check_complete(law, window, params, by_curve)
+        k, E0 = _lines_at(law, window, params, by_curve)
+        given = _objective(window, self.space, k, E0 - k * window.centre)
+        if given == 0.0:
+            return 0.0 if self.objective == 0.0 else float("inf")
+        return self.objective / given - 1.0
 
     def _unknown(self, name: str, N: float) -> DataError:
         known = ", ".join(f"{size:g}" for size in self.by_curve["E0"])
@@ -159,13 +134,26 @@ class Fit:
             f"{name}, e.g. loglinear_kn_e0",
         )
 
-    def _missing(self, names: list[str]) -> DataError:
-        return DataError(
-            f"{names[0]} is not given",
-            expected="every parameter of " + self.law,
-            found="no " + ", ".join(names),
-            hint="give it",
-        )
+    def _check_complete(
+        self,
+        law: Law,
+        window: Window,
+        params: Mapping[str, float],
+        by_curve: Mapping[str, Mapping[float, float]],
+    ) -> None:
+        shared = [one.name for one in law.shared]
+        single = [(one.name, float(N)) for one in law.per_curve for N in window.N]
+        given = [(name, N) for name, values in by_curve.items() for N in values]
+        missing = _told(set(shared) - set(params), set(single) - set(given), self.group)
+        foreign = _told(set(params) - set(shared), set(given) - set(single), self.group)
+        if missing or foreign:
+            first = missing or foreign
+            raise DataError(
+                f"{first[0]} is {'not given' if missing else 'no parameter of this fit'}",
+                expected=f"all parameters of {law.name} and no others: " + law.formula,
+                found=("no " if missing else "") + ", ".join(first),
+                hint="add them" if missing else "take them out",
+            )
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # told by flags
@@ -314,21 +302,22 @@ def _lines_at(
     law: Law,
     window: Window,
     params: Mapping[str, float],
-    k: dict[float, float],
-    E0: dict[float, float],
+    by_curve: Mapping[str, Mapping[float, float]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slopes and E0 (G,) of the window's curves; NaN where neither given nor the law's."""
+    """k and E0 (G,) of the window's curves, from the law where they are not given by curve."""
     N = window.N
-    slopes, levels = np.full(len(N), np.nan), np.full(len(N), np.nan)
+    given = {name: np.array([at[float(size)] for size in N]) for name, at in by_curve.items()}
     if isinstance(law, SharedSlopeLaw):
         N_ref = float(N[0])
         z = np.array(law.coordinates(params, N_ref))
-        slopes = law.slope(z, N, N_ref)
+        given["k"] = law.slope(z, N, N_ref)
         if law.shares_intercept:
-            levels = law.intercept(z, N, N_ref)
-    slopes = np.array([k.get(float(size), slopes[i]) for i, size in enumerate(N)])
-    levels = np.array([E0.get(float(size), levels[i]) for i, size in enumerate(N)])
-    return slopes, levels
+            given["E0"] = law.intercept(z, N, N_ref)
+    return given["k"], given["E0"]
+
+
+def _told(shared: set[str], single: set[tuple[str, float]], group: str) -> list[str]:
+    return sorted(shared) + [f"{name} of {group}={N:g}" for name, N in sorted(single)]
 
 
 def _objective(window: Window, space: str, k: NDArray[np.float64], c: NDArray[np.float64]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,20 +100,35 @@ def test_no_other_point_is_lower(weights, space, scale, shift, jitter):
     curves = noisy(1)
     found = fit(curves, weights=weights, space=space)
     other = {"K_max": found.params["K_max"] * scale, "N0": found.params["N0"] * shift}
-    assert found.excess(curves, other) >= -1e-12
     rng = np.random.default_rng(jitter)
-    E0 = {N: E0 + rng.normal(0, 0.1) for N, E0 in found.by_curve["E0"].items()}
-    assert found.excess(curves, found.params, E0=E0) >= -1e-12
-    assert found.excess(curves, other, E0=E0) >= found.excess(curves, other) - 1e-12
+    E0 = found.by_curve["E0"]
+    near = {N: level + rng.normal(0, 0.1) for N, level in E0.items()}
+    assert found.objective_ratio(curves, found.params, {"E0": near}) <= 1e-12
+    # Lines of other slopes through the middle of each curve, where they fit best.
+    turned = {
+        N: level
+        + (other["K_max"] / (1 + other["N0"] / N) - found.slope(N))
+        * np.log10(curves["C"][curves["N"] == N]).mean()
+        for N, level in E0.items()
+    }
+    assert found.objective_ratio(curves, other, {"E0": turned}) <= 1e-12
 
 
-def test_excess_at_the_optimum_is_zero():
+@pytest.mark.parametrize("law", ["loglinear", "loglinear_kn", "loglinear_kn_e0"])
+def test_a_fit_is_as_good_as_itself(law):
+    curves = noisy(2)
+    found = fit(curves, law)
+    free = {"loglinear": ("k", "E0"), "loglinear_kn": ("E0",), "loglinear_kn_e0": ()}[law]
+    by_curve = {name: found.by_curve[name] for name in free}
+    assert found.objective_ratio(curves, found.params, by_curve) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_better_point_than_the_fit_is_above_zero():
     curves = noisy(2)
     found = fit(curves)
-    assert found.excess(curves, found.params) == pytest.approx(0.0, abs=1e-10)
-    assert found.excess(curves, found.params, E0=found.by_curve["E0"]) == pytest.approx(0, abs=1e-9)
-    free = fit(curves, "loglinear")
-    assert free.excess(curves, {}, k=free.by_curve["k"]) == pytest.approx(0.0, abs=1e-10)
+    worse = dataclasses.replace(found, objective=1.01 * found.objective)
+    E0 = {"E0": found.by_curve["E0"]}
+    assert worse.objective_ratio(curves, found.params, E0) == pytest.approx(0.01)
 
 
 def test_objective_is_the_mean_square_that_weights_say():
@@ -273,12 +290,23 @@ def test_refuses_options_that_do_not_exist(options):
         fit(rows(*GRID, L), **options)
 
 
-def test_parameters_that_are_not_given_are_named():
+def test_only_all_parameters_can_be_compared():
     curves = noisy(0)
-    with pytest.raises(DataError, match="N0 is not given"):
-        fit(curves).excess(curves, {"K_max": 0.1})
-    with pytest.raises(DataError, match="k of N=5e\\+08 is not given"):
-        fit(curves, "loglinear").excess(curves, {})
+    found, free = fit(curves), fit(curves, "loglinear")
+    params, k, E0 = found.params, found.by_curve["k"], found.by_curve["E0"]
+    some = {N: level for N, level in E0.items() if N > 1e9}
+    for one, shared, by_curve, says in (
+        (found, {"K_max": 0.1}, {"E0": E0}, "N0 is not given"),
+        (found, params, {}, "E0 of N=5e\\+08 is not given"),
+        (found, params, {"E0": some}, "E0 of N=5e\\+08 is not given"),
+        (found, params, {"E0": {**E0, 2e9: 0.1}}, "E0 of N=2e\\+09 is no parameter"),
+        (found, params, {"E0": E0, "k": k}, "k of N=5e\\+08 is no parameter"),
+        (found, {**params, "N1": 1e9}, {"E0": E0}, "N1 is no parameter"),
+        (free, {}, {"E0": E0}, "k of N=5e\\+08 is not given"),
+    ):
+        with pytest.raises(DataError, match=says) as caught:
+            one.objective_ratio(curves, shared, by_curve)
+        assert caught.value.hint
 
 
 @pytest.mark.filterwarnings("error")
