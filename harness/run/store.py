@@ -225,8 +225,9 @@ class Store:
                 for path in (stage.folder / name, stage.out / name):
                     if path.is_file() and not path.is_symlink():
                         path.rename(kept / name)
-            files = {path.name: digest(path) for path in sorted(kept.iterdir())}
-            write_durably(kept / RECORD_FILE, replace(record, files=files).to_json())
+            record = replace(record, files=_seal_files(kept))
+            write_durably(kept / RECORD_FILE, record.to_json())
+            sync_folder(kept)
             make_folder(target.parent)
             kept.rename(target)
             sync_folder(target.parent)

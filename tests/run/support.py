@@ -7,15 +7,19 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.run.containers import CellExit, Ending
 from harness.run.containers.process import ProcessBackend
 from harness.spec.grid import Cell
 from harness.spec.identity import cell_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from harness.run.containers import Limits
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +88,32 @@ class TracingBackend(ProcessBackend):
 
     def environment(self, scratch: Path, data_root: Path) -> dict[str, str]:
         return {**super().environment(scratch, data_root), **self._extra}
+
+
+@dataclass(frozen=True)
+class FilesBackend:
+    """A backend, and a cell of it, that leaves the files of a cell and starts no process."""
+
+    result: str = '{"status": "ok"}'
+    ending: Ending = Ending.EXITED
+    name = "files"
+
+    def start(self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits) -> FilesBackend:
+        (cell_dir / "log.txt").write_text("log\n")
+        (out_dir / "metrics.jsonl").write_text('{"step": 1}\n')
+        (out_dir / "result.json").write_text(self.result)
+        (out_dir / "checkpoints").mkdir()
+        (out_dir / "checkpoints" / "weights.bin").write_bytes(bytes(1000))
+        return self
+
+    def wait(self) -> CellExit:
+        return CellExit(self.ending, 0, 1.0, 1.0, None)
+
+    def stop(self) -> None:
+        pass
+
+    def provenance(self) -> dict[str, object]:
+        return {}
 
 
 def scripted_cell(index: int, **settings: object) -> Cell:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -18,8 +21,11 @@ from harness.errors import InfrastructureError
 from harness.run.disk import digest
 from harness.run.index import read_index
 from harness.run.record import Status
+from harness.run.scheduler import run_cells
+from harness.run.store import Store
 from tests.run.support import (
     ROOT,
+    FilesBackend,
     driver,
     events,
     is_alive,
@@ -48,7 +54,9 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         store = self._bench.store
-        while not self._end.wait(0.005):
+        is_last = False
+        while not is_last:
+            is_last = self._end.wait(0.005)  # then once more: all is finished
             for cell_id in store.finished():
                 try:
                     cell = store.load(cell_id)
@@ -89,10 +97,66 @@ def test_runner_killed_at_any_moment(bench: Bench, seed: int) -> None:
     assert report["counts"] == {"ok": 10, "error": 0, "invalid": 0, "missing": 0}
     assert report["computed"] == 10 - len(finished_before["last"])
     assert report["damage"] == reader.problems == []
+    assert reader.reads > 0
     ids = [cell.id for cell in scripted_cells(10, sleep_s=0.03)]
     for index, _, run in events(bench.trace, "start"):
         assert ids[index] not in finished_before[run], "a finished cell was started again"
     assert list((bench.store.root / "tmp").iterdir()) == [], "attempts of dead runs were left"
+
+
+@pytest.mark.parametrize("result", ['{"status": "ok"}', "no result"])
+def test_runner_killed_at_every_step_on_the_disk(bench: Bench, result: str) -> None:
+    """The run of one cell dies after its first such step, its second, ... its last."""
+    (cell,) = scripted_cells(1)
+    is_ok = result != "no result"
+    found = []
+    for step in itertools.count(1):
+        store = Store(bench.root / f"store-{step}")
+        words = [sys.executable, "-m", "tests.run.crash", str(store.root), result, str(step)]
+        code = subprocess.run(words, cwd=ROOT, check=False).returncode
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        was_finished, failures = store.has(cell.id), len(store.failures(cell.id))
+        found.append(was_finished or failures)
+        assert [len(store.load(cell_id).metrics) for cell_id in store.finished()] == (
+            [1] if was_finished else []
+        )
+        assert (store.last_failure(cell.id) is not None) == bool(failures)
+
+        outcome = run_cells([cell], store, FilesBackend(result), bench.root)
+        assert outcome.counts[Status.OK if is_ok else Status.ERROR] == 1
+        assert outcome.computed == (is_ok and not was_finished)
+        assert len(store.failures(cell.id)) == (0 if is_ok else failures + 1)
+        assert list(store.verify()) == []
+        if not was_finished:  # a run with nothing to do leaves the store as it is
+            assert list((store.root / "tmp").iterdir()) == []
+    # Nothing is there until, at one of the last steps, all of it is.
+    assert len(found) > 12
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (0, 1)
+
+
+@pytest.mark.parametrize("result", ['{"status": "ok"}', "no result"])
+def test_everything_kept_is_on_the_disk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, result: str
+) -> None:
+    """fsync reaches every file and folder that a power failure must not take."""
+    synced = set()
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    (cell,) = scripted_cells(1)
+    run_cells([cell], bench.store, FilesBackend(result), bench.root)
+    failures = bench.store.failures(cell.id)
+    (folder,) = failures or [bench.store.folder(cell.id)]
+    kept = [folder.parent, folder, *folder.rglob("*")]
+    assert len(kept) >= (6 if failures else 9)
+    assert [path for path in kept if path.stat().st_ino not in synced] == []
 
 
 def test_cell_killed(bench: Bench) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.errors import InfrastructureError
-from harness.run.containers import CellExit, Ending, Limits
+from harness.run.containers import Ending, Limits
 from harness.run.executors import LocalExecutor
 from harness.run.record import Status
 from harness.run.scheduler import Event, EventKind, run_cells
-from tests.run.support import events, scripted_cell, scripted_cells
+from tests.run.support import FilesBackend, events, scripted_cell, scripted_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.run.conftest import Bench
 
@@ -59,34 +57,11 @@ def test_failure_is_told_and_kept(
     assert not bench.store.has(cell.id)
 
 
-@dataclass(frozen=True)
-class ToldToEnd:
-    """A backend and a cell of it that finishes although it was told to end; no process."""
-
-    ending: Ending
-    result: str
-    name = "told-to-end"
-
-    def start(self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits) -> ToldToEnd:
-        (out_dir / "metrics.jsonl").write_text('{"step": 1}\n')
-        (out_dir / "result.json").write_text(self.result)
-        return self
-
-    def wait(self) -> CellExit:
-        return CellExit(self.ending, 0, 1.0, 1.0, None)
-
-    def stop(self) -> None:
-        pass
-
-    def provenance(self) -> dict[str, object]:
-        return {}
-
-
 @pytest.mark.parametrize("ending", [Ending.WALL_LIMIT, Ending.STOPPED])
 def test_whole_result_counts_whoever_ended_the_cell(bench: Bench, ending: Ending) -> None:
     cells, limits = scripted_cells(1), Limits(wall_s=0.5)
-    for result, finished in (('{"status": "o', 0), ('{"status": "ok", "steps": 1}', 1)):
-        backend = ToldToEnd(ending, result)
+    for result, finished in (('{"status": "o', 0), ('{"status": "ok"}', 1)):
+        backend = FilesBackend(result, ending)
         outcome = run_cells(cells, bench.store, backend, bench.root, limits=limits)
         assert (outcome.computed, len(bench.store.finished())) == (finished, finished)
     assert bench.store.has(cells[0].id)
@@ -170,18 +145,18 @@ def test_executor_raises_the_first_error_and_stops_the_rest() -> None:
 
 
 def test_executor_takes_items_as_it_needs_them() -> None:
-    taken: list[int] = []
+    """An item is taken only by a thread that is free: never more of them than are finished + 3."""
+    ahead: list[int] = []
+    finished: list[int] = []
 
     def items() -> Iterator[int]:
-        for number in range(1_000_000):
-            taken.append(number)
+        for number in range(200):
+            ahead.append(number + 1 - len(finished))
             yield number
 
     def work(item: int) -> Iterator[int]:
-        if item == 5:
-            raise ValueError("five")
         yield item
+        finished.append(item)
 
-    with pytest.raises(ValueError, match="five"):
-        list(LocalExecutor(3).run(items(), work, lambda: None))
-    assert len(taken) < 100_000
+    assert sorted(LocalExecutor(3).run(items(), work, lambda: None)) == list(range(200))
+    assert max(ahead) <= 3
