@@ -186,7 +186,7 @@ def run(
         SuiteError: `only` begins the id of no unfinished cell, or of several.
         InfrastructureError: store or host fail. What has finished is kept.
     """
-    from harness.run.containers import open_backend
+    from harness.run.containers import Limits, open_backend
     from harness.run.provenance import collect as collect_provenance
     from harness.run.scheduler import run_cells
 
@@ -204,6 +204,7 @@ def run(
         open_backend(loaded.tier.container),
         loaded.suite.root,
         workers=loaded.request.workers,
+        limits=Limits(wall_s=planned.budget.cell_limit_s),
         provenance=provenance,
         on_event=on_event,
         command=partial(rerun_command, loaded.request),

@@ -193,6 +193,11 @@ class Budget(_Model):
     cell_s: float | None = Field(
         default=None, gt=0, description="Seconds that one cell is expected to take, as measured."
     )
+    cell_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds after which one cell is stopped and counted as failed.",
+    )
 
 
 class TierEntry(_Model):
