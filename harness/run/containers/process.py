@@ -166,7 +166,7 @@ class ProcessCell:
             if is_open:
                 # The end of the output is not awaited without end: programs that the cell left
                 # behind may hold it open.
-                if poller.poll(_POLL_S * 1000):
+                if poller.poll(self._until_next_step() * 1000):
                     chunk = os.read(output.fileno(), 1 << 16)
                     self._log.write(chunk)
                     is_open = bool(chunk)
@@ -178,6 +178,10 @@ class ProcessCell:
                 time.sleep(pause)
                 pause = min(2 * pause, _POLL_S)
             self._enforce_limits()
+
+    def _until_next_step(self) -> float:
+        deadline = self._wall_limit if self._ending is Ending.EXITED else self._kill_at
+        return min(_POLL_S, max(0.001, deadline - time.monotonic()))
 
     def _enforce_limits(self) -> None:
         now = time.monotonic()
