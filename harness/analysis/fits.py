@@ -113,7 +113,8 @@ class Fit:
         """F(this fit)/F(given) - 1: above 0 where the given parameters are better than this fit.
 
         `curves` are those that were fitted. `params` and `by_curve` hold what this law leaves
-        free, and all of it: a level found here instead would make the comparison laxer. Raises DataError that names what is missing, or what the fit does not have.
+        free, and all of it: a level found here instead would make the comparison laxer. Raises
+        DataError that names what is missing, or what the fit does not have.
         """
         window = self.selection.window(curves)
         law = get_law(self.law)

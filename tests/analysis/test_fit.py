@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import least_squares
 
 from harness.analysis import Curves, fit
 from harness.errors import DataError, SuiteError
@@ -309,16 +310,67 @@ def test_only_all_parameters_can_be_compared():
         assert caught.value.hint
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("law", ["loglinear", "loglinear_kn", "loglinear_kn_e0"])
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000), curves=st.integers(2, 4), scatter=st.floats(1e-4, 3))
-def test_wild_curves_are_fitted_or_flagged_without_a_warning(law, seed, curves, scatter):
+def wild(seed):
+    """A few curves of 12 points whose scatter, up to a factor of 20, hides any law."""
     rng = np.random.default_rng(seed)
+    curves, scatter = rng.integers(2, 5), 10 ** rng.uniform(-4, 0.5)
     N = np.repeat(10 ** rng.uniform(6, 12, curves), 12)
     C = 10 ** rng.uniform(0, 22) * np.tile(np.cumsum(rng.exponential(1, 12) + 1e-6), curves)
-    wild = rows(N, C, np.exp(scatter * rng.standard_normal(len(N))))
-    found = fit(wild, law)
-    assert found.objective >= 0
-    if found.certificate.gradient_norm > 1e-6:
-        assert "not_converged" in found.certificate.flags
+    return rows(N, C, np.exp(scatter * rng.standard_normal(len(N))))
+
+
+def lowest_elsewhere(curves, law):
+    """The lowest objective that another optimiser finds, in all parameters and from many starts."""
+    sizes, which = np.unique(curves["N"], return_inverse=True)
+    G, u, L = len(sizes), np.log10(curves["C"]), curves["ErrRate"]
+    weight = 1 / np.sqrt(np.bincount(which)[which] * G)
+    centre = np.bincount(which, u) / np.bincount(which)
+    N_ref = np.exp(np.log(sizes).mean())
+    low, high = np.log(sizes.min() / 1e4), np.log(sizes.max() * 1e4)
+    alone = [which == i for i in range(G)]
+    lines = [np.polyfit(u[a] - c, np.log10(L[a]), 1) for a, c in zip(alone, centre, strict=True)]
+    k, c = -np.array(lines)[:, 0], np.array(lines)[:, 1]
+
+    def saturating(height, log_half):
+        return height * (1 + np.exp(log_half) / N_ref) / (1 + np.exp(log_half) / sizes)
+
+    def residual(theta):
+        if law == "loglinear":
+            slope, level = theta[:G], theta[G:]
+        elif law == "loglinear_kn":
+            slope, level = saturating(*theta[:2]), theta[2:]
+        else:
+            slope = saturating(*theta[:2])
+            level = saturating(*theta[2:]) - slope * centre
+        fitted = level[which] - slope[which] * (u - centre[which])
+        return weight * (10 ** np.clip(fitted, -300, 100) - L)
+
+    halves = (low + 1, np.log(N_ref), high - 1)
+    slopes = (k.mean(), k.min(), k.max())
+    bounds = np.array([-np.inf, low]), np.array([np.inf, high])
+    if law == "loglinear":
+        starts = [np.r_[factor * k, c] for factor in (1, 0, -1)]
+        bounds = np.full(2 * G, -np.inf), np.full(2 * G, np.inf)
+    elif law == "loglinear_kn":
+        starts = [np.r_[slope, half, c] for slope in slopes for half in halves]
+        bounds = tuple(np.r_[two, np.copysign(np.full(G, np.inf), two[0])] for two in bounds)
+    else:
+        E0 = (c + k * centre).mean()
+        starts = [np.r_[k.mean(), half, E0, other] for half in halves for other in halves]
+        bounds = tuple(np.tile(two, 2) for two in bounds)
+    options = {"bounds": bounds, "x_scale": "jac", "xtol": 1e-12, "ftol": 1e-12, "gtol": 1e-12}
+    with np.errstate(all="ignore"):  # it tries wild steps
+        ends = [least_squares(residual, start, max_nfev=300, **options) for start in starts]
+    return min(2 * end.cost for end in ends)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("law", "slack"),
+    # With four shared parameters the lowest of several near-equal minima can be missed.
+    [("loglinear", 1e-6), ("loglinear_kn", 1e-6), ("loglinear_kn_e0", 1e-4)],
+)
+@pytest.mark.parametrize("seed", range(20))
+def test_no_other_optimiser_gets_lower_on_wild_curves(law, slack, seed):
+    curves = wild(seed)
+    assert fit(curves, law).objective <= lowest_elsewhere(curves, law) * (1 + slack)
