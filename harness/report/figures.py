@@ -1,25 +1,23 @@
-"""Kinds of figure in a registry, and one rendering of each as SVG, PDF and PNG."""
+"""The figures that a suite declares, each rendered as SVG, PDF and PNG."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import SuiteError
+from harness.report.drawing import figure_kinds
 from harness.report.model import MissingFitError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
+    from harness.report.drawing import Drawing
     from harness.report.model import FigureDeclaration, ReportInput
-
-    Draw = Callable[[FigureDeclaration, ReportInput], "Drawing"]
-
-_KINDS: dict[str, Draw] = {}
 
 # A creation date or a version would make the files of two identical runs differ.
 _METADATA: dict[str, dict[str, str | None]] = {
@@ -34,20 +32,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "pdf": {},
     "png": {"pil_kwargs": {"compress_level": 4}},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A drawn figure, what it shows in words, and its colours on a dark page.
-
-    `caption` is shown under the figure; `alt` says in a sentence what one would see in it.
-    `dark` maps each colour of the figure that is not in the shared style to its counterpart.
-    """
-
-    figure: Figure
-    caption: str
-    alt: str
-    dark: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +62,6 @@ class Omitted:
     reason: str
 
 
-def figure_kind(name: str) -> Callable[[Draw], Draw]:
-    """Register a function that draws one kind of figure."""
-
-    def register(draw: Draw) -> Draw:
-        if name in _KINDS:
-            msg = f"figure kind {name!r} is registered twice"
-            raise ValueError(msg)
-        _KINDS[name] = draw
-        return draw
-
-    return register
-
-
-def figure_kinds() -> tuple[str, ...]:
-    """Names that a suite file may use as a figure's kind."""
-    import harness.report.kinds  # noqa: F401  (fills the registry)
-
-    return tuple(sorted(_KINDS))
-
-
 def render_figures(report: ReportInput) -> Iterator[Rendered | Omitted]:
     """Draw and render the figures that the suite declares, in its order.
 
@@ -108,6 +72,7 @@ def render_figures(report: ReportInput) -> Iterator[Rendered | Omitted]:
     """
     import matplotlib as mpl
 
+    import harness.report.kinds  # noqa: F401  (fills the registry)
     from harness.report.style import rc_params
 
     kinds = figure_kinds()
@@ -121,7 +86,7 @@ def render_figures(report: ReportInput) -> Iterator[Rendered | Omitted]:
             )
         with mpl.rc_context(rc_params()):
             try:
-                drawing = _KINDS[declaration.kind](declaration, report)
+                drawing = kinds[declaration.kind](declaration, report)
             except MissingFitError as error:
                 yield Omitted(declaration.name, error.message)
                 continue

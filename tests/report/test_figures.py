@@ -12,8 +12,8 @@ import matplotlib as mpl
 import pytest
 
 from harness.errors import SuiteError
-from harness.report import figures as figures_module
-from harness.report.figures import Omitted, Rendered, figure_kinds, render_figures
+from harness.report.drawing import figure_kinds
+from harness.report.figures import Omitted, Rendered, render_figures
 from harness.report.kinds import scaling
 from harness.report.style import rc_params, size_looks
 
@@ -187,10 +187,9 @@ def test_the_shaded_region_is_left_out_where_fitted_points_would_lie_in_it(
 
 
 def _drawn(report: ReportInput, name: str) -> Figure:
-    figure_kinds()
     (declared,) = [one for one in report.figures if one.name == name]
     with mpl.rc_context(rc_params()):
-        figure = figures_module._KINDS[declared.kind](declared, report).figure
+        figure = figure_kinds()[declared.kind](declared, report).figure
         figure.draw_without_rendering()
     return figure
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.lines import Line2D
 
-from harness.report.figures import Drawing, figure_kind
+from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
 from harness.report.numbers import significant, size_label
 from harness.report.style import ACCENT, BLIND, INK, MUTED, PAPER, SHADE, TEXT, Look

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.report.figures import Drawing, figure_kind
+from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
 from harness.report.kinds.scaling import draw_curves, parameters, r2_sentence
 from harness.report.style import SMALL, TEXT, size_looks

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.report.figures import Drawing, figure_kind
+from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
 from harness.report.numbers import format_value, significant, size_label
 from harness.report.style import GRID, MUTED, SHADE, formula, size_looks, symbol, unit_of

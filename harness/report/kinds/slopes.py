@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.report.figures import Drawing, figure_kind
+from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
 from harness.report.kinds.scaling import parameters
 from harness.report.numbers import size_label
