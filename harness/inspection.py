@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import pipeline
-from harness.errors import SuiteError
+from harness.errors import HarnessError, SuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,8 +83,13 @@ def explain(prefix: str, suite: str | None) -> Explanation:
     names = [suite] if suite is not None else list(list_suites())
     found: list[Explanation] = []
     for name in names:
-        loaded = load_suite(find_suite(name))
-        lock = load_lock(loaded)
+        try:
+            loaded = load_suite(find_suite(name))
+            lock = load_lock(loaded)
+        except HarnessError:
+            if suite is not None:
+                raise
+            continue  # another suite may have the cell
         found.extend(
             Explanation(cell, name, tier)
             for tier in loaded.tiers

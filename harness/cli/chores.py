@@ -19,10 +19,13 @@ from harness.cli.options import (
     Workspace,
     request,
 )
-from harness.errors import ExitCode
+from harness.errors import ExitCode, HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from harness.run.store import Store
 
 
 def _labels(values: Mapping[str, object]) -> str:
@@ -37,24 +40,24 @@ def suites(*, as_json: AsJson = False) -> None:
     from harness.spec.discovery import list_suites
     from harness.spec.load import load_suite
 
-    found = [(path, load_suite(path)) for path in list_suites().values()]
+    listed, lines = [], []
+    for name, path in list_suites().items():
+        try:
+            suite = load_suite(path)
+        except HarnessError as error:
+            # One broken suite must not hide the others.
+            listed.append({"name": name, "path": path, "error": str(error)})
+            lines.append(f"{name}: cannot be read\n  {error}")
+            continue
+        tiers = list(suite.tiers)
+        about = {"name": suite.name, "version": suite.version, "title": suite.title}
+        listed.append({**about, "tiers": tiers, "path": path})
+        head = f"{suite.name} v{suite.version} ({', '.join(tiers)})"
+        lines.append(f"{head}: {suite.title}\n  {path}")
     if as_json:
-        print_json(
-            [
-                {
-                    "name": suite.name,
-                    "version": suite.version,
-                    "title": suite.title,
-                    "tiers": list(suite.tiers),
-                    "path": path,
-                }
-                for path, suite in found
-            ]
-        )
-        return
-    for path, suite in found:
-        tiers = ", ".join(suite.tiers)
-        typer.echo(f"{suite.name} v{suite.version} ({tiers}): {suite.title}\n  {path}")
+        print_json(listed)
+    else:
+        typer.echo("\n".join(lines) or "no suite was found")
 
 
 @app.command()
@@ -172,11 +175,13 @@ def golden_update(
     from harness import pipeline
     from harness.goldens import update_goldens
 
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
     asked = request(suite, tier, None, workspace)
     checked = pipeline.check(pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked)))))
     changes = update_goldens(checked, reason, dry_run=dry_run)
     if as_json:
-        print_json({"changes": changes, "written": not dry_run})
+        print_json({"changes": changes, "written": bool(changes) and not dry_run})
         return
     for one in changes:
         typer.echo(f"{one.entry}: {one.before or 'nothing'} -> {one.after}")
@@ -188,17 +193,35 @@ def golden_update(
     )
 
 
+def _existing_store(workspace: Path) -> Store:
+    """The store of a workspace that is there: one that is mistyped is not an empty one."""
+    from harness.run.store import Store
+
+    root = workspace / "store"
+    if not root.is_dir():
+        raise typer.BadParameter(f"there is no store in {workspace}", param_hint="--workspace")
+    return Store(root)
+
+
 @store_app.command("rebuild")
 def store_rebuild(*, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False) -> None:
     """Make the index again from the records."""
     from harness.run.index import rebuild_index
-    from harness.run.store import Store
 
-    count = rebuild_index(Store(workspace / "store"))
+    store = _existing_store(workspace)
+    count = rebuild_index(store)
+    unreadable = len(store.finished()) - sum(1 for _ in store.records())
     if as_json:
-        print_json({"records": count})
+        print_json({"records": count, "unreadable": unreadable})
     else:
         typer.echo(f"index rebuilt from {count} records")
+    if unreadable:
+        typer.echo(
+            f"{unreadable} finished cells have no readable record\n"
+            "  next: harness store verify --quarantine",
+            err=True,
+        )
+        raise typer.Exit(int(ExitCode.INFRASTRUCTURE))
 
 
 @store_app.command("verify")
@@ -211,9 +234,7 @@ def store_verify(
     as_json: AsJson = False,
 ) -> None:
     """Read every file of every finished cell and compare its sha256; exits 5 on damage."""
-    from harness.run.store import Store
-
-    store = Store(workspace / "store")
+    store = _existing_store(workspace)
     damages = list(store.verify())
     moved = {}
     if quarantine:

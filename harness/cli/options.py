@@ -60,6 +60,10 @@ def request(
 
     if accept_drift and not reason.strip():
         raise typer.BadParameter("--accept-drift needs --reason 'why'", param_hint="--reason")
+    if where is not None and not where.strip():
+        raise typer.BadParameter("an empty expression", param_hint="--where")
+    if str(workspace) in ("", "."):
+        raise typer.BadParameter("name a folder of its own", param_hint="--workspace")
     if reason and not accept_drift:
         raise typer.BadParameter("it goes with --accept-drift", param_hint="--reason")
     return Request(

@@ -109,41 +109,139 @@ def held_out_table(analyses: Mapping[str, Analysed]) -> Table:
 
 
 def verdict_table(
-    comparisons: Sequence[Comparison], analyses: Mapping[str, Analysed], *, everything: bool
+    comparisons: Sequence[Comparison],
+    analyses: Mapping[str, Analysed],
+    *,
+    everything: bool,
+    width: int,
 ) -> Group:
     """Published against found, row by row; what is not plain success is told below the table.
 
     Independent refits that agree are left to the closing line unless `everything` is asked for.
-    A pooled R2 has those of the curves beneath it.
+    A pooled R2 has those of the curves beneath it. In less than `_WIDE` columns the tolerance and
+    its reason have a line of their own, so that no number is cut.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Verdict", title_justify="left")
-    table.add_column("quantity", no_wrap=True)
-    for name in ("published", "found", "difference", "tolerance"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why this tolerance", style="dim")
-    table.add_column("verdict", no_wrap=True)
-    notes: dict[str, int] = {}
-    for group, row in by_group(comparisons).items():
-        if not everything and _goes_without_saying(row):
-            continue
-        table.add_row(Text(group, style="bold"), *[""] * 5, verdict_text(overall(row)))
+    rows = {
+        group: row
+        for group, row in by_group(comparisons).items()
+        if everything or not _goes_without_saying(row)
+    }
+    reasons = [c.reason for row in rows.values() for c in row if c.reason]
+    notes = {reason: number for number, reason in enumerate(dict.fromkeys(reasons), 1)}
+    layout = _Wide() if width >= _WIDE else _Narrow()
+    for group, row in rows.items():
+        layout.head(group, overall(row))
         for comparison in row:
-            note = notes.setdefault(comparison.reason, len(notes) + 1) if comparison.reason else 0
-            _add(table, comparison, note)
+            layout.entry(comparison, notes.get(comparison.reason))
             fit = pooled_r2_fit(comparison.quantity)
             outcome = analyses[fit].outcome if fit is not None else None
             if outcome is not None:
                 by_curve = " ".join(f"{value:.3f}" for value in outcome.fit.r2_by_curve.values())
-                table.add_row("    of each curve", "", "", "", "", by_curve, "")
-        table.add_section()
+                layout.beneath("of each curve", by_curve)
+        layout.end_of_row()
     told = [Text(f"[{number}] {reason}") for reason, number in notes.items()]
-    return Group(table, Text(_LEGEND, style="dim"), *told, Text(""))
+    return Group(layout.body(), Text(_LEGEND, style="dim"), *told, Text(""))
 
 
 _LEGEND = (
     "tolerance: ½ digit is half a unit of the last printed digit; slack is SE·√(ε(n-p)), how far a "
     "parameter moves while the objective stays within ε of its minimum\n"
 )
+_WIDE = 110
+
+
+class _Wide:
+    """One line an entry, in columns."""
+
+    def __init__(self) -> None:
+        self._table = Table(
+            box=box.SIMPLE_HEAD, pad_edge=False, title="Verdict", title_justify="left"
+        )
+        self._table.add_column("quantity", no_wrap=True)
+        for name in ("published", "found", "difference", "tolerance"):
+            self._table.add_column(name, justify="right", no_wrap=True)
+        self._table.add_column("why this tolerance", style="dim")
+        self._table.add_column("verdict", no_wrap=True)
+
+    def head(self, group: str, verdict: Verdict) -> None:
+        self._table.add_row(Text(group, style="bold"), *[""] * 5, verdict_text(verdict))
+
+    def entry(self, comparison: Comparison, note: int | None) -> None:
+        self._table.add_row(
+            f"  {_label(comparison)}",
+            comparison.published,
+            number(comparison.found),
+            _difference(comparison),
+            _tolerance(comparison),
+            _why(comparison),
+            _marked(comparison, note),
+        )
+
+    def beneath(self, name: str, text: str) -> None:
+        self._table.add_row(f"    {name}", "", "", "", "", text, "")
+
+    def end_of_row(self) -> None:
+        self._table.add_section()
+
+    def body(self) -> Table:
+        return self._table
+
+
+class _Narrow:
+    """Two lines an entry: the numbers and the verdict, then the tolerance and its reason."""
+
+    def __init__(self) -> None:
+        self._lines: list[Text] = [Text("Verdict: published, found", style="italic")]
+
+    def head(self, group: str, verdict: Verdict) -> None:
+        self._lines.append(Text(f"{group}: ", style="bold").append(verdict_text(verdict)))
+
+    def entry(self, comparison: Comparison, note: int | None) -> None:
+        name = (
+            f"  {_label(comparison):<24} {comparison.published:>9} {number(comparison.found):>12}"
+        )
+        self._lines.append(Text(f"{name}  ").append(_marked(comparison, note)))
+        if comparison.tolerance is not None:
+            difference = f"difference {_difference(comparison)}, tolerance {_tolerance(comparison)}"
+            self.beneath(difference, f"= {_why(comparison)}")
+
+    def beneath(self, name: str, text: str) -> None:
+        self._lines.append(Text(f"    {name} {text}", style="dim"))
+
+    def end_of_row(self) -> None:
+        self._lines.append(Text(""))
+
+    def body(self) -> Group:
+        return Group(*self._lines)
+
+
+def _label(comparison: Comparison) -> str:
+    return comparison.label + _UNITS.get(comparison.unit, "")
+
+
+# Where a column has no room for the unit in words.
+_UNITS = {"1e9 parameters": " (1e9)"}
+
+
+def _difference(comparison: Comparison) -> str:
+    if comparison.difference is None or comparison.found is None:
+        return "-"
+    # What is left of a decimal fraction after subtracting is no difference.
+    noise = 1e-12 * abs(comparison.found)
+    return "0" if abs(comparison.difference) <= noise else f"{comparison.difference:+.2g}"
+
+
+def _tolerance(comparison: Comparison) -> str:
+    return "-" if comparison.tolerance is None else f"±{comparison.tolerance:.2g}"
+
+
+def _why(comparison: Comparison) -> str:
+    return comparison.tolerance_reason.split(":", 1)[0].replace("SE·√(ε(n-p))", "slack")
+
+
+def _marked(comparison: Comparison, note: int | None) -> Text:
+    verdict = verdict_text(comparison.verdict)
+    return verdict.append(f" [{note}]", style="dim") if note else verdict
 
 
 def _goes_without_saying(row: Sequence[Comparison]) -> bool:
@@ -151,38 +249,30 @@ def _goes_without_saying(row: Sequence[Comparison]) -> bool:
     return all(c.kind == "refit" and c.verdict is not Verdict.NOT_REPRODUCED for c in row)
 
 
-def _add(table: Table, comparison: Comparison, note: int) -> None:
-    verdict = verdict_text(comparison.verdict)
-    table.add_row(
-        f"  {comparison.label}{_UNITS.get(comparison.unit, '')}",
-        comparison.published,
-        number(comparison.found),
-        "-" if comparison.difference is None else f"{comparison.difference:+.2g}",
-        "-" if comparison.tolerance is None else f"±{comparison.tolerance:.2g}",
-        comparison.tolerance_reason.split(":", 1)[0].replace("SE·√(ε(n-p))", "slack"),
-        verdict.append(f" [{note}]", style="dim") if note else verdict,
-    )
-
-
-# Where a column has no room for the unit in words.
-_UNITS = {"1e9 parameters": " (1e9)"}
-
-
 def closing_line(verdict: Verdict, comparisons: Sequence[Comparison]) -> Text:
     """One sentence: the verdict and what it rests on."""
     text = Text("verdict: ").append(verdict_text(verdict))
     if not comparisons:
         return text.append(" (no golden entries to be held against)")
-    counting = Counter(c.verdict for c in comparisons if c.declared is None)
+    counting = Counter(c.verdict for c in comparisons if c.declared is None and c.kind != "refit")
+    refits = Counter(c.verdict for c in comparisons if c.declared is None and c.kind == "refit")
     declared = Counter(c.declared for c in comparisons if c.declared is not None)
-    parts = [f"{count} {name.value}" for name in Verdict if (count := counting[name])]
-    text.append(f" ({', '.join(parts) or 'nothing that counts'}")
+    text.append(f" ({_counts(counting) or 'nothing that counts'}")
+    if refits:
+        text.append(f"; independent refits: {_counts(refits)}")
     if declared:
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(declared.items()))
         text.append(f"; declared beforehand and not counted: {told.replace('_', ' ')}")
     if all(c.kind == "recorded" for c in comparisons):
         text.append("; all of them recorded by this harness itself, none published")
-    return text.append(")")
+    text.append(")")
+    if refits or any(c.kind == "refit" for c in comparisons):
+        text.append("\n--everything shows the independent refits too")
+    return text
+
+
+def _counts(verdicts: Counter[Verdict]) -> str:
+    return ", ".join(f"{count} {name.value}" for name in Verdict if (count := verdicts[name]))
 
 
 @contextmanager

@@ -287,7 +287,9 @@ def _show_verdict(
     tables = [fit_table(analyses), held_out_table(analyses)]
     screen.print(*[table for table in tables if table.row_count], sep="\n")
     if checked.comparisons:
-        screen.print(verdict_table(checked.comparisons, analyses, everything=everything))
+        screen.print(
+            verdict_table(checked.comparisons, analyses, everything=everything, width=screen.width)
+        )
     screen.print(closing_line(checked.verdict, checked.comparisons), soft_wrap=True)
 
 

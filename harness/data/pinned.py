@@ -69,6 +69,8 @@ def check_table(root: Path, declared: Declared) -> int:
 
 
 def _content(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise DataError("not a file", where=str(path))
     try:
         return path.read_bytes()
     except FileNotFoundError:

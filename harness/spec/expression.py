@@ -77,7 +77,10 @@ class _Compiler:
         value = self._build(self._parse())
 
         def predicate(values: Mapping[str, object]) -> bool:
-            return bool(value(values))
+            result = value(values)
+            if not isinstance(result, bool):
+                self._fail(f"no condition: it is {result!r:.40}", 0, expected="a comparison")
+            return result
 
         return predicate
 

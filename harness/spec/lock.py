@@ -163,7 +163,7 @@ def refuse_drift(suite: Suite, drifts: Collection[Drift]) -> None:
         return
     lines = "".join(f"\n  {drift}" for drift in drifts)
     count = "one difference" if len(drifts) == 1 else f"{len(drifts)} differences"
-    hint = f'harness lock {suite.name}   (or run with --accept-drift --reason "...")'
+    hint = f'harness lock {suite.handle}   (or run with --accept-drift --reason "...")'
     if all(drift.what.startswith("packages/") for drift in drifts):
         wanted = " ".join(
             f"{drift.what.removeprefix('packages/')}=={drift.locked}" for drift in drifts
@@ -183,7 +183,7 @@ def load_lock(suite: Suite) -> Lock:
         LockDriftError: it is missing, or is not a lock of this version.
     """
     path = suite.root / LOCK_NAME
-    hint = f"harness lock {suite.name}"
+    hint = f"harness lock {suite.handle}"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
         if entries.pop("schema") != LOCK_SCHEMA:
@@ -193,10 +193,8 @@ def load_lock(suite: Suite) -> Lock:
         return Lock(**entries)
     except FileNotFoundError:
         raise LockDriftError("the suite has no lock", where=str(path), hint=hint) from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LockDriftError(
-            "not a lock file", where=str(path), found=f"{type(error).__name__}: {error}", hint=hint
-        ) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise LockDriftError("not a lock file", where=str(path), hint=hint) from None
 
 
 def write_lock(suite: Suite, lock: Lock) -> Path:
@@ -215,6 +213,8 @@ def pin_file(root: Path, path: str, where: str | None = None) -> DataPin:
         DataError: it is missing, cannot be read or, as CSV, is not UTF-8.
     """
     file = root / path
+    if file.exists() and not file.is_file():
+        raise DataError(f"not a file: {file}", where=where)
     try:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

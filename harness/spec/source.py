@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KeyPath = tuple[str | int, ...]
 
 _TAG: Final = "tag:yaml.org,2002:"
+_MOST_VALUES: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -147,12 +148,19 @@ def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:
     return None
 
 
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, MappingNode):
+        return [child for pair in node.value for child in pair]
+    return node.value if isinstance(node, SequenceNode) else []
+
+
 class _Builder:
     """Plain values from nodes. Aliased nodes are built once, so that they cannot blow up."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._built: dict[int, Any] = {}
+        self._sizes: dict[int, int] = {}
         self._open: set[int] = set()
 
     def build(self, node: Any) -> Any:
@@ -164,6 +172,10 @@ class _Builder:
         value = self._value(node)
         self._open.discard(id(node))
         self._built[id(node)] = value
+        # Shared values are one in memory, and as many as there are aliases once they are used.
+        size = self._sizes[id(node)] = 1 + sum(self._sizes[id(child)] for child in _children(node))
+        if size > _MOST_VALUES:
+            raise self._error(node, f"more than {_MOST_VALUES:,} values, aliases followed")
         return value
 
     def _value(self, node: Any) -> Any:

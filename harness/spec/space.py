@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Point: TypeAlias = tuple[int, ...]
 
 _SHOWN: Final = 12
+MOST_POINTS: Final = 20_000_000
 
 
 class _Axis:
@@ -80,6 +81,7 @@ class Space:
     def __init__(self, suite: Suite, tier: Tier) -> None:
         self._suite = suite
         self._tier = tier
+        self._check_size()
         self._axes = [self._axis(name) for name in tier.axes]
         self.names: tuple[str, ...] = tuple(tier.axes)
         self.values: tuple[list[object], ...] = tuple(axis.values for axis in self._axes)
@@ -90,6 +92,23 @@ class Space:
         self._keep: list[tuple[Predicate, bool]] = []
         self._selections()
         self._extras = self._included()
+
+    def _check_size(self) -> None:
+        """Refuse a grid that no machine could list, before it is tried."""
+        sizes = {
+            name: sum(len(entry) if isinstance(entry, range) else 1 for entry in entries)
+            for name, entries in self._tier.axes.items()
+        }
+        total = prod(sizes.values())
+        if total > MOST_POINTS:
+            largest = max(sizes, key=lambda name: sizes[name])
+            raise SuiteError(
+                f"the grid of tier `{self._tier.name}` has {total:,} points",
+                where=self._suite.at(*self._axis_path(largest)),
+                expected=f"at most {MOST_POINTS:,}",
+                found=f"{sizes[largest]:,} values of the axis `{largest}`",
+                hint="shorten the range",
+            )
 
     def points(self, where: str | None = None) -> Iterator[tuple[int, Point]]:
         """Ordinal and point of every cell, or of those that an expression selects.

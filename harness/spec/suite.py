@@ -393,6 +393,11 @@ class Suite(_Model):
         """The suite's folder: data paths are relative to it."""
         return self._source.path.parent
 
+    @property
+    def handle(self) -> str:
+        """What to type for this suite: its name where its folder has it, else the folder."""
+        return self.name if self.root.name == self.name else str(self.root)
+
     def at(self, *path: str | int) -> str:
         """`file:line` of a key path, for errors."""
         return self._source.where(path)

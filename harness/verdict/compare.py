@@ -84,6 +84,7 @@ def unjudged(
         for name, quantity in quantities.items()
         if name not in covered
         and quantity.value is not None
+        and math.isfinite(quantity.value)
         and quantity.missing is None
         and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     }
@@ -104,6 +105,9 @@ def _number(entry: Entry, quantity: Quantity, objective_slack: float) -> _Judged
         why = f"½ digit {half_width:g}"
         if slack > 0:
             why += f" + SE·√(ε(n-p)) {slack:.2g}"
+    if not math.isfinite(found):
+        reason = "what the run found is not a finite number"
+        return _Judged(found, None, tolerance, why, Verdict.INCONCLUSIVE, reason)
     if quantity.doubt is not None:
         reason = f"the data do not determine it: {quantity.doubt}"
         return _Judged(found, difference, tolerance, why, Verdict.INCONCLUSIVE, reason)

@@ -9,8 +9,10 @@ published number that we do not like stays what it is.
 from __future__ import annotations
 
 import json
+import math
 import os
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -42,13 +44,12 @@ class Kind(StrEnum):
     RECORDED = "recorded"
 
 
+_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+
+
 def _finite_decimal(text: str) -> str:
-    try:
-        finite = Decimal(text).is_finite()
-    except InvalidOperation:
-        finite = False
-    if not finite:
-        msg = f"{text!r} is not a finite decimal number"
+    if not _DECIMAL.fullmatch(text) or not math.isfinite(float(text)):
+        msg = f"{text[:40]!r} is not a finite decimal number such as 0.135 or 1.49e-4"
         raise ValueError(msg)
     return text
 
@@ -89,8 +90,8 @@ class Entry(_Strict):
     kind: Kind
     printed: Digits
     unit: str = "1"
-    scale: float = Field(default=1.0, gt=0)
-    rtol: float | None = Field(default=None, gt=0)
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    rtol: float | None = Field(default=None, gt=0, lt=1)
     source: str
     place: str
     protocol: str
@@ -185,18 +186,20 @@ def load_golden(path: Path) -> Golden | None:
     Raises:
         SuiteError: the file is not a golden file; the message names the line.
     """
+    hint = f"restore the file from version control: git checkout -- {path}"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"cannot be read: {error}", where=str(path), hint=hint) from None
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
-        raise SuiteError(
-            f"not JSON: {error.msg}",
-            where=f"{path}:{error.lineno}",
-            hint="restore the file from version control: git checkout -- " + path.name,
-        ) from None
+        where = f"{path}:{error.lineno}"
+        raise SuiteError(f"not JSON: {error.msg}", where=where, hint=hint) from None
+    except RecursionError:
+        raise SuiteError("nested too deeply", where=str(path), hint=hint) from None
     try:
         return Golden.model_validate(raw)
     except ValidationError as error:

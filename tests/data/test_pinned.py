@@ -68,7 +68,7 @@ def test_a_table_that_is_missing_or_a_folder(tmp_path):
     with pytest.raises(DataError, match="no such data file"):
         check_table(tmp_path, Declaration())
     (tmp_path / "table.csv").mkdir()
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not a file"):
         check_table(tmp_path, Declaration())
 
 

@@ -275,6 +275,11 @@ def test_nothing_run_yet_is_inconclusive(checkout, harness) -> None:
         (("plan", "exp1", "--tier", "publishd"), 2, "did you mean `published`?"),
         (("plan", "exp1", "--where", "modl.N > 1"), 2, "did you mean model.N"),
         (("plan", "exp1", "--where", "__import__('os')"), 2, "--where"),
+        (("plan", "exp1", "--where", ""), 2, "--where"),
+        (("plan", "exp1", "--where", "model.N"), 2, "no condition"),
+        (("plan", "exp1", "--workspace", ""), 2, "--workspace"),
+        (("store", "verify", "--workspace", "nowhere"), 2, "no store"),
+        (("golden", "update", "exp1", "--reason", " "), 2, "--reason"),
         (("run", "exp1", "--cell", "zz"), 2, "harness expand exp1"),
         (("plan", "exp1", "--tier", ""), 2, "no tier"),
         (("report", "nowhere/suite.yaml"), 2, "harness"),
@@ -307,6 +312,7 @@ def test_mistakes_are_told_with_what_to_type(checkout, harness, words, code, tol
     ids=" ".join,
 )
 def test_every_verb_speaks_json(checkout, harness, words) -> None:
+    Path("runs/store").mkdir(parents=True)
     assert harness(*words, "--json").json is not None
 
 
@@ -314,6 +320,72 @@ def test_a_dry_run_leaves_nothing_behind(checkout, harness) -> None:
     assert harness("all", "exp1", "--dry-run").code == 0
     assert "14 to be run" in harness("run", "exp1", "--dry-run").out
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_no_number_of_the_verdict_is_cut_however_narrow_the_screen(
+    checkout, harness, monkeypatch, columns
+) -> None:
+    harness("run", "exp1")
+    from rich.console import Console
+
+    screen = Console(width=columns, force_terminal=False)
+    monkeypatch.setattr("harness.cli.show.console", lambda **_: screen)
+    told = harness("check", "exp1").out
+    table = told[told.index("Verdict") :]
+    assert "\N{HORIZONTAL ELLIPSIS}" not in table
+    for text in ("2.107316", "17.3693", "0.569 0.556 0.521", "inconclusive [1]", "½ digit 0.0005"):
+        assert text in table
+
+
+def test_a_pipe_that_ends_early_is_no_verdict(checkout) -> None:
+    command = f"{sys.executable} -m harness expand exp1 | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.count("Qwen2.5-0.5B") == 1
+    assert done.returncode in (0, 128 + 13)
+    assert done.stderr == ""
+
+
+def test_one_broken_suite_hides_no_other(checkout, harness) -> None:
+    Path("suites/broken").mkdir()
+    Path("suites/broken/suite.yaml").write_text("schema: [\n")
+    left = harness("suites")
+    assert left.code == 0
+    assert "exp1 v1 (published)" in left.out
+    assert "broken: cannot be read" in left.out
+    cell = json.loads(harness("expand", "exp1", "--json").out.splitlines()[0])["id"]
+    assert harness("explain", cell[:10]).code == 0
+
+
+def test_a_suite_is_named_as_it_can_be_typed(checkout, harness) -> None:
+    Path("suites/exp1").rename("suites/other")
+    Path("suites/other/suite.lock").unlink()
+    left = harness("plan", "other")
+    assert left.code == 4
+    assert "harness lock suites/other" in left.err
+    assert harness("lock", "suites/other").code == 0
+
+
+def test_unreadable_records_are_counted_when_the_index_is_made_again(checkout, harness) -> None:
+    harness("run", "exp1")
+    record = next(Path("runs/store/cells").glob("*/*/record.json"))
+    record.write_bytes(record.read_bytes()[:100])
+    left = harness("store", "rebuild")
+    assert left.code == 5
+    assert "1 finished cells have no readable record" in left.err
+
+
+def test_a_huge_grid_and_a_pipe_as_data_are_refused_at_once(checkout, harness) -> None:
+    import os
+
+    edit(SUITE, "  algorithm:\n", "  seed: {range: [0, 100000000000]}\n  algorithm:\n")
+    left = harness("lock", "exp1")
+    assert left.code == 2
+    assert "1,400,000,000,000 points" in left.err
+    CURVES.unlink()
+    os.mkfifo(CURVES)
+    left = harness("lock", "exp1")
+    assert left.code == 2
 
 
 def test_help_imports_nothing_heavy() -> None:

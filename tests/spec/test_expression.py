@@ -28,7 +28,7 @@ NAMES = ("model", "model.id", "model.source", "model.N", "model.deep.er", "seed"
         ("model.N / 1e9 - 7 == 0 and -seed == -3 and +seed * 2 + 1 == 7", True),
         ("model.deep.er == 1", True),
         ("seed != None", True),
-        ("seed", True),
+        ("seed == 3", True),
         ("model.N >= 7e9 and\n  seed == 3", True),
         ("   seed == 3   ", True),
     ],

@@ -117,13 +117,13 @@ def test_drift_is_refused_with_one_line_each_and_the_next_command(suite):
     assert str(caught.value).split("\n") == [
         f"{suite.root / 'suite.lock'}: one difference to the lock; nothing was run",
         "  laws/loglinear_kn: locked 9, found 2",
-        '  next:     harness lock small   (or run with --accept-drift --reason "...")',
+        f'  next:     harness lock {suite.root}   (or run with --accept-drift --reason "...")',
     ]
     assert caught.value.exit_code == ExitCode.LOCK_DRIFT
 
 
 def test_a_missing_lock_says_what_to_type(suite):
-    with pytest.raises(LockDriftError, match="harness lock small"):
+    with pytest.raises(LockDriftError, match="harness lock "):
         load_lock(suite)
 
 
@@ -135,7 +135,7 @@ def test_a_damaged_lock_says_what_to_type(suite, text):
     (suite.root / "suite.lock").write_text(text, encoding="latin-1")
     with pytest.raises(LockDriftError) as caught:
         load_lock(suite)
-    assert "harness lock small" in str(caught.value)
+    assert f"harness lock {suite.root}" in str(caught.value)
     assert "suite.lock: " in str(caught.value)
 
 

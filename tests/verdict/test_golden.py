@@ -33,6 +33,9 @@ def line_of_the_entry(text: str) -> int:
     ("before", "after", "message"),
     [
         ('"printed": "0.135"', '"printed": "n/a"', "finite decimal"),
+        ('"printed": "0.135"', '"printed": "1e400"', "finite decimal"),
+        ('"printed": "0.135"', f'"printed": "{"9" * 400}"', "finite decimal"),
+        ('"printed": "0.135"', '"printed": "0.13_5"', "finite decimal"),
         ('"printed"', '"prnted"', "prnted|printed"),
         ('"kind": "published"', '"kind": "guess"', "kind"),
     ],
@@ -44,6 +47,14 @@ def test_bad_entries_are_refused_by_line(tmp_path: Path, before, after, message)
     with pytest.raises(SuiteError, match=message) as caught:
         load_golden(path)
     assert caught.value.where == f"{path}:{line_of_the_entry(path.read_text())}"
+
+
+def test_what_is_no_file_or_no_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for name in ("folder.json", "deep.json"):
+        with pytest.raises(SuiteError, match="git checkout"):
+            load_golden(tmp_path / name)
 
 
 def test_half_a_file_is_refused_by_line(tmp_path: Path) -> None:
