@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from harness.spec.grid import Cell, Grid
     from harness.spec.suite import Budget
@@ -42,10 +43,9 @@ class Plan:
         for start in range(0, len(self._ids), _ID_BYTES):
             yield self._ids[start : start + _ID_BYTES].hex()
 
-    def cells(self) -> Iterator[Cell]:
-        """The cells to run, in the grid's order."""
-        for ordinal, identity in zip(self._ordinals, self.ids(), strict=True):
-            yield self._grid.cell(ordinal, identity)
+    def cells(self) -> Collection[Cell]:
+        """The cells to run, in the grid's order; each is made when it is come to."""
+        return _PlannedCells(self)
 
     @property
     def cost_s(self) -> float | None:
@@ -60,6 +60,22 @@ class Plan:
         """Whether the expected cost is known and exceeds the budget's `wall_s`."""
         limit, cost = self.budget.wall_s, self.cost_s
         return limit is not None and cost is not None and cost > limit
+
+
+@dataclass(frozen=True)
+class _PlannedCells(Collection["Cell"]):
+    _plan: Plan
+
+    def __len__(self) -> int:
+        return self._plan.todo
+
+    def __iter__(self) -> Iterator[Cell]:
+        plan = self._plan
+        for ordinal, identity in zip(plan._ordinals, plan.ids(), strict=True):
+            yield plan._grid.cell(ordinal, identity)
+
+    def __contains__(self, cell: object) -> bool:
+        return any(cell == planned for planned in self)
 
 
 def make_plan(grid: Grid, finished: Collection[str], *, where: str | None = None) -> Plan:

@@ -34,7 +34,7 @@ from harness.run.record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from harness.run.containers import Backend, Running
@@ -118,7 +118,7 @@ def rerun_command(cell: Cell, store: Store) -> str:
 
 
 def run_cells(
-    cells: Iterable[Cell],
+    cells: Collection[Cell],
     store: Store,
     backend: Backend,
     data_root: Path,
@@ -132,6 +132,8 @@ def run_cells(
     """Run the cells that the store lacks; nothing that is finished is computed again.
 
     Args:
+        cells: walked twice; only those that are worked on, and those that failed, are kept. One
+            that stands there several times is run once.
         data_root: the folder that the paths of pinned data sets start from.
         workers: cells at a time.
         limits: of each cell.
@@ -144,10 +146,11 @@ def run_cells(
         RunStoppedError: SIGINT or SIGTERM, after the cells of this run have ended.
     """
     started = time.monotonic()
-    wanted = {cell.id: cell for cell in cells}
-    finished = store.finished() if wanted else set()
-    missing = [cell for cell_id, cell in wanted.items() if cell_id not in finished]
-    progress = _Progress(len(wanted), len(wanted) - len(missing), on_event)
+    missing = {cell.id for cell in cells}
+    total = len(missing)
+    if missing:
+        missing -= store.finished()
+    progress = _Progress(total, total - len(missing), on_event)
 
     def outcome() -> RunOutcome:
         return progress.outcome(time.monotonic() - started, lambda cell: command(cell, store))
@@ -159,7 +162,8 @@ def run_cells(
         attempts = _Attempts(store, workspace, backend, data_root, limits, provenance or {})
         try:
             waiting: list[Cell] = []
-            with closing(executor.run(missing, attempts.make, attempts.stop)) as steps:
+            chosen = _pick(cells, missing)
+            with closing(executor.run(chosen, attempts.make, attempts.stop)) as steps:
                 for step in steps:
                     if step.kind is EventKind.WAITING:
                         waiting.append(step.cell)
@@ -170,6 +174,14 @@ def run_cells(
         except StopRequest as request:
             raise RunStoppedError(str(request), outcome()) from None
     return outcome()
+
+
+def _pick(cells: Iterable[Cell], ids: set[str]) -> Iterator[Cell]:
+    """The cells with these ids, each once; empties the set."""
+    for cell in cells:
+        if cell.id in ids:
+            ids.remove(cell.id)
+            yield cell
 
 
 @dataclass(frozen=True, slots=True)

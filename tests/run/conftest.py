@@ -10,7 +10,7 @@ from harness.run.store import Store
 from tests.run.support import TracingBackend, install_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from pathlib import Path
 
     from harness.spec.grid import Cell
@@ -37,7 +37,7 @@ class Bench:
     def backend(self, run: str = "0") -> TracingBackend:
         return TracingBackend(self.site, self.trace, run)
 
-    def run(self, cells: Iterable[Cell], **options: object) -> RunOutcome:
+    def run(self, cells: Collection[Cell], **options: object) -> RunOutcome:
         return run_cells(cells, self.store, self.backend(), self.root, **options)  # type: ignore[arg-type]
 
     def driver(self, run: str, cells: int) -> tuple[object, ...]:

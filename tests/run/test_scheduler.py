@@ -17,6 +17,7 @@ from tests.run.support import FilesBackend, events, scripted_cell, scripted_cell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.spec.grid import Cell
     from tests.run.conftest import Bench
 
 
@@ -89,6 +90,24 @@ def test_events_tell_progress(bench: Bench) -> None:
         (EventKind.FAILED, 3, 3),
     ]
     assert [event.cell for event in seen] == [cells[1], cells[1], cells[2], cells[2]]
+
+
+def test_cells_are_made_when_they_are_come_to(bench: Bench) -> None:
+    store = bench.store
+    ahead: list[int] = []
+
+    class Cells(list[int]):
+        def __iter__(self) -> Iterator[Cell]:  # type: ignore[override]
+            for index in range(len(self)):
+                ahead.append(index - len(store.finished()))
+                yield scripted_cell(self[index])
+
+    cells = Cells([*range(20), *range(20)])
+    outcome = run_cells(cells, store, FilesBackend(), bench.root)  # type: ignore[arg-type]
+    assert (outcome.total, outcome.computed) == (20, 20)
+    first_walk, second_walk = ahead[:40], ahead[40:]
+    assert first_walk == list(range(40))
+    assert second_walk[:20] == [0] * 20
 
 
 def test_record_says_what_ran(bench: Bench) -> None:
