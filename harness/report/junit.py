@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.report.judged import Line
-    from harness.report.model import CellError, ReportInput
+    from harness.report.model import CellError, LockDrift, ReportInput
 
 # XML 1.0 has no way to write these, escaped or not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -23,7 +23,8 @@ def render_junit(report: ReportInput) -> str:
     """The verdict as JUnit XML.
 
     not_reproduced is a failure, inconclusive is skipped with its reason, a cell without a valid
-    record is an error; reproduced and drifted pass.
+    record is an error; reproduced and drifted pass. Accepted lock drift is a property of each
+    suite, the only place that the format has for it.
     """
     name = f"{report.suite} {report.tier}"
     top = ET.Element("testsuites", {"name": name})
@@ -35,6 +36,8 @@ def render_junit(report: ReportInput) -> str:
         _cells(ET.SubElement(top, "testsuite", {"name": "cells"}), name, report.cell_errors)
     for suite in top:
         _count(suite, [suite])
+        if report.drift:
+            suite.insert(0, _drift(report.drift))
         suite.set("time", "0")
     _count(top, list(top))
     top.set("time", f"{sum(report.timing.values()):.3f}")
@@ -44,6 +47,14 @@ def render_junit(report: ReportInput) -> str:
             element.set(key, _legal(value))
     ET.indent(top)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(top, encoding="unicode") + "\n"
+
+
+def _drift(drift: LockDrift) -> ET.Element:
+    properties = ET.Element("properties")
+    told = [("lock_drift_accepted", drift.reason), *(("lock_drift", d) for d in drift.differences)]
+    for name, value in told:
+        ET.SubElement(properties, "property", {"name": name, "value": value})
+    return properties
 
 
 def _case(suite: ET.Element, name: str, line: Line) -> None:

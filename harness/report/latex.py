@@ -61,9 +61,11 @@ def tabular(columns: str, head: Sequence[str], rows: Sequence[Sequence[str]]) ->
     return "\n".join(lines)
 
 
-def floating(blocks: Sequence[str], *, caption: str, label: str) -> str:
-    """A table environment around one or more tabulars under each other."""
+def floating(blocks: Sequence[str], notes: Sequence[str], *, caption: str, label: str) -> str:
+    """A table environment around one or more tabulars under each other, with notes below them."""
     body = "\n\n\\medskip\n".join(blocks)
+    if notes:
+        body += "\n\n\\smallskip\n{\\footnotesize " + "\\par\n".join(notes) + "\\par}"
     return (
         "% \\usepackage{booktabs}\n"
         "\\begin{table}\n\\centering\\small\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError
@@ -69,7 +70,8 @@ def full_table(
         blocks.append(_r2_by_size(names, sizes, report))
     else:
         blocks.append(_r2_ranges(names, report))
-    return latex.floating(blocks, caption=_caption(report, r2=True), label=declaration.name)
+    notes = _open_intervals(names, params, report)
+    return latex.floating(blocks, notes, caption=_caption(report, r2=True), label=declaration.name)
 
 
 @table_kind("table-compact")
@@ -78,7 +80,9 @@ def compact_table(
 ) -> str:
     """Parameters with intervals only."""
     block = _parameters(names, params, report, points=False)
-    return latex.floating([block], caption=_caption(report, r2=False), label=declaration.name)
+    notes = _open_intervals(names, params, report)
+    caption = _caption(report, r2=False)
+    return latex.floating([block], notes, caption=caption, label=declaration.name)
 
 
 def _params(
@@ -117,6 +121,17 @@ def _parameters(
     if points:
         head.append("$n$")
     return latex.tabular("l" + "r" * (len(head) - 1), head, rows)
+
+
+def _open_intervals(names: Sequence[str], params: Sequence[str], report: ReportInput) -> list[str]:
+    """What the resampling says of itself, for each fit that shows an interval without an end."""
+    notes = []
+    for name in names:
+        resample = report.resamples.get(name)
+        shown = [resample.intervals.get(p, (None, None)) for p in params] if resample else []
+        if resample and any(hi == math.inf or lo in (0.0, -math.inf) for lo, hi in shown):
+            notes.append(f"{latex.escape(name)}: {latex.escape(resample.note)}.")
+    return notes
 
 
 def _r2_by_size(names: Sequence[str], sizes: Sequence[float], report: ReportInput) -> str:

@@ -126,6 +126,18 @@ def test_junit_has_the_common_shape(report: ReportInput) -> None:
         assert float(case.get("time", "nan")) >= 0
 
 
+def test_junit_tells_accepted_drift(report: ReportInput) -> None:
+    assert not list(_junit(report).iter("properties"))
+    drift = LockDrift(("numpy: 2.4.0 -> 2.4.1", "law loglinear: 1 -> 2"), "a trial")
+    for suite in _junit(replace(report, drift=drift)):
+        assert suite[0].tag == "properties"
+        assert [(one.get("name"), one.get("value")) for one in suite[0]] == [
+            ("lock_drift_accepted", "a trial"),
+            ("lock_drift", "numpy: 2.4.0 -> 2.4.1"),
+            ("lock_drift", "law loglinear: 1 -> 2"),
+        ]
+
+
 @given(reason=st.text(st.characters(codec="utf-8"), min_size=1))
 def test_junit_is_xml_whatever_a_message_holds(report: ReportInput, reason: str) -> None:
     failed = comparison("fit/x/K_max", Verdict.NOT_REPRODUCED, reason=reason)
@@ -164,6 +176,23 @@ def test_compact_table_has_no_r2(report: ReportInput) -> None:
     assert "R^2" not in _tex(report)["table6-compact"]
 
 
+def _open(report: ReportInput, **intervals: tuple[float, float]) -> ReportInput:
+    found = report.resamples["base-C-inter"]
+    changed = replace(
+        found, intervals={**found.intervals, **intervals}, note="no upper end to K_max"
+    )
+    return replace(report, resamples={**report.resamples, "base-C-inter": changed})
+
+
+def test_an_open_interval_has_a_note_below_the_table(report: ReportInput) -> None:
+    for ends in ((0.1, math.inf), (0.0, 0.2), (-math.inf, 0.2)):
+        for text in _tex(_open(report, K_max=ends)).values():
+            before, _, after = text.partition(r"base-C-inter: no upper end to K\_max.")
+            assert r"\end{tabular}" in before
+            assert r"\caption" in after
+    assert "no upper end" not in "".join(_tex(_open(report, K_max=(0.1, 0.2))).values())
+
+
 def test_many_curves_are_summed_up(alone: Callable[[Curves, str], ReportInput]) -> None:
     sizes = [0.5e9 * 1.3**rank for rank in range(20)]
     text = _tex(alone(synthetic(sizes), "loglinear"))["t"]
@@ -186,7 +215,8 @@ def test_text_is_escaped_for_latex() -> None:
 def test_tables_compile(
     report: ReportInput, alone: Callable[[Curves, str], ReportInput], tmp_path: Path
 ) -> None:
-    tables = [*_tex(report).values(), *_tex(alone(synthetic([7e9]), "loglinear")).values()]
+    opened = _open(report, K_max=(0.1, math.inf), N0=(0.0, math.inf))
+    tables = [*_tex(opened).values(), *_tex(alone(synthetic([7e9]), "loglinear")).values()]
     body = "\n".join(tables)
     source = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}{body}"
     (tmp_path / "all.tex").write_text(source + "\\end{document}", encoding="utf-8")
