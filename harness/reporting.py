@@ -5,13 +5,35 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from harness.errors import SuiteError
 from harness.report.model import CellError, LockDrift, ReportInput
 from harness.run.provenance import collect as collect_provenance
+from harness.spec.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.spec.suite import Suite
     from harness.steps import Checked, Request
+
+
+def check_figures(suite: Suite) -> None:
+    """Refuse a kind of figure that nothing draws, before cells are run for it.
+
+    Raises:
+        SuiteError: with the line of the figure.
+    """
+    import harness.report.kinds  # noqa: F401 - they register themselves
+    from harness.report.drawing import figure_kinds
+
+    for number, figure in enumerate(suite.figures):
+        if figure.kind not in figure_kinds():
+            raise SuiteError(
+                f"no kind of figure is named {figure.kind!r}",
+                where=suite.at("figures", number, "kind"),
+                expected="one of " + ", ".join(figure_kinds()),
+                hint=did_you_mean(figure.kind, figure_kinds()),
+            )
 
 
 def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> ReportInput:

@@ -177,6 +177,7 @@ def everything(
 ) -> None:
     """Do it all: run what is missing, fit, check, report; exits with the verdict's code."""
     from harness import pipeline
+    from harness.reporting import check_figures
 
     asked = request(
         suite, tier, where, workspace, workers=workers, accept_drift=accept_drift, reason=reason
@@ -184,7 +185,9 @@ def everything(
     timing: dict[str, float] = {}
     with pipeline.timed(timing, "load and lock"):
         loaded = pipeline.load(asked)
-        pipeline.golden(loaded)  # a golden file that cannot be read is told before cells run
+        # What would spoil the end is told before cells run.
+        pipeline.golden(loaded)
+        check_figures(loaded.suite)
         locked = pipeline.lock(loaded)
     with pipeline.timed(timing, "plan"):
         planned = pipeline.plan(locked)

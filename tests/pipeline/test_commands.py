@@ -262,6 +262,15 @@ def test_an_unknown_container_is_refused_by_line(checkout, harness) -> None:
     assert "write `container: process`" in left.err
 
 
+def test_an_unknown_kind_of_figure_is_refused_before_cells_run(checkout, harness) -> None:
+    edit(SUITE, "name: overview, kind: grid", "name: overview, kind: gird")
+    left = harness("all", "exp1")
+    assert left.code == 2
+    assert f"{SUITE}:" in left.err
+    assert "did you mean `grid`?" in left.err
+    assert not Path("runs").exists()
+
+
 def test_nothing_run_yet_is_inconclusive(checkout, harness) -> None:
     left = harness("check", "exp1")
     assert left.code == 3
