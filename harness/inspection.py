@@ -44,16 +44,17 @@ def status(locked: Locked) -> Status:
     finished, failed = store.finished(), store.failed_ids()
     counts: Counter[str] = Counter()
     failures = []
-    for cell in pipeline.cells(locked, request.where):
+    for ordinal, cell_id in locked.grid.ids(request.where):
         record = None
-        if cell.id in finished:
+        if cell_id in finished:
             state = CellStatus.OK
-        elif cell.id in failed and (record := store.last_failure(cell.id)) is not None:
+        elif cell_id in failed and (record := store.last_failure(cell_id)) is not None:
             state = record.status
         else:
             state = CellStatus.MISSING
         counts[state.value] += 1
         if record is not None:
+            cell = locked.grid.cell(ordinal, cell_id)
             message = str((record.error or {}).get("message", "it failed"))
             command = pipeline.rerun_command(request, cell, store)
             failures.append(FailedCell(cell.id, cell.values, state.value, message, command))

@@ -1,7 +1,9 @@
-"""The index: one SQLite table of what the records say, for quick questions about many cells.
+"""The index: one SQLite table of what the records say, for a user's own questions in SQL.
 
-It is derived. Nothing but answers to such questions is read from it, a run never needs it, and
-whenever it is missing, stale or broken it is made again from the records.
+It is derived. Runs add to it what they finish or fail, and `harness store rebuild` makes it from
+the records, with one row for each finished cell and for the latest failure of each other one. No
+command reads it: which cells are finished is told by the store's folders, and to find out whether
+an index agrees with them takes as long as to read them.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from harness.errors import InfrastructureError
@@ -17,13 +19,14 @@ from harness.run.claims import locked
 from harness.run.disk import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from harness.run.record import Record
     from harness.run.store import Store
 
 _VERSION = 1
+_PATIENCE_S = 5.0  # with another program that writes
 _TABLE = """
 CREATE TABLE IF NOT EXISTS cells (
     cell_id TEXT PRIMARY KEY, suite TEXT NOT NULL, tier TEXT NOT NULL, status TEXT NOT NULL,
@@ -31,8 +34,7 @@ CREATE TABLE IF NOT EXISTS cells (
     wall_s REAL NOT NULL, cpu_s REAL NOT NULL, labels TEXT NOT NULL
 ) WITHOUT ROWID
 """
-_COLUMNS = "cell_id, suite, tier, status, attempt, started, finished, wall_s, cpu_s, labels"
-_INSERT = f"INSERT OR REPLACE INTO cells ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT = "INSERT OR REPLACE INTO cells VALUES (?,?,?,?,?,?,?,?,?,?)"
 
 
 class IndexWriter:
@@ -62,36 +64,14 @@ class IndexWriter:
                 self._connection.close()
 
 
-def read_index(
-    store: Store, *, suite: str | None = None, tier: str | None = None
-) -> list[dict[str, object]]:
-    """One row per cell with a record, newest failed attempt of unfinished ones included.
-
-    Rows have the keys cell_id, suite, tier, status, attempt, started, finished (UTC), wall_s,
-    cpu_s (seconds) and labels (axis -> value). What the index lacks is added to it first; where
-    the store cannot be written, the answer comes from the records alone.
-    """
-    try:
-        return _read(store, suite, tier)
-    except sqlite3.Error:
-        rows: Iterable[dict[str, object]] = _rows_of(_records(store))
-        with suppress(sqlite3.Error, InfrastructureError):
-            rebuild_index(store)
-        return sorted(
-            (row for row in rows if suite in (None, row["suite"]) and tier in (None, row["tier"])),
-            key=lambda row: str(row["cell_id"]),
-        )
-
-
 def rebuild_index(store: Store) -> int:
     """Make the index again from the records; returns its number of rows.
 
     Raises:
-        InfrastructureError: the disk refuses.
-        sqlite3.Error: the database cannot be written.
+        InfrastructureError: the disk refuses, or another program has locked the database.
     """
     path = store.index_path
-    with writing(path):
+    with writing(path), _database(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name("index.lock")):
             if not _is_sound(path):
@@ -106,41 +86,13 @@ def rebuild_index(store: Store) -> int:
     return count
 
 
-def _read(store: Store, suite: str | None, tier: str | None) -> list[dict[str, object]]:
-    with closing(_connect(store.index_path)) as connection:
-        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("the index is broken")
-        _refresh(store, connection)
-        cursor = connection.execute(
-            f"SELECT {_COLUMNS} FROM cells WHERE suite = coalesce(?, suite) "  # noqa: S608
-            "AND tier = coalesce(?, tier) ORDER BY cell_id",
-            (suite, tier),
-        )
-        names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, values, strict=True)) for values in cursor]
-    for row in rows:
-        row["labels"] = json.loads(row["labels"])
-    return rows
-
-
-def _refresh(store: Store, connection: sqlite3.Connection) -> None:
-    """Bring the rows in line with the folders that are there."""
-    known = dict(connection.execute("SELECT cell_id, status FROM cells"))
-    finished = store.finished()
-    failed = store.failed_ids() - finished
-    gone = known.keys() - finished - failed
-    new = {cell_id for cell_id in finished if known.get(cell_id) != "ok"}
-    failures = (store.last_failure(cell_id) for cell_id in failed)
-    connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("DELETE FROM cells WHERE cell_id = ?", ((cell_id,) for cell_id in gone))
-    connection.executemany(_INSERT, map(_row, store.records(new)))
-    connection.executemany(_INSERT, (_row(record) for record in failures if record is not None))
-    connection.execute("COMMIT")
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=16
+        path,
+        timeout=_PATIENCE_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=16,
     )
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -155,11 +107,23 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def _database(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise InfrastructureError(
+            f"the index cannot be written: {error}", where=str(path), hint="harness store rebuild"
+        ) from error
+
+
 def _is_sound(path: Path) -> bool:
     try:
         with closing(_connect(path)) as connection:
             return bool(connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            raise  # sound or not: another program is at work on it
         return False
 
 
@@ -172,25 +136,16 @@ def _records(store: Store) -> Iterator[Record]:
 
 
 def _row(record: Record) -> tuple[object, ...]:
-    return tuple(
-        json.dumps(value) if name == "labels" else value for name, value in _fields(record).items()
+    timing = record.timing
+    return (
+        record.cell_id,
+        record.suite,
+        record.tier,
+        str(record.status),
+        record.attempt,
+        timing.started,
+        timing.finished,
+        timing.wall_s,
+        timing.cpu_s,
+        json.dumps(dict(record.labels)),
     )
-
-
-def _rows_of(records: Iterable[Record]) -> list[dict[str, object]]:
-    return [dict(_fields(record)) for record in records]
-
-
-def _fields(record: Record) -> Mapping[str, object]:
-    return {
-        "cell_id": record.cell_id,
-        "suite": record.suite,
-        "tier": record.tier,
-        "status": str(record.status),
-        "attempt": record.attempt,
-        "started": record.timing.started,
-        "finished": record.timing.finished,
-        "wall_s": record.timing.wall_s,
-        "cpu_s": record.timing.cpu_s,
-        "labels": dict(record.labels),
-    }

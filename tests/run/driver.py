@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.run.index import read_index
 from harness.run.scheduler import run_cells
 from harness.run.store import Store
 from tests.run.support import TracingBackend, scripted_cells
@@ -37,7 +36,6 @@ def main(store: str, site: str, trace: str, run: str, cells: str, settings: str)
     report["finished"] = len(finished)
     report["read"] = len([kept.load(cell_id) for cell_id in finished])
     report["damage"] = [str(damage.path) for damage in kept.verify()]
-    report["indexed"] = len(read_index(kept))
     print(json.dumps(report), flush=True)
     return code
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from harness.run.containers import Limits
+    from harness.run.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,6 +144,13 @@ def events(trace: Path, what: str) -> list[tuple[int, int, str]]:
     lines = trace.read_text().splitlines() if trace.exists() else []
     words = [line.split() for line in lines]
     return [(int(w[1]), int(w[2]), w[3]) for w in words if w[0] == what]
+
+
+def index_rows(store: Store) -> dict[str, dict[str, object]]:
+    """Cell -> its row, as a user's own query finds it."""
+    with closing(sqlite3.connect(store.index_path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return {row["cell_id"]: dict(row) for row in connection.execute("SELECT * FROM cells")}
 
 
 def driver(*arguments: object, **settings: object) -> list[str]:

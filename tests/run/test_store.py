@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 
 from harness.errors import InfrastructureError
 from harness.run.claims import try_claim
-from harness.run.index import read_index, rebuild_index
+from harness.run.index import rebuild_index
 from harness.run.record import Record, RecordError, Status, Timing, labels_of
 from harness.run.store import Store
-from tests.run.support import scripted_cell, scripted_cells, wait_until
+from tests.run.support import index_rows, scripted_cell, scripted_cells, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,21 +148,30 @@ def test_living_run_keeps_its_folder(bench: Bench) -> None:
 
 def test_index_is_made_again_from_the_records(bench: Bench) -> None:
     bench.run([*scripted_cells(2), scripted_cell(7, crash=True)])
-    before = read_index(bench.store)
-    assert [row["status"] for row in before].count("error") == 1
+    before = index_rows(bench.store)
+    assert [row["status"] for row in before.values()].count("error") == 1
+    assert {(row["suite"], row["tier"]) for row in before.values()} == {("toy", "micro")}
     assert rebuild_index(bench.store) == 3
-    assert read_index(bench.store) == before
-    assert len(read_index(bench.store, suite="toy", tier="micro")) == 3
-    assert read_index(bench.store, suite="other") == []
+    assert index_rows(bench.store) == before
+
+
+def test_locked_index_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run(scripted_cells(1))
+    monkeypatch.setattr("harness.run.index._PATIENCE_S", 0.01)
+    with contextlib.closing(sqlite3.connect(bench.store.index_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(InfrastructureError, match="cannot be written: database is locked"):
+            rebuild_index(bench.store)
+    assert rebuild_index(bench.store) == 1
 
 
 def test_a_failure_leaves_the_index_once_the_cell_is_finished(bench: Bench) -> None:
     cell = scripted_cell(0)
     broken = type(cell)(cell.id, cell.values, {**cell.document, "engine_version": 2})
     bench.run([broken])
-    assert [row["status"] for row in read_index(bench.store)] == ["error"]
+    assert [row["status"] for row in index_rows(bench.store).values()] == ["error"]
     bench.run([cell])
-    (row,) = read_index(bench.store)
+    (row,) = index_rows(bench.store).values()
     assert (row["status"], row["attempt"]) == ("ok", 2)
 
 
