@@ -69,16 +69,30 @@ def rows(report: ReportInput) -> list[Row]:
     return [_row(name, group, report.fits) for name, group in by_group(report.comparisons).items()]
 
 
+# What the golden entries of each kind are called in a sentence.
+_KINDS = {
+    "published": "published numbers",
+    "refit": "independent refits",
+    "recorded": "numbers recorded by this harness",
+}
+
+
 def headline(report: ReportInput) -> str:
-    """One sentence: the verdict of the suite and how many entries came out how."""
-    counts = Counter(comparison.verdict for comparison in report.comparisons)
-    total = len(report.comparisons)
-    entries = "golden entry" if total == 1 else "golden entries"
+    """One sentence: the verdict of the suite, and how many entries of each kind came out how.
+
+    Declared entries are left to `declared_sentence`: they do not count.
+    """
     verdict = WORDS[report.verdict].capitalize()
-    if not total:
+    if not report.comparisons:
         return f"{verdict}: this tier has no golden entries to be held against."
-    told = _join([f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]])
-    return f"{verdict}: of {total} {entries}, {told}."
+    parts = []
+    for kind, name in _KINDS.items():
+        of_kind = [c for c in report.comparisons if c.kind == kind and c.declared is None]
+        if of_kind:
+            counts = Counter(comparison.verdict for comparison in of_kind)
+            told = _join([f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]])
+            parts.append(f"of {len(of_kind)} {name}, {told}")
+    return f"{verdict}: {'; '.join(parts) or 'nothing that counts'}."
 
 
 def declared_sentence(report: ReportInput) -> str:

@@ -49,7 +49,7 @@ def test_markdown_has_every_entry_and_whole_tables(report: ReportInput) -> None:
     assert {len(row) for row in rows} <= {5, 6}
     verdicts = [row[-1] for row in rows if re.match(r" [✓≈?✗]", row[-1])]
     assert len(verdicts) == len(report.comparisons)
-    assert "Drifted: of 4 golden entries" in markdown
+    assert "Drifted: of 3 published numbers" in markdown
     assert "blind" in markdown
     assert "calibrated" in markdown
 

@@ -90,7 +90,7 @@ def test_figures_tell_what_they_show(tree: ET.Element) -> None:
 
 def test_it_opens_with_the_verdict_and_the_counts(tree: ET.Element) -> None:
     assert _text(tree.find(".//header//p[@class='headline']")) == (
-        "Drifted: of 4 golden entries, 2 reproduced, 1 drifted and 1 inconclusive."
+        "Drifted: of 3 published numbers, 2 reproduced and 1 drifted."
     )
 
 
