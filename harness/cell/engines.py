@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from harness.cell.contract import CellContext
-from harness.errors import SuiteError
+from harness.errors import HarnessError, SuiteError
 
 ENTRY_POINTS = "harness.engines"
 
@@ -93,7 +93,18 @@ def _load_entry_point(name: str) -> None:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=ENTRY_POINTS, name=name):
-        point.load()
+        try:
+            point.load()
+        except HarnessError:
+            raise
+        except Exception as error:  # whatever the import of another package may raise
+            package = point.dist.name if point.dist else point.module
+            raise SuiteError(
+                f"the engine {name!r} cannot be loaded",
+                where=f"package {package}, entry point {point.name} = {point.value!r}",
+                found=f"{type(error).__name__}: {error}",
+                hint=f"repair the package, or `pip uninstall {package}`",
+            ) from error
         return
     from difflib import get_close_matches
 

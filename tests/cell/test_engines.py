@@ -58,12 +58,19 @@ def test_name_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
         engine("toy", version=2)(other)
 
 
-def test_entry_point_that_registers_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("", "the entry point of engine 'hollow' does not register it"),
+        ("import nothing_of_this_name\n", "`pip uninstall empty`"),
+    ],
+)
+def test_a_broken_plugin_is_named(tmp_path: Path, module: str, told: str) -> None:
     info = tmp_path / "empty-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: empty\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[harness.engines]\nhollow = hollow_engine\n")
-    (tmp_path / "hollow_engine.py").write_text("")
+    (tmp_path / "hollow_engine.py").write_text(module)
     script = "from harness.cell.train import engine_version; engine_version('hollow')"
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -72,4 +79,5 @@ def test_entry_point_that_registers_nothing(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert "the entry point of engine 'hollow' does not register it" in done.stderr
+    assert "harness.errors.SuiteError" in done.stderr
+    assert told in done.stderr
