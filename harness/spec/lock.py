@@ -164,7 +164,7 @@ def refuse_drift(suite: Suite, drifts: Collection[Drift]) -> None:
     lines = "".join(f"\n  {drift}" for drift in drifts)
     count = "one difference" if len(drifts) == 1 else f"{len(drifts)} differences"
     hint = f'harness lock {suite.handle}   (or run with --accept-drift --reason "...")'
-    if all(drift.what.startswith("packages/") for drift in drifts):
+    if all(drift.what.removeprefix("packages/") in PACKAGES for drift in drifts):
         wanted = " ".join(
             f"{drift.what.removeprefix('packages/')}=={drift.locked}" for drift in drifts
         )
