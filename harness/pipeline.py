@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.errors import ExitCode
+    from harness.run.outcome import RunOutcome
     from harness.run.plan import Plan
-    from harness.run.scheduler import Event, RunOutcome
+    from harness.run.scheduler import Event
     from harness.run.store import Store
     from harness.spec.grid import Cell
     from harness.spec.suite import Suite
@@ -186,12 +187,16 @@ def run(
         SuiteError: `only` begins the id of no unfinished cell, or of several.
         InfrastructureError: store or host fail. What has finished is kept.
     """
+    if not planned.todo and only is None:
+        from harness.run.outcome import nothing_to_do
+
+        return nothing_to_do()
     from harness.run.containers import Limits, open_backend
     from harness.run.provenance import collect as collect_provenance
     from harness.run.scheduler import run_cells
 
     loaded = locked.loaded
-    provenance = collect_provenance() if planned.todo else {}
+    provenance = collect_provenance()
     if locked.drift:
         accepted = {
             "reason": loaded.request.accepted_drift,

@@ -27,8 +27,8 @@ from harness.errors import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.run.outcome import RunOutcome
     from harness.run.plan import Plan
-    from harness.run.scheduler import RunOutcome
     from harness.steps import Checked, Locked
 
 
@@ -83,7 +83,12 @@ def run(
     outcome = _run_cells(locked, planned, quiet=as_json, only=cell)
     if as_json:
         print_json(
-            {"counts": outcome.counts, "computed": outcome.computed, "failures": outcome.failures}
+            {
+                "finished_before": planned.finished,
+                "counts": outcome.counts,
+                "computed": outcome.computed,
+                "failures": outcome.failures,
+            }
         )
     _leave_if_failed(outcome)
 

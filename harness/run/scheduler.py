@@ -23,6 +23,7 @@ from harness.run.containers import CellExit, Ending, Limits
 from harness.run.disk import check_writable
 from harness.run.executors.local import LocalExecutor, StopRequest
 from harness.run.index import IndexWriter
+from harness.run.outcome import Failure, RunOutcome
 from harness.run.record import (
     ERROR_FILE,
     RESULT_FILE,
@@ -66,36 +67,6 @@ class Event:
     done: int
     total: int
     record: Record | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A cell without a result: why, where its log is, and the command that reruns it alone."""
-
-    cell: Cell
-    status: Status
-    message: str
-    folder: Path | None
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunOutcome:
-    """What a run has done.
-
-    Attributes:
-        total: distinct cells asked for.
-        counts: cells per status, all four statuses present.
-        computed: cells that this run itself finished.
-        failures: the cells that failed, in the order in which they did.
-        wall_s: seconds.
-    """
-
-    total: int
-    counts: Mapping[Status, int]
-    computed: int
-    failures: tuple[Failure, ...]
-    wall_s: float
 
 
 class RunStoppedError(InfrastructureError):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.run.scheduler import RunOutcome, run_cells
+from harness.run.scheduler import run_cells
 from harness.run.store import Store
 from tests.run.support import TracingBackend, install_engine
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from harness.run.outcome import RunOutcome
     from harness.spec.grid import Cell
 
 
