@@ -77,7 +77,7 @@ def explain(prefix: str, suite: str | None) -> Explanation:
         SuiteError: no cell, or several cells, have such an id.
     """
     from harness.spec.discovery import find_suite, list_suites
-    from harness.spec.grid import expand
+    from harness.spec.grid import Grid
     from harness.spec.load import load_suite
     from harness.spec.lock import load_lock
 
@@ -91,12 +91,13 @@ def explain(prefix: str, suite: str | None) -> Explanation:
             if suite is not None:
                 raise
             continue  # another suite may have the cell
-        found.extend(
-            Explanation(cell, name, tier)
-            for tier in loaded.tiers
-            for cell in expand(loaded, tier, lock)
-            if cell.id.startswith(prefix)
-        )
+        for tier in loaded.tiers:
+            grid = Grid(loaded, tier, lock)
+            found.extend(
+                Explanation(grid.cell(ordinal, cell_id), name, tier)
+                for ordinal, cell_id in grid.ids()
+                if cell_id.startswith(prefix)
+            )
     if len(found) == 1:
         return found[0]
     raise SuiteError(

@@ -257,7 +257,7 @@ def collect(locked: Locked) -> Collected:
         )
     store = store_of(request)
     finished = store.finished()
-    chosen = {cell.id for cell in cells(locked, request.where)}
+    chosen = {cell_id for _, cell_id in locked.grid.ids(request.where)}
     present, absent = [], []
     for cell in cells(locked, None):
         if cell.id in chosen and cell.id in finished:

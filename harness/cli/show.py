@@ -56,7 +56,7 @@ def fit_table(analyses: Mapping[str, Analysed]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Fits", title_justify="left")
     for name in ("fit", "points", "parameters (95% interval, curves resampled)", "R2 pooled"):
         table.add_column(name)
-    table.add_column("R2 of each curve")
+    table.add_column("R2 of each curve, by size")
     for name, one in analyses.items():
         if one.outcome is None:
             table.add_row(name, "-", Text(f"not done: {one.incomplete}", style="cyan"), "", "")
@@ -257,7 +257,9 @@ def closing_line(verdict: Verdict, comparisons: Sequence[Comparison]) -> Text:
     counting = Counter(c.verdict for c in comparisons if c.declared is None and c.kind != "refit")
     refits = Counter(c.verdict for c in comparisons if c.declared is None and c.kind == "refit")
     declared = Counter(c.declared for c in comparisons if c.declared is not None)
-    text.append(f" ({_counts(counting) or 'nothing that counts'}")
+    published = any(c.kind == "published" for c in comparisons)
+    what = "published numbers: " if published else ""
+    text.append(f" ({what}{_counts(counting) or 'nothing that counts'}")
     if refits:
         text.append(f"; independent refits: {_counts(refits)}")
     if declared:

@@ -279,6 +279,12 @@ def _show_verdict(
             {
                 "verdict": checked.verdict,
                 "comparisons": checked.comparisons,
+                # A pooled R2 is not to be read without those of the curves.
+                "r2_by_curve": {
+                    name: one.outcome.fit.r2_by_curve
+                    for name, one in checked.fitted.analyses.items()
+                    if one.outcome is not None
+                },
                 "without_entry": checked.without_entry,
                 "accepted_drift": _accepted_drift(checked),
                 "report": report,

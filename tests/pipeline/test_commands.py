@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -272,9 +273,19 @@ def test_an_unknown_kind_of_figure_is_refused_before_cells_run(checkout, harness
 
 
 def test_nothing_run_yet_is_inconclusive(checkout, harness) -> None:
-    left = harness("check", "exp1")
+    left = harness("check", "exp1", "--json")
     assert left.code == 3
-    assert "14 cells of the tier" in left.out or "have no result" in left.out
+    assert {one["verdict"] for one in left.json["comparisons"]} == {"inconclusive"}
+    assert {one["found"] for one in left.json["comparisons"]} == {None}
+
+
+def test_json_holds_the_r2_of_the_curves_beside_the_pooled_ones(checkout, harness) -> None:
+    harness("run", "exp1")
+    told = harness("check", "exp1", "--json").json
+    pooled = [c["quantity"] for c in told["comparisons"] if c["quantity"].endswith("/R2")]
+    assert len(pooled) >= 16
+    for quantity in pooled:
+        assert len(told["r2_by_curve"][quantity.split("/")[1]]) >= 6
 
 
 @pytest.mark.parametrize(
@@ -384,17 +395,20 @@ def test_unreadable_records_are_counted_when_the_index_is_made_again(checkout, h
     assert "1 finished cells have no readable record" in left.err
 
 
-def test_a_huge_grid_and_a_pipe_as_data_are_refused_at_once(checkout, harness) -> None:
-    import os
-
+def test_a_huge_grid_is_refused_before_it_is_tried(checkout, harness) -> None:
     edit(SUITE, "  algorithm:\n", "  seed: {range: [0, 100000000000]}\n  algorithm:\n")
     left = harness("lock", "exp1")
     assert left.code == 2
     assert "1,400,000,000,000 points" in left.err
+
+
+def test_a_pipe_as_data_is_refused_and_not_waited_for(checkout, harness) -> None:
     CURVES.unlink()
     os.mkfifo(CURVES)
-    left = harness("lock", "exp1")
-    assert left.code == 2
+    for verb in ("lock", "plan"):
+        left = harness(verb, "exp1")
+        assert left.code == 2
+        assert "not a file" in left.err
 
 
 def test_help_imports_nothing_heavy() -> None:
