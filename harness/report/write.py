@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from harness.report.tables import render_tables
 if TYPE_CHECKING:
     from harness.report.model import ReportInput
 
+_ABANDONED_S = 3600.0
+
 
 def write_report(report: ReportInput, folder: str | Path) -> Path:
     """Write the report folder and return the path of its report.html.
@@ -33,6 +36,7 @@ def write_report(report: ReportInput, folder: str | Path) -> Path:
     place = Path(folder).absolute()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(place.parent)
         beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
         try:
             _fill(report, beside)
@@ -49,6 +53,13 @@ def write_report(report: ReportInput, folder: str | Path) -> Path:
             hint="free the disk or choose another workspace, then `harness report`",
         ) from error
     return place / "report.html"
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed writers left; a living one is done within seconds."""
+    for left in parent.glob(".*.????????"):
+        if left.is_dir() and time.time() - left.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _fill(report: ReportInput, folder: Path) -> None:

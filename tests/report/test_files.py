@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -293,6 +294,18 @@ def test_a_report_is_replaced_as_a_whole(small: ReportInput, tmp_path: Path) -> 
     second = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.*")}
     assert first == second
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_a_killed_report_left_is_removed(small: ReportInput, tmp_path: Path) -> None:
+    old, new, other = (tmp_path / name for name in (".run-1.abcdefgh", ".run-2.ijklmnop", "run-0"))
+    for folder in (old, new, other):
+        folder.mkdir()
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
+    write_report(small, tmp_path / "run-3")
+    assert not old.exists()
+    assert new.exists()
+    assert other.exists()
 
 
 def test_a_failed_report_leaves_the_old_one(small: ReportInput, tmp_path: Path) -> None:
