@@ -172,7 +172,12 @@ class DataSet(_Model):
     """A file that cells read; suite.lock pins its bytes."""
 
     path: Annotated[Text, AfterValidator(_relative)] = Field(
-        description="The file, relative to the suite's folder."
+        description="The file, relative to the suite's folder; with `url`, to the download cache."
+    )
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https://",
+        description="Address of a file that may not travel with the suite; no moving ref.",
     )
     columns: tuple[Text, ...] = Field(default=(), description="Columns that must be there (CSV).")
     unique: tuple[Text, ...] = Field(
@@ -198,6 +203,15 @@ class Budget(_Model):
         gt=0,
         description="Seconds after which one cell is stopped and counted as failed.",
     )
+
+
+class Expectation(_Model):
+    """A verdict that is known beforehand and that the suite stands by."""
+
+    verdict: Literal["drifted", "inconclusive", "not_reproduced"] = Field(
+        description="What an honest run of this tier finds."
+    )
+    reason: Text = Field(description="Why, in a sentence for the reader of the verdict.")
 
 
 class TierEntry(_Model):
@@ -231,6 +245,9 @@ class TierEntry(_Model):
         default=None, description="Scorers whose version can move this tier's numbers."
     )
     budget: Budget | None = Field(default=None, description="Replaces the suite's budget.")
+    expect: Expectation | None = Field(
+        default=None, description="The verdict that this tier is known to have, if not reproduced."
+    )
 
 
 class CurveTable(_Model):
@@ -245,7 +262,10 @@ class CurveTable(_Model):
 class Resampling(_Model):
     """How the uncertainty of a fit is found."""
 
-    by: Literal["curve"] = Field(description="What is drawn with replacement.")
+    by: Text = Field(
+        description="What is drawn with replacement: curve, block (of steps within a curve), or a "
+        "column that names clusters: seed, question."
+    )
     n: int = Field(gt=0, description="How often.")
     seed: int = Field(ge=0, description="Seed of the draws.")
 
@@ -275,8 +295,27 @@ class Analysis(_Model):
     weights: Literal["per_curve", "per_point"] = Field(
         default="per_curve", description="What weighs the same: each curve in total, or each point."
     )
-    space: Literal["linear", "log10"] = Field(
-        default="linear", description="Where residuals are taken: in L or in log10 L."
+    space: Literal["linear", "log10", "relative"] = Field(
+        default="linear",
+        description="Where residuals are taken: in L, in log10 L, or in L relative to the point.",
+    )
+    loss: Literal["squares", "huber", "lad"] = Field(
+        default="squares", description="What of the residuals is least: squares, Huber, |r|."
+    )
+    delta: float | None = Field(
+        default=None, gt=0, description="Where the Huber loss turns linear, in units of the space."
+    )
+    run: Text | None = Field(
+        default=None, description="Column that tells the runs of one curve apart, e.g. seed."
+    )
+    rivals: tuple[Name, ...] = Field(
+        default=(), description="Laws fitted to the same points, for comparison."
+    )
+    held_out: float = Field(
+        default=0.2, gt=0, lt=1, description="Last share of log x that a second fit must predict."
+    )
+    profile: tuple[Text, ...] = Field(
+        default=(), description="Shared parameters whose profile likelihood is computed."
     )
     resample: Resampling | None = Field(default=None, description="Uncertainty by resampling.")
     extrapolate: Extrapolation | None = Field(
@@ -286,7 +325,8 @@ class Analysis(_Model):
     @property
     def laws(self) -> tuple[str, ...]:
         """The laws that this fit needs."""
-        return (self.law, self.extrapolate.blind_law) if self.extrapolate else (self.law,)
+        blind = (self.extrapolate.blind_law,) if self.extrapolate else ()
+        return (self.law, *blind, *self.rivals)
 
 
 class Summary(_Model):
@@ -294,8 +334,17 @@ class Summary(_Model):
 
     name: Name = Field(description="The name by which goldens call it: summary/NAME/...")
     field: Text = Field(description="A curve column (with `take`), or a field of result.json.")
-    take: Literal["last", "first", "min", "max"] | None = Field(
-        default=None, description="Which point of the curve column."
+    take: Literal["last", "first", "min", "max", "mean"] | None = Field(
+        default=None, description="Which point of the curve column, or their mean."
+    )
+    last: int | None = Field(
+        default=None, gt=0, description="Take from this many points at the end only."
+    )
+    where: Text | None = Field(
+        default=None, description="Expression over labels: the cells that are summarised."
+    )
+    reduce: Literal["mean", "sum"] | None = Field(
+        default=None, description="What becomes of several cells that `by` does not tell apart."
     )
     complement: bool = Field(
         default=False, description="1 - value: an accuracy from an error rate."
@@ -311,6 +360,17 @@ class Figure(_Model):
     fit: str | None = Field(default=None, description="The analysis it shows.")
     fits: tuple[Text, ...] = Field(
         default=(), description="Several analyses, by name or glob pattern."
+    )
+    params: tuple[Text, ...] = Field(default=(), description="Parameters that it shows.")
+    x: Text | None = Field(default=None, description="Curve column of the abscissa.")
+    y: Text | None = Field(default=None, description="Curve column of the ordinate.")
+    group: Text | None = Field(default=None, description="Column that tells the curves apart.")
+    panels: Text | None = Field(default=None, description="Column with a panel for each value.")
+    where: Text | None = Field(
+        default=None, description="Expression over curve columns: the points shown."
+    )
+    smooth: Literal["spline", "isotonic", "segments", "paper"] | None = Field(
+        default=None, description="How the lines through the points are smoothed."
     )
 
 
@@ -342,6 +402,7 @@ class Tier:
     settings: Mapping[str, object]
     scorers: tuple[str, ...]
     budget: Budget
+    expect: Expectation | None
 
 
 class Suite(_Model):
@@ -444,6 +505,8 @@ class Suite(_Model):
                 )
         for key in ("include", "exclude", "scorers"):
             merged[key] = merged[key] or ()
+        # A verdict is of one tier: what another is expected to find is no part of it.
+        merged["expect"] = self.tiers[name].expect
         return Tier(name=name, lineage=lineage, axes=axes, settings=settings, **merged)
 
     def _lineage(self, name: str) -> tuple[str, ...]:
