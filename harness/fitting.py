@@ -13,12 +13,11 @@ from harness.analysis.extrapolation import Extrapolation, blind_fit, clipped_end
 from harness.analysis.resampling import Resample, resample
 from harness.errors import DataError, SuiteError
 from harness.quantities import label_text
+from harness.selection import select
 from harness.spec.expression import compile_expression
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from harness.analysis import Fit
     from harness.spec.suite import Analysis
@@ -166,18 +165,6 @@ def _refuse_overlap(analysis: Analysis, wanted: Extrapolate, both: Curves) -> No
         found=f"{len(both)} rows of {analysis.group}={', '.join(sizes)} in both",
         hint=f"write `{repair}`",
     )
-
-
-def select(curves: Curves, expression: str) -> NDArray[np.bool_]:
-    """For each row, whether the expression holds on its columns.
-
-    Raises:
-        SuiteError: a name in the expression is no column.
-    """
-    keep = compile_expression(expression, curves.names)
-    columns = [values.tolist() for values in curves.columns.values()]
-    rows = (dict(zip(curves.names, row, strict=True)) for row in zip(*columns, strict=True))
-    return np.fromiter((keep(row) for row in rows), dtype=np.bool_, count=len(curves))
 
 
 def _concerns(analysis: Analysis, labels: Mapping[str, object]) -> bool:
