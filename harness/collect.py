@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness.analysis import Curves
 from harness.errors import DataError, SuiteError
 from harness.run.record import METRICS_FILE
+from harness.spec.expression import compile_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +32,9 @@ class CellResult:
 def read_cells(store: Store, cells: Iterable[Cell], table: CurveTable) -> list[CellResult]:
     """Read finished cells; every file's sha256 is checked before it is believed.
 
+    A step at which a column was not measured has NaN there, which no comparison in a `where` lets
+    through (`length > 0`); a column that was measured at no step of a cell is a mistake.
+
     Raises:
         InfrastructureError: a file of a finished cell is damaged.
         DataError: a cell has no such field, or its lines are not JSON objects.
@@ -38,13 +43,22 @@ def read_cells(store: Store, cells: Iterable[Cell], table: CurveTable) -> list[C
     for cell in cells:
         stored = store.load(cell.id)
         labels = labels_of(cell, table)
-        rows = []
-        for number, step in enumerate(stored.metrics, 1):
-            where = f"{store.folder(cell.id) / METRICS_FILE}:{number}"
-            columns = {name: at(step, path, where) for name, path in table.columns.items()}
-            rows.append({**labels, **columns})
+        file = store.folder(cell.id) / METRICS_FILE
+        columns = {
+            name: _column(stored.metrics, path, str(file)) for name, path in table.columns.items()
+        }
+        steps = range(len(stored.metrics))
+        rows = [{**labels, **{name: columns[name][i] for name in columns}} for i in steps]
         results.append(CellResult(cell, labels, rows, stored.result))
     return results
+
+
+def _column(lines: Sequence[Mapping[str, object]], path: str, file: str) -> list[object]:
+    """One column of a cell's lines, NaN where a line lacks it; DataError if all of them do."""
+    found = [_look_up(line, path) for line in lines]
+    if lines and all(value is _ABSENT for value in found):
+        at(lines[0], path, f"{file}:1")
+    return [math.nan if value is _ABSENT else value for value in found]
 
 
 def labels_of(cell: Cell, table: CurveTable) -> dict[str, object]:
@@ -66,39 +80,64 @@ def summarise(summary: Summary, results: Sequence[CellResult]) -> dict[tuple[obj
     """One number for each combination of the labels in `summary.by`.
 
     Raises:
-        SuiteError: two cells share a combination, so that `by` does not tell them apart.
+        SuiteError: two cells share a combination, so that `by` does not tell them apart, and
+            `reduce` does not say what becomes of them; `where` asks for something else than labels.
+        DataError: a cell has no such field, no points of it, or something else than numbers there.
     """
-    numbers: dict[tuple[object, ...], float] = {}
-    for result in results:
+    cells: dict[tuple[object, ...], list[float]] = {}
+    for result in _chosen(summary, results):
         key = tuple(at(result.labels, name, f"summary {summary.name}") for name in summary.by)
-        if key in numbers:
+        cells.setdefault(key, []).append(_value(summary, result))
+        if len(cells[key]) > 1 and summary.reduce is None:
             raise SuiteError(
                 f"summary {summary.name!r} finds several cells for {key}",
                 expected="labels in `by` that tell all cells apart",
                 found=", ".join(summary.by) or "no labels",
-                hint="add the label in which these cells differ",
+                hint="add the label in which these cells differ, or `reduce: mean`",
             )
-        value = _taken(summary, result)
-        numbers[key] = 1.0 - value if summary.complement else value
-    return numbers
+    reduce = _REDUCE[summary.reduce or "sum"]  # one cell is its own sum
+    return {key: reduce(values) for key, values in cells.items()}
 
 
-_TAKE: dict[str, Callable[[Sequence[float]], float]] = {
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+_TAKE: Final[dict[str, Callable[[Sequence[float]], float]]] = {
     "first": lambda values: values[0],
     "last": lambda values: values[-1],
     "min": min,
     "max": max,
+    "mean": _mean,
 }
+_REDUCE: Final[dict[str, Callable[[Sequence[float]], float]]] = {"mean": _mean, "sum": math.fsum}
 
 
-def _taken(summary: Summary, result: CellResult) -> float:
+def _chosen(summary: Summary, results: Sequence[CellResult]) -> Sequence[CellResult]:
+    if summary.where is None or not results:
+        return results
+    keep = compile_expression(
+        summary.where, list(results[0].labels), where=f"summary {summary.name}"
+    )
+    return [result for result in results if keep(result.labels)]
+
+
+def _value(summary: Summary, result: CellResult) -> float:
+    value = _taken(summary, summary.field, result)
+    if summary.minus is not None:
+        value -= _taken(summary, summary.minus, result)
+    return 1.0 - value if summary.complement else value
+
+
+def _taken(summary: Summary, field: str, result: CellResult) -> float:
     where = f"cell {result.cell.id[:12]}"
     if summary.take is None:
-        return _number(at(result.result, summary.field, where), where, summary.field)
-    column = [_number(at(row, summary.field, where), where, summary.field) for row in result.rows]
-    if not column:
-        raise DataError(f"no points of {summary.field}", where=where)
-    return _TAKE[summary.take](column)
+        return _number(at(result.result, field, where), where, field)
+    column = [_number(at(row, field, where), where, field) for row in result.rows]
+    measured = [value for value in column if not math.isnan(value)]
+    if not measured:
+        raise DataError(f"no points of {field}", where=where)
+    return _TAKE[summary.take](measured[-(summary.last or 0) :])
 
 
 def _number(value: object, where: str, field: str) -> float:
@@ -113,8 +152,9 @@ def at(mapping: Mapping[str, object], path: str, where: str) -> object:
     Raises:
         DataError: nothing stands there; names what does.
     """
-    if path in mapping:
-        return mapping[path]
+    found = _look_up(mapping, path)
+    if found is not _ABSENT:
+        return found
     head, dot, rest = path.partition(".")
     inner = mapping.get(head)
     if dot and isinstance(inner, dict):
@@ -125,3 +165,15 @@ def at(mapping: Mapping[str, object], path: str, where: str) -> object:
         expected="one of " + ", ".join(map(str, mapping)),
         hint="correct `curves` or `summaries` in suite.yaml",
     )
+
+
+_ABSENT: Final = object()
+
+
+def _look_up(mapping: Mapping[str, object], path: str) -> object:
+    """As `at`, but `_ABSENT` where nothing stands."""
+    if path in mapping:
+        return mapping[path]
+    head, dot, rest = path.partition(".")
+    inner = mapping.get(head)
+    return _look_up(inner, rest) if dot and isinstance(inner, dict) else _ABSENT

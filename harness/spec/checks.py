@@ -145,8 +145,21 @@ def _check_summaries(suite: Suite) -> None:
     labels = suite.curves.labels if suite.curves else {}
     for number, summary in entries:
         if summary.take is not None:
-            where = suite.at("summaries", number, "field")
-            _known("curve column", summary.field, _columns(suite), where)
+            for key in ("field", "minus"):
+                where = suite.at("summaries", number, key)
+                name = getattr(summary, key)
+                if name is not None:
+                    _known("curve column", name, _columns(suite), where)
+        if summary.last is not None and summary.take is None:
+            raise SuiteError(
+                "`last` without `take`",
+                where=suite.at("summaries", number, "last"),
+                expected="`take`, which says what becomes of the last points",
+                hint="add `take: mean`",
+            )
+        if summary.where is not None:
+            where = suite.at("summaries", number, "where")
+            compile_expression(summary.where, list(labels), where=where)
         for place, label in enumerate(summary.by):
             _known("label", label, labels, suite.at("summaries", number, "by", place))
 

@@ -346,6 +346,9 @@ class Summary(_Model):
     reduce: Literal["mean", "sum"] | None = Field(
         default=None, description="What becomes of several cells that `by` does not tell apart."
     )
+    minus: Text | None = Field(
+        default=None, description="Another such field, whose number is subtracted."
+    )
     complement: bool = Field(
         default=False, description="1 - value: an accuracy from an error rate."
     )

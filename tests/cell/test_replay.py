@@ -43,6 +43,34 @@ def test_best_alone(suite: Suite) -> None:
     assert metrics(suite) == []
 
 
+def also(**evals: str) -> dict[str, object]:
+    """A further file for the same steps; here the instruct row, which is of step 1 only."""
+    columns = {"step": "step"}
+    return {"data": "curve", "select": BEST["select"], "columns": columns, "evals": evals}
+
+
+def test_further_files_are_joined_by_step(suite: Suite) -> None:
+    replay(suite.context(curve=CURVE, also=[also(**{"gsm8k.ErrRate": "ErrRate"})]))
+    first, *others = [line["evals"] for line in metrics(suite)]
+    assert first == {"holdout.ErrRate": 0.9, "gsm8k.ErrRate": 0.6}
+    # What was not measured at a step is not in its line.
+    assert others == [{"holdout.ErrRate": 0.8}, {"holdout.ErrRate": 0.7}]
+
+
+@pytest.mark.parametrize(
+    ("table", "section", "message"),
+    [
+        (TABLE, also(**{"holdout.ErrRate": "ErrRate"}), "gives holdout.ErrRate again"),
+        (TABLE.replace("instruct,1.4e+10,1,", "instruct,1.4e+10,9,"), also(), "the curve lacks"),
+        (TABLE, {**also(), "columns": {}}, "which column is `step`"),
+        (TABLE, {"data": "curve"}, r"settings.also\[0\] lacks columns, select"),
+    ],
+)
+def test_a_further_file_that_does_not_fit_is_refused(tmp_path, table, section, message) -> None:
+    with pytest.raises(DataError, match=message):
+        replay(write_suite(tmp_path, table).context(curve=CURVE, also=[section]))
+
+
 @given(
     flops=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5),
     samples=st.integers(0, 10**30),

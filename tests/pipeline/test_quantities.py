@@ -43,10 +43,11 @@ def test_two_sizes_never_share_a_name(a: float, b: float) -> None:
         assert label_text("N", a) != label_text("N", b)
 
 
-def result(source: str, losses: list[float]) -> CellResult:
+def result(source: str, losses: list[float], seed: int = 0) -> CellResult:
     cell = Cell(id=source * 64, values={}, document={})
-    rows = [{"source": source, "ErrRate": loss} for loss in losses]
-    return CellResult(cell, {"source": source}, rows, {"best": {"holdout.ErrRate": min(losses)}})
+    labels = {"source": source, "seed": seed}
+    rows = [{**labels, "ErrRate": loss, "start": 1.0} for loss in losses]
+    return CellResult(cell, labels, rows, {"best": {"holdout.ErrRate": min(losses)}})
 
 
 @pytest.mark.parametrize(
@@ -56,12 +57,41 @@ def result(source: str, losses: list[float]) -> CellResult:
         ({"field": "ErrRate", "take": "first"}, 0.9),
         ({"field": "ErrRate", "take": "min"}, 0.6),
         ({"field": "ErrRate", "take": "max"}, 0.9),
+        ({"field": "ErrRate", "take": "mean"}, 2.2 / 3),
+        ({"field": "ErrRate", "take": "mean", "last": 2}, 0.65),
+        ({"field": "ErrRate", "take": "max", "last": 2}, 0.7),
+        ({"field": "ErrRate", "take": "mean", "last": 9}, 2.2 / 3),
         ({"field": "best.holdout.ErrRate", "complement": True}, 0.4),
+        ({"field": "start", "minus": "ErrRate", "take": "last"}, 0.3),
     ],
 )
 def test_summaries(settings: dict, expected: float) -> None:
     summary = Summary(name="s", by=("source",), **settings)
-    assert summarise(summary, [result("a", [0.9, 0.6, 0.7])]) == {("a",): pytest.approx(expected)}
+    # The last step was not measured.
+    found = summarise(summary, [result("a", [0.9, 0.6, 0.7, math.nan])])
+    assert found == {("a",): pytest.approx(expected)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"reduce": "mean"}, {("a",): 0.7, ("b",): 0.5}),
+        ({"reduce": "sum"}, {("a",): 1.4, ("b",): 0.5}),
+        ({"reduce": "mean", "complement": True}, {("a",): 0.3, ("b",): 0.5}),
+        ({"where": "seed == 1"}, {("a",): 0.6}),
+        ({"where": "seed == 2"}, {}),
+    ],
+)
+def test_cells_that_are_not_told_apart(settings: dict, expected: dict) -> None:
+    summary = Summary(name="s", field="ErrRate", take="last", by=("source",), **settings)
+    results = [result("a", [0.8]), result("a", [0.6], seed=1), result("b", [0.5])]
+    assert summarise(summary, results) == pytest.approx(expected)
+
+
+def test_a_summary_of_what_was_never_measured_is_an_error() -> None:
+    summary = Summary(name="s", field="ErrRate", take="mean")
+    with pytest.raises(DataError, match="no points of ErrRate"):
+        summarise(summary, [result("a", [math.nan])])
 
 
 def test_a_summary_must_tell_its_cells_apart() -> None:

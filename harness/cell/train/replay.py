@@ -1,7 +1,8 @@
 """Engine `replay`: published points stand in for a training run (level R0).
 
-settings.curve says which rows of a pinned CSV file are the learning curve, settings.best which row
-is the best checkpoint. Numbers keep their exact value: what the file says is what the metrics say.
+settings.curve says which rows of a pinned CSV file are the learning curve, settings.also (a list)
+which rows of further files were measured at its steps, settings.best which row is the best
+checkpoint. Numbers keep their exact value: what the file says is what the metrics say.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from harness.data.table import Row, read_rows
 from harness.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Set
 
 
 @engine("replay", version=1)
@@ -42,11 +43,47 @@ def replay(cell: CellContext) -> Mapping[str, object]:
     return result
 
 
-def _curve(cell: CellContext) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
-    section = _section(cell, "curve", required={"data", "select", "columns"})
+_Line = tuple[int, dict[str, float], dict[str, float]]  # step, evals, columns
+
+
+def _curve(cell: CellContext) -> Iterator[_Line]:
+    """The lines of the curve, each with what the further files have for its step."""
+    curve = list(_lines(cell, _section(cell.settings, "curve", required=_CURVE)))
+    steps = {step for step, _, _ in curve}
+    more: dict[int, list[_Line]] = {}
+    for name, section in _also(cell):
+        for line in _lines(cell, section):
+            if line[0] not in steps:
+                raise DataError(
+                    f"settings.{name} has a step that the curve lacks",
+                    where=str(section["data"]),
+                    expected="steps of settings.curve only",
+                    found=str(line[0]),
+                )
+            more.setdefault(line[0], []).append(line)
+    for step, evals, columns in curve:
+        for _, further_evals, further_columns in more.get(step, ()):
+            for known, further in ((evals, further_evals), (columns, further_columns)):
+                if twice := sorted(known.keys() & further.keys()):
+                    raise DataError(f"settings.also gives {twice[0]} again", where="spec.json")
+                known.update(further)
+        yield step, evals, columns
+
+
+def _also(cell: CellContext) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """The sections of settings.also, each with its name in messages."""
+    also = cell.settings.get("also", [])
+    if not isinstance(also, list):
+        raise DataError("settings.also is not a list", where="spec.json", found=f"{also!r:.80}")
+    sections = {f"also[{number}]": section for number, section in enumerate(also)}
+    for name in sections:
+        yield name, _section(sections, name, required=_CURVE)
+
+
+def _lines(cell: CellContext, section: Mapping[str, object]) -> Iterator[_Line]:
     columns, evals = _names(section, "columns"), _names(section, "evals")
     if "step" not in columns:
-        raise DataError("settings.curve.columns does not say which column is `step`")
+        raise DataError("`columns` does not say which column is `step`", where="spec.json")
     rows = _select(cell, section, {*columns.values(), *evals.values()})
     previous: Row | None = None
     last = -1
@@ -68,7 +105,7 @@ def _curve(cell: CellContext) -> Iterator[tuple[int, dict[str, float], dict[str,
 
 
 def _best(cell: CellContext) -> dict[str, float]:
-    section = _section(cell, "best", required={"data", "select", "evals"})
+    section = _section(cell.settings, "best", required={"data", "select", "evals"})
     evals = _names(section, "evals")
     first, *others = _select(cell, section, set(evals.values()))
     if others:
@@ -106,9 +143,12 @@ def _matches(row: Row, select: Mapping[str, object]) -> bool:
     )
 
 
-def _section(cell: CellContext, name: str, required: set[str]) -> Mapping[str, object]:
-    section = mapping_at(cell.settings, name)
-    allowed = {"data", "select", "columns", "evals"} if name == "curve" else required
+_CURVE = frozenset({"data", "select", "columns"})  # `evals` may follow
+
+
+def _section(settings: Mapping[str, object], name: str, required: Set[str]) -> Mapping[str, object]:
+    section = mapping_at(settings, name)
+    allowed = required | {"evals"}
     if missing := sorted(required - section.keys()):
         raise DataError(f"settings.{name} lacks {', '.join(missing)}", where="spec.json")
     if unknown := sorted(section.keys() - allowed):
