@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.steps import Fitted
-    from harness.verdict.golden import Golden, Point
+    from harness.verdict.entry import Point
+    from harness.verdict.golden import Golden
 
 
 def quantities_of(fitted: Fitted) -> dict[str, Quantity]:

@@ -57,11 +57,11 @@ def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[Gold
     golden, path = _golden(checked)
     found = unjudged(None, checked.quantities, collected.locked.loaded.suite.judge)
     updated = update(golden, found, date=_today(), reason=reason)
-    before = {entry.id: entry.printed for entry in golden.entries}
+    before = {entry.id: entry.shown for entry in golden.entries}
     changes = [
-        GoldenChange(entry.id, before.get(entry.id), entry.printed)
+        GoldenChange(entry.id, before.get(entry.id), entry.shown)
         for entry in updated.entries
-        if before.get(entry.id) != entry.printed
+        if before.get(entry.id) != entry.shown
     ]
     if changes and not dry_run:
         _save(updated, path)

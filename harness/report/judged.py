@@ -139,7 +139,7 @@ def _row(name: str, group: Sequence[Comparison], fits: Mapping[str, Fit]) -> Row
 
 
 def _line(comparison: Comparison, fits: Mapping[str, Fit]) -> Line:
-    found = at_resolution(comparison.found, comparison.published)
+    found = at_resolution(comparison.found, comparison.digits)
     declared = comparison.declared or ""
     beside = ""
     pooled = pooled_r2_fit(comparison.quantity)

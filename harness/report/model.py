@@ -12,11 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.analysis import Curves, Extrapolation, Fit, Resample
+    from harness.verdict.entry import NotRecomputed, Refusal
+    from harness.verdict.expectation import Expected
     from harness.verdict.model import Comparison, Verdict
 
 
 class FigureDeclaration(Protocol):
-    """A figure as the suite file declares it: one `fit`, or `fits` by name or glob pattern."""
+    """A figure as the suite file declares it.
+
+    One `fit`, or `fits` by name or glob pattern; or columns of the curve table: `y` against `x`,
+    curves told apart by `group`, with a panel for each value of `panels`, of the rows that `where`
+    keeps.
+    """
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -26,6 +33,20 @@ class FigureDeclaration(Protocol):
     def fit(self) -> str | None: ...  # noqa: D102
     @property
     def fits(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def params(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def x(self) -> str | None: ...  # noqa: D102
+    @property
+    def y(self) -> str | None: ...  # noqa: D102
+    @property
+    def group(self) -> str | None: ...  # noqa: D102
+    @property
+    def panels(self) -> str | None: ...  # noqa: D102
+    @property
+    def where(self) -> str | None: ...  # noqa: D102
+    @property
+    def smooth(self) -> str | None: ...  # noqa: D102
 
 
 class TableDeclaration(Protocol):
@@ -95,6 +116,9 @@ class ReportInput:
         notes: sentences shown beside the verdict.
         rerun: commands that repeat this run, to be typed as they are.
         limits: sentences on what this run does not say, in addition to those of its level.
+        not_recomputed: published numbers that no run can find again; they never count.
+        refused: published numbers that may not become goldens.
+        expected: the verdict that the suite expects of this tier, or None: that it holds up.
     """
 
     suite: str
@@ -120,6 +144,9 @@ class ReportInput:
     notes: Sequence[str] = ()
     rerun: Sequence[str] = ()
     limits: Sequence[str] = ()
+    not_recomputed: Sequence[NotRecomputed] = ()
+    refused: Sequence[Refusal] = ()
+    expected: Expected | None = None
 
 
 def declared_fits(patterns: Sequence[str], report: ReportInput) -> list[str]:

@@ -18,13 +18,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.verdict.golden import half_unit
+from harness.verdict.entry import half_unit
 from harness.verdict.model import Comparison, Quantity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.verdict.golden import Entry, Golden, Point
+    from harness.verdict.entry import Entry, Point
+    from harness.verdict.golden import Golden
 
 # Room for the rounding of the comparison itself, so that .1355 found against .135 printed sits on
 # the edge of half a unit rather than a bit beside it.
@@ -93,32 +94,51 @@ def unjudged(
 def _number(entry: Entry, quantity: Quantity, objective_slack: float) -> _Judged:
     assert quantity.value is not None
     found = quantity.value / entry.scale
-    difference = found - entry.value
-    if entry.rtol is not None:
-        half_width = tolerance = entry.rtol * abs(entry.value)
-        why = f"{entry.rtol:g} relative"
-    else:
-        half_width = entry.half_unit
-        slack = quantity.slack * math.sqrt(objective_slack) / entry.scale
-        slack = min(slack, _MOST_SLACK * half_width)
-        tolerance = half_width + slack
-        why = f"½ digit {half_width:g}"
-        if slack > 0:
-            why += f" + SE·√(ε(n-p)) {slack:.2g}"
+    low, high = entry.ends
+    # Of a claimed range what counts is how far outside it the number lies.
+    outside = max(low - found, found - high, 0.0)
+    difference = found - entry.value if low == high else found - min(max(found, low), high)
+    half_width, tolerance, why = _tolerance(entry, quantity, objective_slack)
     if not math.isfinite(found):
         reason = "what the run found is not a finite number"
         return _Judged(found, None, tolerance, why, Verdict.INCONCLUSIVE, reason)
     if quantity.doubt is not None:
         reason = f"the data do not determine it: {quantity.doubt}"
         return _Judged(found, difference, tolerance, why, Verdict.INCONCLUSIVE, reason)
-    if abs(difference) <= half_width + _ROUNDING * abs(entry.value):
+    if outside <= half_width + _ROUNDING * abs(entry.value):
         return _Judged(found, difference, tolerance, why, Verdict.REPRODUCED, "")
-    if abs(difference) <= tolerance:
+    if outside <= tolerance:
         reason = "other digits than printed, within what the optimiser's stopping rule leaves open"
         return _Judged(found, difference, tolerance, why, Verdict.DRIFTED, reason)
-    times = abs(difference) / tolerance if tolerance else math.inf
+    times = outside / tolerance if tolerance else math.inf
     reason = f"differs by {times:.3g} times the tolerance"
+    if low != high:
+        reason = f"outside the claimed range, by {outside:.3g}"
     return _Judged(found, difference, tolerance, why, Verdict.NOT_REPRODUCED, reason)
+
+
+def _tolerance(
+    entry: Entry, quantity: Quantity, objective_slack: float
+) -> tuple[float, float, str]:
+    """Half-width within which a number is reproduced, the whole tolerance, and what it is made of.
+
+    The ends of a claimed range are not rounded numbers, so that it has no half digit.
+    """
+    if entry.rtol is not None:
+        half_width = entry.rtol * abs(entry.value)
+        return half_width, half_width, f"{entry.rtol:g} relative"
+    slack = quantity.slack * math.sqrt(objective_slack) / entry.scale
+    slack = min(slack, _MOST_SLACK * entry.half_unit)
+    half_width, told = 0.0, "the claimed range"
+    if entry.between is None:
+        half_width, told = entry.half_unit, f"½ digit {entry.half_unit:g}"
+    if entry.input_rounding is not None:
+        half_width += entry.input_rounding
+        told += f" + rounding of the printed inputs {entry.input_rounding:g}"
+    tolerance = half_width + slack
+    if slack > 0:
+        told += f" + SE·√(ε(n-p)) {slack:.2g}"
+    return half_width if entry.between is None else tolerance, tolerance, told
 
 
 def _objective(
@@ -153,7 +173,7 @@ def _declared(entry: Entry, judged: _Judged) -> _Judged:
     elif judged.verdict is Verdict.NOT_REPRODUCED:
         verdict = Verdict.NOT_REPRODUCED
         reason = (
-            f"declared {declared.kind}, but the run finds neither the printed {entry.printed} "
+            f"declared {declared.kind}, but the run finds neither the printed {entry.shown} "
             f"nor the expected {declared.instead}"
         )
     else:
@@ -185,7 +205,7 @@ def _comparison(entry: Entry, judged: _Judged) -> Comparison:
         quantity=entry.quantity,
         label=entry.label,
         unit=entry.unit,
-        published=entry.printed,
+        published=entry.shown,
         found=judged.found,
         difference=judged.difference,
         tolerance=judged.tolerance,

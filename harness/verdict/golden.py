@@ -1,31 +1,20 @@
 """Golden files: the numbers that a run is held against, each with where it comes from.
 
-An entry is of one of three kinds. `published` was printed in a paper; `refit` was computed from
-published points by an independent implementation; `recorded` was written from a run of this
-harness and guards against drift only. A run can rewrite `recorded` entries, and no others: a
-published number that we do not like stays what it is.
+A run can rewrite entries of the kind `recorded`, and no others: a published number that we do not
+like stays what it is.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
-from decimal import Decimal
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from harness.errors import SuiteError
+from harness.verdict.entry import Band, Entry, Kind, NotRecomputed, Refusal, Strict
 from harness.verdict.model import Level
 
 if TYPE_CHECKING:
@@ -36,105 +25,7 @@ if TYPE_CHECKING:
 RECORDED_RTOL = 1e-9
 
 
-class Kind(StrEnum):
-    """Where a golden number comes from."""
-
-    PUBLISHED = "published"
-    REFIT = "refit"
-    RECORDED = "recorded"
-
-
-_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
-
-
-def _finite_decimal(text: str) -> str:
-    if not _DECIMAL.fullmatch(text) or not math.isfinite(float(text)):
-        msg = f"{text[:40]!r} is not a finite decimal number such as 0.135 or 1.49e-4"
-        raise ValueError(msg)
-    return text
-
-
-Digits = Annotated[str, AfterValidator(_finite_decimal)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Declaration(_Strict):
-    """What is known to be wrong with an entry before anything is run.
-
-    `instead` is what an independent computation gives in place of the printed number; a run that
-    does not find that either is judged not reproduced, so a declaration hides nothing.
-    """
-
-    kind: Literal["misprint", "incomplete_data", "unknown_protocol"]
-    reason: str = Field(min_length=20)
-    instead: Digits
-
-
-class Point(_Strict):
-    """Published parameters at which the fit's own objective is evaluated (level R0)."""
-
-    params: dict[str, float]
-    by_curve: dict[str, dict[float, float]] = {}
-
-
-class Entry(_Strict):
-    """One golden number: digits as printed, unit, place, protocol."""
-
-    id: str
-    group: str
-    label: str
-    quantity: str
-    kind: Kind
-    printed: Digits
-    unit: str = "1"
-    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    rtol: float | None = Field(default=None, gt=0, lt=1)
-    source: str
-    place: str
-    protocol: str
-    declared: Declaration | None = None
-    at: Point | None = None
-
-    @property
-    def value(self) -> float:
-        """The printed number, in the entry's unit."""
-        return float(self.printed)
-
-    @property
-    def half_unit(self) -> float:
-        """Half a unit of the last printed digit, in the entry's unit."""
-        return half_unit(self.printed)
-
-
-def half_unit(printed: str) -> float:
-    """Half a unit of the last digit of a number as printed: 0.0005 for "0.135"."""
-    exponent = Decimal(printed).as_tuple().exponent
-    if not isinstance(exponent, int):
-        msg = f"{printed!r} has no last digit"
-        raise TypeError(msg)
-    return 0.5 * 10.0**exponent
-
-
-class Refusal(_Strict):
-    """Published numbers that may not become goldens, whoever adds them, and why.
-
-    An entry is refused if `match` stands in its id, group, label, quantity or place, in any case.
-    """
-
-    what: str
-    match: str = Field(min_length=3)
-    reason: str = Field(min_length=20)
-
-    def concerns(self, entry: Entry) -> bool:
-        """Whether the entry is one of those that are refused."""
-        texts = (entry.id, entry.group, entry.label, entry.quantity, entry.place)
-        return any(self.match.casefold() in text.casefold() for text in texts)
-
-
-class Change(_Strict):
+class Change(Strict):
     """One update of the recorded entries, and why."""
 
     date: str
@@ -142,7 +33,7 @@ class Change(_Strict):
     entries: tuple[str, ...]
 
 
-class Golden(_Strict):
+class Golden(Strict):
     """The golden file of one tier of one suite: golden/SUITE/TIER.json.
 
     `objective_slack` is the relative excess of the objective, F(theta)/F(theta_best) - 1, that is
@@ -158,11 +49,17 @@ class Golden(_Strict):
     objective_slack_reason: str
     refused: tuple[Refusal, ...] = ()
     entries: tuple[Entry, ...]
+    bands: tuple[Band, ...] = ()
+    not_recomputed: tuple[NotRecomputed, ...] = ()
     history: tuple[Change, ...] = ()
+
+    @property
+    def _all(self) -> Sequence[Entry | Band | NotRecomputed]:
+        return (*self.entries, *self.bands, *self.not_recomputed)
 
     @model_validator(mode="after")
     def _nothing_refused(self) -> Self:
-        for entry in self.entries:
+        for entry in self._all:
             for refusal in self.refused:
                 if refusal.concerns(entry):
                     msg = f"{entry.id!r} is refused as a golden ({refusal.what}): {refusal.reason}"
@@ -171,12 +68,10 @@ class Golden(_Strict):
 
     @model_validator(mode="after")
     def _no_id_twice(self) -> Self:
-        seen: set[str] = set()
-        for entry in self.entries:
-            if entry.id in seen:
-                msg = f"two entries have the id {entry.id!r}"
+        for name, count in Counter(entry.id for entry in self._all).items():
+            if count > 1:
+                msg = f"two entries have the id {name!r}"
                 raise ValueError(msg)
-            seen.add(entry.id)
         return self
 
 
@@ -216,8 +111,10 @@ def load_golden(path: Path) -> Golden | None:
 def _line_of(text: str, raw: object, location: tuple[str | int, ...]) -> int:
     """Line of what a validation error is about: the entry that holds it, found by its id."""
     match location:
-        case ("entries", int(index), *_) if isinstance(raw, dict):
-            needle = json.dumps(str(raw["entries"][index].get("id")))
+        case ("entries" | "bands" | "not_recomputed" as part, int(index), *_) if isinstance(
+            raw, dict
+        ) and isinstance(raw[part][index], dict):
+            needle = json.dumps(str(raw[part][index].get("id")))
         case (str(key), *_):
             needle = json.dumps(key)
         case _:

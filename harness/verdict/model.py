@@ -63,10 +63,11 @@ class Quantity:
 class Comparison:
     """One golden entry held against what the run found.
 
-    `found`, `difference` and `tolerance` are in the unit of the entry (N0 is printed in 1e9
-    parameters). `declared` names what the golden says of its own entry beforehand: `misprint`,
-    `incomplete_data` or `unknown_protocol`; such an entry does not count in the verdict of its row
-    or its suite.
+    `published` is the number as printed, or a claimed range: "0.2 to 0.4". `found`, `difference`
+    (from a range: from its nearer end, if outside) and `tolerance` are in the unit of the entry (N0
+    is printed in 1e9 parameters). `declared` names what the golden says of its own entry
+    beforehand: `misprint`, `incomplete_data` or `unknown_protocol`; such an entry does not count in
+    the verdict of its row or its suite.
     """
 
     entry: str
@@ -84,6 +85,11 @@ class Comparison:
     declared: str | None
     kind: str
     source: str
+
+    @property
+    def digits(self) -> str:
+        """The published number whose last digit says how finely to show what was found."""
+        return self.published.rpartition(" ")[2]
 
 
 def overall(comparisons: Iterable[Comparison]) -> Verdict:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from harness.errors import ExitCode
 from harness.verdict.compare import compare_r0, unjudged
-from harness.verdict.golden import Declaration, Entry, Golden, Kind, Point, half_unit
+from harness.verdict.entry import Declaration, Entry, Kind, Point, half_unit
+from harness.verdict.golden import Golden
 from harness.verdict.model import EXIT_CODES, Quantity, Verdict, by_group, overall
 
 CASES = json.loads((Path(__file__).parent / "cases_r0.json").read_text())
 
 
-def entry(printed: str = "0.135", **changes: object) -> Entry:
+def entry(printed: str | None = "0.135", **changes: object) -> Entry:
     fields = {
         "id": "table/K",
         "group": "Table",
@@ -57,9 +58,11 @@ def test_verdict_on_one_number(case: dict) -> None:
     if declared:
         declared = Declaration(reason="told in advance, with evidence", **declared)
     one = entry(
-        case["printed"],
+        case.get("printed"),
+        between=case.get("between"),
         scale=case.get("scale", 1.0),
         rtol=case.get("rtol"),
+        input_rounding=case.get("input_rounding"),
         declared=declared,
     )
     missing = "no cells" if case["found"] is None else None
@@ -69,8 +72,23 @@ def test_verdict_on_one_number(case: dict) -> None:
     [judged] = compare_r0(golden(one), {quantity.name: quantity}, no_objective)
     assert judged.verdict.value == case["verdict"], judged.reason
     assert (judged.verdict is Verdict.REPRODUCED) == (judged.reason == "")
-    if case["found"] is not None:
+    if case["found"] is not None and "printed" in case:
         assert judged.difference == pytest.approx(judged.found - float(case["printed"]))
+
+
+def test_a_claimed_range_is_shown_as_one() -> None:
+    one = entry(None, between=["0.2", "0.4"], scale=2.0)
+    for value, difference in [(0.6, 0.0), (0.9, 0.05), (0.3, -0.05)]:
+        [judged] = compare_r0(golden(one), {"fit/a/K": Quantity("fit/a/K", value)}, no_objective)
+        assert judged.published == "0.2 to 0.4"
+        assert judged.difference == pytest.approx(difference)
+
+
+def test_the_tolerance_says_that_inputs_were_rounded() -> None:
+    one = entry("43.29", input_rounding=0.005)
+    [judged] = compare_r0(golden(one), {"fit/a/K": Quantity("fit/a/K", 43.299)}, no_objective)
+    assert judged.tolerance == pytest.approx(0.01)
+    assert "rounding of the printed inputs 0.005" in judged.tolerance_reason
 
 
 def test_a_declaration_that_the_run_refutes_is_told_as_it_is() -> None:

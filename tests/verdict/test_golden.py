@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 
 from harness.errors import SuiteError
-from harness.verdict.golden import Kind, add, load_golden, save_golden, update
+from harness.verdict.entry import Band, Kind
+from harness.verdict.golden import add, load_golden, save_golden, update
 from tests.verdict.test_compare import entry, golden
 
 if TYPE_CHECKING:
@@ -90,6 +92,106 @@ def test_a_refused_number_cannot_become_a_golden(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(SuiteError, match=r"refused as a golden.*partly predicted"):
         load_golden(path)
+
+
+RANGE = {"printed": None, "between": ["0.2", "0.4"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"between": ["0.2", "0.4"]}, "either `printed`"),
+        ({"printed": None}, "either `printed`"),
+        ({"printed": None, "between": ["0.4", "0.2"]}, "lower to a higher"),
+        (RANGE | {"rtol": 1e-3}, "its own tolerance"),
+        (RANGE | {"margin": 0.1, "margin_reason": "r" * 20}, "its own tolerance"),
+        ({"margin": 0.1}, "go together"),
+        ({"margin_reason": "r" * 20}, "go together"),
+        ({"margin": 0.0, "margin_reason": "r" * 20}, "greater than 0"),
+        ({"margin": 0.1, "margin_reason": "because"}, "at least 20"),
+        ({"sd": 0.01}, "needs `runs`"),
+        ({"sd": 0.01, "runs": 0}, "greater than or equal to 1"),
+        ({"input_rounding": -0.1}, "greater than 0"),
+    ],
+)
+def test_entries_that_contradict_themselves_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        entry(**changes)
+
+
+BAND = {
+    "id": "band",
+    "group": "Table",
+    "fit": "a",
+    "kind": "published",
+    "N": [1e9, 2e9],
+    "x": [1.0, 10.0, 100.0],
+    "predicted": [[0.9, 0.8, 0.7], [0.8, 0.7, 0.6]],
+    "margin": 0.02,
+    "margin_reason": "set before any run was made",
+    "source": "paper",
+    "place": "Figure 1",
+    "protocol": "all points",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"predicted": [[0.9, 0.8, 0.7]]}, "a row for each N"),
+        ({"predicted": [[0.9, 0.8], [0.8, 0.7]]}, "each of 3 x"),
+        ({"se": [[0.1, 0.1, 0.1]]}, "`se` needs a row"),
+        ({"predicted": [[0.9, 0.8, float("nan")], [0.8, 0.7, 0.6]]}, "not finite"),
+        ({"kind": "recorded"}, "published"),
+    ],
+)
+def test_bands_off_their_grid_are_refused(changes: dict, message: str) -> None:
+    Band.model_validate(BAND)
+    with pytest.raises(ValidationError, match=message):
+        Band.model_validate(BAND | changes)
+
+
+NOT_RECOMPUTED = {
+    "id": "table5/sd",
+    "group": "Table 5",
+    "label": "sd",
+    "printed": "0.0082",
+    "source": "paper",
+    "place": "Table 5",
+    "reason": "the single runs were not published",
+}
+
+
+def test_numbers_that_cannot_be_recomputed_keep_the_rules_of_goldens(tmp_path: Path) -> None:
+    path = tmp_path / "published.json"
+    save_golden(golden(entry()), path)
+    document = json.loads(path.read_text())
+    document["not_recomputed"] = [NOT_RECOMPUTED]
+    document["bands"] = [BAND]
+    path.write_text(json.dumps(document, indent=1))
+    loaded = load_golden(path)
+    assert loaded is not None
+    assert [one.shown for one in loaded.not_recomputed] == ["0.0082"]
+    save_golden(loaded, path)
+    assert load_golden(path) == loaded
+
+    for part in ("not_recomputed", "bands"):
+        twice = json.loads(path.read_text())
+        twice[part][0]["id"] = "table/K"
+        path.with_name("twice.json").write_text(json.dumps(twice))
+        with pytest.raises(SuiteError, match="two entries"):
+            load_golden(path.with_name("twice.json"))
+    document["refused"] = [{"what": "all", "match": "table 5", "reason": "these may not become goldens"}]
+    path.write_text(json.dumps(document))
+    with pytest.raises(SuiteError, match="refused as a golden"):
+        load_golden(path)
+    document["refused"] = []
+    document["not_recomputed"] = [NOT_RECOMPUTED | {"reason": "no"}]
+    path.write_text(json.dumps(document, indent=1))
+    with pytest.raises(SuiteError, match="reason") as caught:
+        load_golden(path)
+    before = path.read_text().partition('"table5/sd"')[0]
+    assert caught.value.where == f"{path}:{before.count(chr(10)) + 1}"
 
 
 def test_update_rewrites_what_runs_recorded_and_nothing_else() -> None:
