@@ -48,6 +48,9 @@ def render_json(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
             }
             for row in judged.rows(report)
         ],
+        "expected": report.expected,
+        "not_recomputed": [one.model_dump(exclude_none=True) for one in report.not_recomputed],
+        "refused": [one.model_dump() for one in report.refused],
         "fits": {
             name: {**_fit(fit), "resample": _resample(report.resamples.get(name))}
             for name, fit in report.fits.items()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.report.numbers import at_resolution, signed, significant, size_label
+from harness.verdict.expectation import told
 from harness.verdict.model import Verdict, by_group, overall
 
 if TYPE_CHECKING:
@@ -78,10 +79,16 @@ _KINDS = {
 
 
 def headline(report: ReportInput) -> str:
-    """One sentence: the verdict of the suite, and how many entries of each kind came out how.
+    """The verdict of the suite, how many entries of each kind came out how, what was expected.
 
     Declared entries are left to `declared_sentence`: they do not count.
     """
+    sentence = _verdict_sentence(report)
+    expected = told(report.verdict, report.expected)
+    return f"{sentence} {expected[0].upper()}{expected[1:].rstrip('.')}." if expected else sentence
+
+
+def _verdict_sentence(report: ReportInput) -> str:
     verdict = WORDS[report.verdict].capitalize()
     if not report.comparisons:
         return f"{verdict}: this tier has no golden entries to be held against."
@@ -90,8 +97,8 @@ def headline(report: ReportInput) -> str:
         of_kind = [c for c in report.comparisons if c.kind == kind and c.declared is None]
         if of_kind:
             counts = Counter(comparison.verdict for comparison in of_kind)
-            told = _join([f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]])
-            parts.append(f"of {len(of_kind)} {name}, {told}")
+            came = _join([f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]])
+            parts.append(f"of {len(of_kind)} {name}, {came}")
     return f"{verdict}: {'; '.join(parts) or 'nothing that counts'}."
 
 
@@ -100,9 +107,9 @@ def declared_sentence(report: ReportInput) -> str:
     counts = Counter(c.declared for c in report.comparisons if c.declared is not None)
     if not counts:
         return ""
-    told = _join([f"{count} as {kind.replace('_', ' ')}" for kind, count in counts.items()])
+    kinds = _join([f"{count} as {kind.replace('_', ' ')}" for kind, count in counts.items()])
     return (
-        f"Declared in the golden file beforehand: {told}. Such an entry counts only if the run "
+        f"Declared in the golden file beforehand: {kinds}. Such an entry counts only if the run "
         "contradicts the declaration too."
     )
 

@@ -7,13 +7,14 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from harness.report import judged
+from harness.verdict.expectation import told
 from harness.verdict.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.report.judged import Line
-    from harness.report.model import CellError, LockDrift, ReportInput
+    from harness.report.model import CellError, ReportInput
 
 # XML 1.0 has no way to write these, escaped or not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -23,8 +24,8 @@ def render_junit(report: ReportInput) -> str:
     """The verdict as JUnit XML.
 
     not_reproduced is a failure, inconclusive is skipped with its reason, a cell without a valid
-    record is an error; reproduced and drifted pass. Accepted lock drift is a property of each
-    suite, the only place that the format has for it.
+    record is an error; reproduced and drifted pass. Accepted lock drift, and what verdict the suite
+    expects, are properties of each test suite, the only place that the format has for them.
     """
     name = f"{report.suite} {report.tier}"
     top = ET.Element("testsuites", {"name": name})
@@ -36,8 +37,8 @@ def render_junit(report: ReportInput) -> str:
         _cells(ET.SubElement(top, "testsuite", {"name": "cells"}), name, report.cell_errors)
     for suite in top:
         _count(suite, [suite])
-        if report.drift:
-            suite.insert(0, _drift(report.drift))
+        if properties := _properties(report):
+            suite.insert(0, properties)
         suite.set("time", "0")
     _count(top, list(top))
     top.set("time", f"{sum(report.timing.values()):.3f}")
@@ -49,10 +50,18 @@ def render_junit(report: ReportInput) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(top, encoding="unicode") + "\n"
 
 
-def _drift(drift: LockDrift) -> ET.Element:
+def _properties(report: ReportInput) -> ET.Element | None:
+    """What the format has no other place for; None where there is nothing of the kind."""
+    facts = []
+    if report.drift:
+        facts.append(("lock_drift_accepted", report.drift.reason))
+        facts.extend(("lock_drift", difference) for difference in report.drift.differences)
+    if expected := told(report.verdict, report.expected):
+        facts.append(("expected_verdict", expected))
+    if not facts:
+        return None
     properties = ET.Element("properties")
-    told = [("lock_drift_accepted", drift.reason), *(("lock_drift", d) for d in drift.differences)]
-    for name, value in told:
+    for name, value in facts:
         ET.SubElement(properties, "property", {"name": name, "value": value})
     return properties
 

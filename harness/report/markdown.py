@@ -39,6 +39,7 @@ def _render(report: ReportInput, *, fold: bool) -> str:
     lines.extend(_troubles(report))
     for row in judged.rows(report):
         lines.extend(_row(row, fold=fold))
+    lines.extend(_not_recomputed(report))
     lines.extend(_fits(report))
     lines.extend(_extrapolations(report))
     if report.rerun:
@@ -86,6 +87,26 @@ def _line(line: Line) -> str:
     label = f"{line.comparison.label} ({line.unit})" if line.unit else line.comparison.label
     cells = [label, line.published, found, line.difference, line.tolerance, verdict]
     return "| " + " | ".join(_text(cell) for cell in cells) + " |"
+
+
+def _not_recomputed(report: ReportInput) -> Iterator[str]:
+    if not report.not_recomputed and not report.refused:
+        return
+    yield "### Not recomputed, and not counted"
+    yield ""
+    if report.not_recomputed:
+        yield "| number | published | why no run can find it again |"
+        yield "|---|--:|---|"
+    for one in report.not_recomputed:
+        shown = one.shown if one.unit == "1" else f"{one.shown} {one.unit}"
+        cells = [f"{one.group}: {one.label} ({one.source}, {one.place})", shown, one.reason]
+        yield "| " + " | ".join(map(_text, cells)) + " |"
+    if report.not_recomputed:
+        yield ""
+    for refusal in report.refused:
+        yield f"- {_text(refusal.what)}: may not become goldens, because {_text(refusal.reason)}"
+    if report.refused:
+        yield ""
 
 
 def _fits(report: ReportInput) -> Iterator[str]:

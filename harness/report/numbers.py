@@ -106,6 +106,13 @@ def size_label(N: float) -> str:
     return f"{N:.3g}"
 
 
+def value_label(group: str, value: object) -> str:
+    """A value of the column that tells curves apart: sizes as 0.5B, other numbers as they are."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    return size_label(value) if group == "N" else f"{value:g}"
+
+
 def significant(value: float | None, digits: int = 4) -> str:
     """A number for reading: plain where it is short, with an exponent where it is not."""
     if value is None or not math.isfinite(value):

@@ -46,8 +46,13 @@ _AXES = {
     "N": "Model size N (parameters)",
     "ErrRate": "Test loss L (error rate)",
     "step": "Training step",
+    "tau": "Data reuse τ (passes)",
+    "rollout_n": "Group size (rollouts)",
     "tokens": "Training tokens (tokens)",
+    "response_length": "Response length (tokens)",
 }
+# Heads of the key, where a whole axis label would not fit.
+_KEYS = {"N": "Model size N", "tau": "Data reuse τ", "rollout_n": "Group size"}
 # Plain text, not mathtext: parsing formulas took a third of the time of a whole report, and text
 # stays one piece in SVG, to be searched and read aloud. LaTeX tables have symbols of their own.
 _SYMBOLS = {
@@ -56,6 +61,7 @@ _SYMBOLS = {
     "E0": "E₀",
     "E0_max": "Eₘₐₓ",
     "N1": "N₁",
+    "tau": "τ",
 }
 _SLOPE_LAW = f"log₁₀ L = {MINUS}k(N) log₁₀ X + E₀(N),   k(N) = Kₘₐₓ/(1 + N₀/N)"
 _FORMULAS = {
@@ -72,6 +78,20 @@ class Look:
     color: str
     dark: str  # the color's counterpart on a dark page
     marker: str
+
+
+# Things without an order, such as base and instruct: colours that colour-blind readers can tell
+# apart, each with a counterpart of the same hue on a dark page.
+SERIES = (
+    Look(ACCENT, DARK_INKS[ACCENT], "o"),
+    Look(BLIND, DARK_INKS[BLIND], "D"),
+    Look("#00664f", "#5fd3b3", "s"),
+    Look("#8a5a00", "#f0b95a", "^"),
+    Look("#6b3fa0", "#c9a6f2", "v"),
+    Look("#5c6b00", "#c5d45a", "P"),
+    Look("#9b2f6d", "#f09ac9", "X"),
+    Look("#00637a", "#6cc7de", "<"),
+)
 
 
 def rc_params() -> dict[Any, Any]:
@@ -126,6 +146,18 @@ def size_looks(sizes: Sequence[float]) -> dict[float, Look]:
     return looks
 
 
+def looks_for(values: Sequence[Any]) -> dict[Any, Look]:
+    """A look for each value: ordered colours for numbers, unordered ones for anything else."""
+    if all(isinstance(value, int | float) for value in values):
+        return dict(size_looks(values))
+    return {value: SERIES[rank % len(SERIES)] for rank, value in enumerate(dict.fromkeys(values))}
+
+
+def key_title(group: str) -> str:
+    """Head of a key whose entries are values of this column."""
+    return _KEYS.get(group, group)
+
+
 def axis_label(name: str) -> str:
     """Label with unit for a curve column; an unknown column is named as it is."""
     return _AXES.get(name, name)
@@ -146,6 +178,9 @@ def unit_of(fit: Fit, parameter: str) -> str:
 def formula(fit: Fit) -> str:
     """The law in the fit's own X, or as its author wrote it."""
     text = _FORMULAS.get(fit.law, get_law(fit.law).formula)
+    if fit.group != "N":
+        group = symbol(fit.group)
+        text = text.replace("(N)", f"({group})").replace("each N", f"each {group}")
     return text.replace("X", fit.x)
 
 

@@ -28,6 +28,12 @@ class Wanted:
     fit: str | None = None
     fits: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
+    x: str | None = None
+    y: str | None = None
+    group: str | None = None
+    panels: str | None = None
+    where: str | None = None
+    smooth: str | None = None
 
 
 @dataclass(frozen=True)

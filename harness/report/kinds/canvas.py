@@ -13,11 +13,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
 from harness.report.model import declared_fits
-from harness.report.numbers import MINUS, TIMES, size_label, superscript
+from harness.report.numbers import MINUS, TIMES, superscript, value_label
 from harness.report.style import INK, MUTED, PAPER, SHADE, SMALL, TEXT, TITLE, axis_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ _KEY_COLUMN, _SAMPLE, _ROW, _LINE = 0.75, 0.22, 0.158, 0.135
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A fit with everything of the run that belongs to it."""
+    """A fit with everything of the run that belongs to it; curves by their value of its group."""
 
     name: str
     fit: Fit
@@ -51,7 +51,7 @@ class View:
 
     @property
     def sizes(self) -> list[float]:
-        """All sizes seen, fitted or held out, small to large."""
+        """The values of the group of all curves seen, fitted or held out, small to large."""
         return sorted({*self.used, *self.held_out, *(e.N for e in self.extrapolations)})
 
 
@@ -123,6 +123,18 @@ def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
     axes.yaxis.set_major_formatter(FixedFormatter([f"{tick:{style}}" for tick in ticks]))
     axes.yaxis.set_minor_locator(NullLocator())
     log_abscissa(axes, _span(x, 0.03))
+
+
+def log_ordinate(axes: Axes) -> None:
+    """A log y axis for values of several decades, one tick a decade, in plain text."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = _thin(_ticks(low, high, (1,)), 6)
+    if len(ticks) < 2:
+        ticks = _thin(_ticks(low, high, (1, 2, 5)), 6)
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
+    axes.yaxis.set_major_formatter(FixedFormatter([power_label(tick) for tick in ticks]))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def log_abscissa(axes: Axes, limits: tuple[float, float], *, labels: bool = True) -> None:
@@ -251,8 +263,10 @@ def _say(figure: Figure, left: float, middle: float, text: str, **font: Any) -> 
     figure.text(*place, text, fontsize=SMALL, **font)
 
 
-def size_handles(looks: Mapping[float, Look], held_out: set[float]) -> list[Artist]:
-    """Keys in size order, with the marker that the curve has; hollow if all of it is held out."""
+def curve_handles(
+    group: str, looks: Mapping[Any, Look], held_out: Collection[Any] = ()
+) -> list[Artist]:
+    """Keys of curves in order, with the markers they have; hollow if all of it is held out."""
     return [
         Line2D(
             [],
@@ -264,7 +278,7 @@ def size_handles(looks: Mapping[float, Look], held_out: set[float]) -> list[Arti
             markeredgecolor=look.color,
             linewidth=1.5,
             linestyle="--" if N in held_out else "-",
-            label=size_label(N),
+            label=value_label(group, N),
         )
         for N, look in sorted(looks.items())
     ]
@@ -314,7 +328,7 @@ def shade_handle(label: str) -> Artist:
     return Rectangle((0, 0), 1, 1, facecolor=SHADE, edgecolor=MUTED, linewidth=0.4, label=label)
 
 
-def dark_of(looks: Mapping[float, Look]) -> dict[str, str]:
+def dark_of(looks: Mapping[Any, Look]) -> dict[str, str]:
     """The colours of these looks on a dark page."""
     return {look.color: look.dark for look in looks.values()}
 
@@ -370,6 +384,20 @@ def apart(sizes: Sequence[float], inches: float, axis: tuple[float, float]) -> l
         if not kept or float(np.log10(kept[-1] / N)) * per_decade > 0.5:
             kept.append(N)
     return kept[::-1]
+
+
+def group_axis(axes: Axes, group: str, values: Sequence[float], inches: float) -> None:
+    """A log axis of the values that tell curves apart, named where their labels do not touch."""
+    if min(values) > 0:
+        axes.set_xscale("log")
+        pad = max(values[-1] / values[0], 1.5) ** 0.07
+        axes.set_xlim(values[0] / pad, values[-1] * pad)
+        named = apart(values, inches, axes.get_xlim())
+    else:
+        named = list(values)
+    axes.set_xticks(named, [value_label(group, one) for one in named])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(axis_label(group))
 
 
 def symmetric_ticks(largest: float) -> FixedLocator:

@@ -9,12 +9,10 @@ from matplotlib.lines import Line2D
 
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
-from harness.report.numbers import significant, size_label
+from harness.report.numbers import significant, value_label
 from harness.report.style import ACCENT, BLIND, INK, MUTED, PAPER, SHADE, TEXT, Look
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.typing import LineStyleType
@@ -51,8 +49,8 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
         height=_RESIDUALS,
     )
     sizes = sorted({e.N for e in view.extrapolations})
-    seen = ", ".join(size_label(N) for N in sorted(view.used))
-    names = ", ".join(size_label(N) for N in sizes)
+    seen = ", ".join(value_label(view.fit.group, N) for N in sorted(view.used))
+    names = ", ".join(value_label(view.fit.group, N) for N in sizes)
     canvas.heading(figure, f"{view.name}: {names} predicted", [f"Fitted on {seen}"])
     canvas.log_axes(
         main,
@@ -66,7 +64,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     for rank, N in enumerate(sizes):
         _draw_curve(main, below, [e for e in view.extrapolations if e.N == N], _MARKERS[rank % 6])
     _finish(main, below, view)
-    handles = _handles(view.extrapolations, sizes)
+    handles = _handles(view, sizes)
     canvas.key(figure, canvas.LEFT + _PLOT_WIDTH, _TOP, "", handles)
     return Drawing(figure, _caption(view), _alt(view))
 
@@ -104,7 +102,7 @@ def _finish(main: Axes, below: Axes, view: View) -> None:
     below.yaxis.set_major_locator(canvas.symmetric_ticks(largest))
 
 
-def _handles(found: Sequence[Extrapolation], sizes: list[float]) -> list[Artist]:
+def _handles(view: View, sizes: list[float]) -> list[Artist]:
     handles: list[Artist] = [
         Line2D(
             [],
@@ -114,14 +112,14 @@ def _handles(found: Sequence[Extrapolation], sizes: list[float]) -> list[Artist]
             markersize=5,
             markerfacecolor=PAPER,
             markeredgecolor=INK,
-            label=f"{size_label(N)} observed",
+            label=f"{value_label(view.fit.group, N)} observed",
         )
         for rank, N in enumerate(sizes)
     ]
-    for prediction in found:
+    for prediction in view.extrapolations:
         seen, color, style, mark = _KINDS[prediction.kind]
         label = (
-            f"{size_label(prediction.N)} {prediction.kind}:\n{seen}\n"
+            f"{value_label(view.fit.group, prediction.N)} {prediction.kind}:\n{seen}\n"
             f"RMSE {significant(prediction.rmse, 2)}"
         )
         handles.append(
@@ -142,7 +140,7 @@ def _handles(found: Sequence[Extrapolation], sizes: list[float]) -> list[Artist]
 
 def _caption(view: View) -> str:
     errors = "; ".join(
-        f"{size_label(e.N)} {e.kind} ({e.law}): RMSE {significant(e.rmse, 2)}, "
+        f"{value_label(view.fit.group, e.N)} {e.kind} ({e.law}): RMSE {significant(e.rmse, 2)}, "
         f"mean error {significant(float(np.mean(e.observed - e.predicted)), 2)}"
         for e in view.extrapolations
     )
@@ -154,7 +152,9 @@ def _caption(view: View) -> str:
 
 
 def _alt(view: View) -> str:
-    sizes = ", ".join(size_label(N) for N in sorted({e.N for e in view.extrapolations}))
+    sizes = ", ".join(
+        value_label(view.fit.group, N) for N in sorted({e.N for e in view.extrapolations})
+    )
     return (
         f"Observed test loss of {sizes} against {view.fit.x} with a blind and a calibrated "
         f"prediction by {view.name}, and a panel of errors."

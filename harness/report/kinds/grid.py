@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
 from harness.report.kinds.scaling import draw_curves, parameters, r2_sentence
-from harness.report.style import SMALL, TEXT, size_looks
+from harness.report.style import SMALL, TEXT, key_title, size_looks
 
 if TYPE_CHECKING:
     from harness.report.model import FigureDeclaration, ReportInput
@@ -46,8 +46,9 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
                 fontsize=SMALL if number else TEXT,
                 fontweight="normal" if number else "bold",
             )
-    handles = canvas.size_handles(looks, set())
-    canvas.key(figure, canvas.WIDTH - _KEY, above, "Size N", handles)
+    group = views[0].fit.group
+    handles = canvas.curve_handles(group, looks)
+    canvas.key(figure, canvas.WIDTH - _KEY, above, key_title(group), handles)
     caption = " ".join(f"{view.name}: {r2_sentence(view)}." for view in views)
     names = ", ".join(view.name for view in views)
     alt = f"Small log-log panels of test loss with the fitted law: {names}."

@@ -6,10 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.analysis.laws import get_law
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
-from harness.report.numbers import format_value, significant, size_label
-from harness.report.style import GRID, MUTED, SHADE, formula, size_looks, symbol, unit_of
+from harness.report.numbers import format_value, significant, value_label
+from harness.report.style import (
+    GRID,
+    MUTED,
+    SHADE,
+    formula,
+    key_title,
+    size_looks,
+    symbol,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -49,7 +59,9 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     canvas.label_axes(below, view.fit, y=False)
     canvas.ordinate(below, canvas.RESIDUAL)
     whole = {N for N in looks if N not in view.used}
-    end = canvas.key(figure, _RIGHT, _TOP, "Model size N", canvas.size_handles(looks, whole))
+    group = view.fit.group
+    handles = canvas.curve_handles(group, looks, whole)
+    end = canvas.key(figure, _RIGHT, _TOP, key_title(group), handles)
     canvas.key(figure, _RIGHT, end + 0.05, "", _handles(view))
     return Drawing(figure, _caption(view), _alt(view), canvas.dark_of(looks))
 
@@ -61,7 +73,8 @@ def parameters(view: View) -> list[str]:
         lo, hi = interval(view, parameter)
         text = f"{symbol(parameter)} = {format_value(value, lo, hi)}"
         parts.append(f"{text} {unit_of(view.fit, parameter)}".rstrip())
-    return parts or ["a slope and an offset of its own for each curve"]
+    own = [symbol(parameter.name) for parameter in get_law(view.fit.law).per_curve]
+    return parts or [f"{', '.join(own)} of its own for each curve"]
 
 
 def interval(view: View, parameter: str) -> tuple[float | None, float | None]:
@@ -206,7 +219,7 @@ def _caption(view: View) -> str:
     if held:
         sentences.append(f"{held} points (hollow) were held out of the fit")
     sentences.extend(
-        f"{size_label(found.N)} {found.kind}: RMSE {significant(found.rmse, 2)}"
+        f"{value_label(fit.group, found.N)} {found.kind}: RMSE {significant(found.rmse, 2)}"
         for found in _whole_curves(view)
     )
     if view.resample is not None:
@@ -227,8 +240,9 @@ def r2_sentence(view: View) -> str:
 
 
 def _alt(view: View) -> str:
-    sizes = ", ".join(size_label(N) for N in view.sizes)
+    group = view.fit.group
+    values = ", ".join(value_label(group, one) for one in view.sizes)
     return (
-        f"Log-log learning curves of {view.name}: test loss against {view.fit.x} "
-        f"for model sizes {sizes}, with the fitted law and a panel of residuals."
+        f"Log-log learning curves of {view.name}: {view.fit.y} against {view.fit.x} "
+        f"for {group} {values}, with the fitted law and a panel of residuals."
     )

@@ -1,4 +1,4 @@
-"""Kind `slopes`: k(N), free for each curve as points and as the saturating law has it as a line."""
+"""Kind `slopes`: k of each curve, free as points and as the saturating law has it as a line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
 from harness.report.kinds.scaling import parameters
-from harness.report.numbers import size_label
-from harness.report.style import ACCENT, BLIND, INK, MUTED, PAPER, Look, axis_label
+from harness.report.style import ACCENT, BLIND, INK, MUTED, PAPER, Look
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -36,7 +35,8 @@ _STYLES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":")
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the fits that the declaration names: a free fit and the law after it share a look."""
     views = [canvas.view_of(report, name) for name in canvas.fits_of(declaration, report)]
-    free = [view for view in views if not view.fit.params]
+    group = views[0].fit.group
+    free = [view for view in views if not view.fit.params and "k" in view.fit.by_curve]
     laws = [view for view in views if {"K_max", "N0"} <= set(view.fit.params)]
     top = 0.62 + 0.23 * len(laws)
     figure = canvas.sheet(top + _MAIN + _BOTTOM)
@@ -44,7 +44,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     abscissa = ", ".join(dict.fromkeys(view.fit.x for view in views))
     canvas.heading(
         figure,
-        f"Slopes k(N) against log {abscissa}",
+        f"Slopes k({group}) against log {abscissa}",
         [f"{view.name}:  {',   '.join(parameters(view))}" for view in laws],
     )
     sizes = sorted({N for view in views for N in view.used})
@@ -62,15 +62,11 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
             handles.append(canvas.line_handle(f"{laws[rank].name}:\nlaw", style, look.color))
     if any(view.resample is not None for view in laws):
         handles.append(canvas.band_handle("95% of refits"))
-    axes.set_xscale("log")
-    named = canvas.apart(sizes, _PLOT_WIDTH, axes.get_xlim())
-    axes.set_xticks(named, [size_label(N) for N in named])
-    axes.set_xticks([], minor=True)
+    canvas.group_axis(axes, group, sizes, _PLOT_WIDTH)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    axes.set_xlabel(axis_label("N"))
     canvas.ordinate(axes, "Slope k (decades of loss per decade)")
     canvas.key(figure, canvas.LEFT + _PLOT_WIDTH, top, "", handles)
-    return Drawing(figure, _caption(free, laws), _alt(free, laws, abscissa))
+    return Drawing(figure, _caption(free, laws), _alt(group, free, laws, abscissa))
 
 
 def _draw_law(axes: Axes, view: View, look: Look, style: LineStyleType, N: Array) -> None:
@@ -128,6 +124,6 @@ def _caption(free: list[View], laws: list[View]) -> str:
     return "; ".join(parts) + "." if parts else "No fit of this figure has slopes."
 
 
-def _alt(free: list[View], laws: list[View], abscissa: str) -> str:
+def _alt(group: str, free: list[View], laws: list[View], abscissa: str) -> str:
     names = ", ".join(view.name for view in [*free, *laws])
-    return f"Slope k against model size N on a log axis, for the axis {abscissa}: {names}."
+    return f"Slope k against {group} on a log axis, for the abscissa {abscissa}: {names}."
