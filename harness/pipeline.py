@@ -303,6 +303,7 @@ def check(fitted: Fitted) -> Checked:
     """
     from harness.checking import objective_ratio, quantities_of, with_missing
     from harness.verdict.compare import compare_r0, unjudged
+    from harness.verdict.expectation import Expected
     from harness.verdict.model import Level, Verdict, overall
 
     loaded = fitted.collected.locked.loaded
@@ -325,7 +326,11 @@ def check(fitted: Fitted) -> Checked:
         verdict = Verdict.INCONCLUSIVE
     # Only a whole tier, as it was locked, may become a golden.
     recorded = {} if absent or fitted.collected.locked.drift else without_entry
-    return Checked(fitted, quantities, comparisons, verdict, without_entry, recorded)
+    foretold = loaded.tier.expect
+    expected = Expected(Verdict(foretold.verdict), foretold.reason) if foretold else None
+    return Checked(
+        fitted, quantities, comparisons, verdict, without_entry, recorded, known, expected
+    )
 
 
 @contextmanager
@@ -350,8 +355,11 @@ def report(checked: Checked, timing: Mapping[str, float]) -> Path:
     return write_report(report_input(checked, run_id, timing), folder)
 
 
-def exit_code(checked: Checked) -> ExitCode:
-    """The exit code of a verdict."""
+def exit_code(checked: Checked, *, as_expected: bool) -> ExitCode:
+    """The exit code of a verdict, or of whether it is the one that the suite expects."""
+    from harness.verdict import expectation
     from harness.verdict.model import EXIT_CODES
 
+    if as_expected:
+        return expectation.exit_code(checked.verdict, checked.expected)
     return EXIT_CODES[checked.verdict]

@@ -76,6 +76,9 @@ def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> 
         drift=drift,
         notes=_notes(checked),
         rerun=_rerun(request),
+        not_recomputed=checked.golden.not_recomputed if checked.golden else (),
+        refused=checked.golden.refused if checked.golden else (),
+        expected=checked.expected,
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from harness.spec.grid import Cell, Grid
     from harness.spec.lock import Drift
     from harness.spec.suite import Suite, Tier
+    from harness.verdict.expectation import Expected
+    from harness.verdict.golden import Golden
     from harness.verdict.model import Comparison, Quantity, Verdict
 
 
@@ -89,7 +91,8 @@ class Checked:
     """The verdict; `without_entry` are quantities that the suite wants judged and no golden names.
 
     `recorded` are those of them that may become recorded entries: all, or none where cells are
-    missing or lock drift was accepted.
+    missing or lock drift was accepted. `golden` is what the run was held against, None if there was
+    no file; `expected` what the suite foretells, None where that is success.
     """
 
     fitted: Fitted
@@ -98,3 +101,5 @@ class Checked:
     verdict: Verdict
     without_entry: Mapping[str, float]
     recorded: Mapping[str, float]
+    golden: Golden | None
+    expected: Expected | None

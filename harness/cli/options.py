@@ -39,6 +39,12 @@ AcceptDrift = Annotated[
 Everything = Annotated[
     bool, typer.Option("--everything", help="Show independent refits that agree, too.")
 ]
+AsExpected = Annotated[
+    bool,
+    typer.Option(
+        "--as-expected", help="Exit 0 if, and only if, the verdict is what the suite expects."
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the result.")]
 
 DEFAULT_TIER = "published"

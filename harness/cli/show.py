@@ -14,12 +14,14 @@ from rich.text import Text
 
 from harness.report.judged import pooled_r2_fit
 from harness.report.numbers import size_label
+from harness.verdict.expectation import is_expected, told
 from harness.verdict.model import Verdict, by_group, overall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.fitting import Analysed
+    from harness.steps import Checked
     from harness.verdict.model import Comparison
 
 _COLOURS = {
@@ -249,28 +251,38 @@ def _goes_without_saying(row: Sequence[Comparison]) -> bool:
     return all(c.kind == "refit" and c.verdict is not Verdict.NOT_REPRODUCED for c in row)
 
 
-def closing_line(verdict: Verdict, comparisons: Sequence[Comparison]) -> Text:
-    """One sentence: the verdict and what it rests on."""
-    text = Text("verdict: ").append(verdict_text(verdict))
+def closing_line(checked: Checked) -> Text:
+    """The verdict and what it rests on, then whether the suite expects it."""
+    text = Text("verdict: ").append(verdict_text(checked.verdict))
+    text.append(_rests_on(checked.comparisons))
+    if expected := told(checked.verdict, checked.expected):
+        style = "" if is_expected(checked.verdict, checked.expected) else "bold red"
+        text.append("\n").append(expected, style=style)
+    if checked.golden is not None and checked.golden.not_recomputed:
+        count = len(checked.golden.not_recomputed)
+        text.append(f"\n{count} published numbers cannot be recomputed; the report says why")
+    if any(c.kind == "refit" for c in checked.comparisons):
+        text.append("\n--everything shows the independent refits too")
+    return text
+
+
+def _rests_on(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
-        return text.append(" (no golden entries to be held against)")
+        return " (no golden entries to be held against)"
     counting = Counter(c.verdict for c in comparisons if c.declared is None and c.kind != "refit")
     refits = Counter(c.verdict for c in comparisons if c.declared is None and c.kind == "refit")
     declared = Counter(c.declared for c in comparisons if c.declared is not None)
     published = any(c.kind == "published" for c in comparisons)
     what = "published numbers: " if published else ""
-    text.append(f" ({what}{_counts(counting) or 'nothing that counts'}")
+    text = f" ({what}{_counts(counting) or 'nothing that counts'}"
     if refits:
-        text.append(f"; independent refits: {_counts(refits)}")
+        text += f"; independent refits: {_counts(refits)}"
     if declared:
-        told = ", ".join(f"{count} {kind}" for kind, count in sorted(declared.items()))
-        text.append(f"; declared beforehand and not counted: {told.replace('_', ' ')}")
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(declared.items()))
+        text += f"; declared beforehand and not counted: {kinds.replace('_', ' ')}"
     if all(c.kind == "recorded" for c in comparisons):
-        text.append("; all of them recorded by this harness itself, none published")
-    text.append(")")
-    if refits or any(c.kind == "refit" for c in comparisons):
-        text.append("\n--everything shows the independent refits too")
-    return text
+        text += "; all of them recorded by this harness itself, none published"
+    return f"{text})"
 
 
 def _counts(verdicts: Counter[Verdict]) -> str:

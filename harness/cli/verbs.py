@@ -11,6 +11,7 @@ from harness.cli.options import (
     DEFAULT_TIER,
     DEFAULT_WORKSPACE,
     AcceptDrift,
+    AsExpected,
     AsJson,
     DryRun,
     Everything,
@@ -126,6 +127,7 @@ def check(
     where: Where = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
     everything: Everything = False,
+    as_expected: AsExpected = False,
     accept_drift: AcceptDrift = False,
     reason: Reason = "",
     dry_run: DryRun = False,
@@ -138,7 +140,7 @@ def check(
     checked = pipeline.check(pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked)))))
     _show_verdict(checked, everything=everything, as_json=as_json)
     _record_first_run(checked, dry_run=dry_run)
-    raise typer.Exit(int(pipeline.exit_code(checked)))
+    raise typer.Exit(int(pipeline.exit_code(checked, as_expected=as_expected)))
 
 
 @app.command()
@@ -175,6 +177,7 @@ def everything(
     workspace: Workspace = DEFAULT_WORKSPACE,
     workers: Workers = None,
     everything: Everything = False,
+    as_expected: AsExpected = False,
     accept_drift: AcceptDrift = False,
     reason: Reason = "",
     dry_run: DryRun = False,
@@ -213,7 +216,7 @@ def everything(
     if not as_json:
         typer.echo(f"report: {path}")
     _leave_if_failed(outcome)
-    raise typer.Exit(int(pipeline.exit_code(checked)))
+    raise typer.Exit(int(pipeline.exit_code(checked, as_expected=as_expected)))
 
 
 def _show_plan(planned: Plan, *, as_json: bool) -> None:
@@ -273,11 +276,14 @@ def _show_verdict(
     checked: Checked, *, everything: bool, as_json: bool, report: Path | None = None
 ) -> None:
     from harness.cli.show import closing_line, console, fit_table, held_out_table, verdict_table
+    from harness.verdict.expectation import is_expected
 
     if as_json:
         print_json(
             {
                 "verdict": checked.verdict,
+                "expected": checked.expected,
+                "as_expected": is_expected(checked.verdict, checked.expected),
                 "comparisons": checked.comparisons,
                 # A pooled R2 is not to be read without those of the curves.
                 "r2_by_curve": {
@@ -304,7 +310,7 @@ def _show_verdict(
         screen.print(
             verdict_table(checked.comparisons, analyses, everything=everything, width=screen.width)
         )
-    screen.print(closing_line(checked.verdict, checked.comparisons), soft_wrap=True)
+    screen.print(closing_line(checked), soft_wrap=True)
 
 
 def _accepted_drift(checked: Checked) -> dict[str, Any] | None:

@@ -181,7 +181,9 @@ def test_numbers_that_cannot_be_recomputed_keep_the_rules_of_goldens(tmp_path: P
         path.with_name("twice.json").write_text(json.dumps(twice))
         with pytest.raises(SuiteError, match="two entries"):
             load_golden(path.with_name("twice.json"))
-    document["refused"] = [{"what": "all", "match": "table 5", "reason": "these may not become goldens"}]
+    document["refused"] = [
+        {"what": "all", "match": "table 5", "reason": "these may not become goldens"}
+    ]
     path.write_text(json.dumps(document))
     with pytest.raises(SuiteError, match="refused as a golden"):
         load_golden(path)
