@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
-Score = Callable[[str, str], float]
+
+class Outcome(TypedDict):
+    """What a scorer says of one answer.
+
+    `score` is in [0, 1] and `acc` says whether the answer is right; `pred` is the answer that was
+    read out of the text, None where there is none, and `reason` says how it was read, or why not.
+    """
+
+    score: float
+    acc: bool
+    pred: str | None
+    reason: str
+
+
+Score = Callable[..., Outcome]
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A function from (answer, reference answer) to a score in [0, 1].
+    """A function `score(text, gold, ...)` of a model's text and the reference answer.
 
-    `version` is raised when, and only when, the score of some answer changes.
+    `version` is raised when, and only when, the outcome for some text changes.
     """
 
     name: str

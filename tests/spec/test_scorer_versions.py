@@ -7,7 +7,7 @@ import pytest
 from harness.spec.grid import expand
 from harness.spec.load import load_suite
 from harness.spec.lock import build_lock
-from reward_scorers import register, registry, scorer, versions
+from reward_scorers import Outcome, register, registry, scorer, versions
 from tests.spec.support import ENGINES, LAWS, write_suite
 
 
@@ -16,18 +16,21 @@ def _own_registry(monkeypatch):
     monkeypatch.setattr(registry, "_SCORERS", {})
 
 
+def exact(text: str, gold: str) -> Outcome:
+    right = text == gold
+    return Outcome(score=float(right), acc=right, pred=text, reason="the whole text")
+
+
 def test_a_registered_scorer_is_found_by_its_name():
-    @register("exact", version=3)
-    def exact(answer: str, reference: str) -> float:
-        return float(answer == reference)
+    register("exact", version=3)(exact)
 
     assert versions() == {"exact": 3}
-    assert scorer("exact").score("4", "4") == 1.0
-    assert scorer("exact").score("4", "5") == 0.0
+    assert scorer("exact").score("4", "4")["score"] == 1.0
+    assert scorer("exact").score("4", "5")["score"] == 0.0
 
 
 def test_a_name_is_taken_once_and_versions_count_from_one():
-    register("exact", version=1)(lambda answer, reference: 0.0)
+    register("exact", version=1)(exact)
     with pytest.raises(ValueError, match="registered already"):
         register("exact", version=2)
     with pytest.raises(ValueError, match="version must be 1 or more"):

@@ -1,0 +1,1 @@
+"""Scorers of science and knowledge questions."""
