@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Draw = Callable[[FigureDeclaration, ReportInput], "Drawing"]
 
 _KINDS: dict[str, Draw] = {}
+_NEEDS: dict[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,18 @@ class Drawing:
     dark: Mapping[str, str] = field(default_factory=dict)
 
 
-def figure_kind(name: str) -> Callable[[Draw], Draw]:
-    """Register a function that draws one kind of figure."""
+def figure_kind(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[Draw], Draw]:
+    """Register a function that draws one kind of figure.
+
+    `needs` are the keys of a declaration without which it cannot: `x`, `y`.
+    """
 
     def register(draw: Draw) -> Draw:
         if name in _KINDS:
             msg = f"figure kind {name!r} is registered twice"
             raise ValueError(msg)
         _KINDS[name] = draw
+        _NEEDS[name] = needs
         return draw
 
     return register
@@ -47,3 +52,8 @@ def figure_kind(name: str) -> Callable[[Draw], Draw]:
 def figure_kinds() -> Mapping[str, Draw]:
     """What draws each kind, by the name that a suite file uses, in the order of the names."""
     return dict(sorted(_KINDS.items()))
+
+
+def needs_of(kind: str) -> tuple[str, ...]:
+    """The keys that a declaration of this kind must have."""
+    return _NEEDS[kind]

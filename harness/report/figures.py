@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import SuiteError
 from harness.report.drawing import figure_kinds
-from harness.report.model import MissingFitError
+from harness.report.model import MissingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +65,8 @@ class Omitted:
 def render_figures(report: ReportInput) -> Iterator[Rendered | Omitted]:
     """Draw and render the figures that the suite declares, in its order.
 
-    A figure of a fit that this run could not make is omitted with the reason.
+    A figure of a fit that this run could not make, or of points that it has not, is omitted with
+    the reason.
 
     Raises:
         SuiteError: a declaration names an unknown kind.
@@ -87,7 +88,7 @@ def render_figures(report: ReportInput) -> Iterator[Rendered | Omitted]:
         with mpl.rc_context(rc_params()):
             try:
                 drawing = kinds[declaration.kind](declaration, report)
-            except MissingFitError as error:
+            except MissingError as error:
                 yield Omitted(declaration.name, error.message)
                 continue
             yield render(declaration, drawing)

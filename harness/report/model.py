@@ -71,8 +71,12 @@ class FitPoints(Protocol):
     def held_out(self) -> Curves: ...  # noqa: D102
 
 
-class MissingFitError(DataError):
-    """A figure or table asks for a fit that this run could not make; the report goes on."""
+class MissingError(DataError):
+    """A figure or table asks for what this run does not have; the report goes on without it."""
+
+
+class MissingFitError(MissingError):
+    """It asks for a fit that this run could not make."""
 
 
 @dataclass(frozen=True, slots=True)

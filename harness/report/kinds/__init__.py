@@ -1,5 +1,23 @@
 """The kinds of figure; importing this package registers them."""
 
-from harness.report.kinds import extrapolation, grid, parameters, scaling, slopes
+from harness.report.kinds import (
+    curves,
+    extrapolation,
+    grid,
+    parameters,
+    prepost,
+    rectangles,
+    scaling,
+    slopes,
+)
 
-__all__ = ["extrapolation", "grid", "parameters", "scaling", "slopes"]
+__all__ = [
+    "curves",
+    "extrapolation",
+    "grid",
+    "parameters",
+    "prepost",
+    "rectangles",
+    "scaling",
+    "slopes",
+]

@@ -109,7 +109,7 @@ def heading(figure: Figure, title: str, lines: Sequence[str], *, left: float = L
 def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
     """Log-log axes fitted to the data, with plain decimals on the loss axis."""
     axes.set_yscale("log")
-    low, high = _span(y, 0.05)
+    low, high = span(y, 0.05)
     axes.set_ylim(low, high)
     if high / low > _FEW_FOLD:
         ticks = _thin(_ticks(low, high, (1, 2, 5)), 8)
@@ -120,9 +120,9 @@ def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
     decimals = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
     style = f".{decimals}f" if decimals <= _MOST_DECIMALS else "g"
     axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.yaxis.set_major_formatter(FixedFormatter([f"{tick:{style}}" for tick in ticks]))
+    axes.yaxis.set_major_formatter(FixedFormatter([f"{tick:,{style}}" for tick in ticks]))
     axes.yaxis.set_minor_locator(NullLocator())
-    log_abscissa(axes, _span(x, 0.03))
+    log_abscissa(axes, span(x, 0.03))
 
 
 def log_ordinate(axes: Axes) -> None:
@@ -147,8 +147,9 @@ def log_abscissa(axes: Axes, limits: tuple[float, float], *, labels: bool = True
     few = np.log10(limits[1] / limits[0]) < _FEW_DECADES
     ticks = _ticks(*limits, (1, 2, 5) if few else (1,))
     minor = [] if few else _ticks(*limits, (2, 5))
-    inches = _inches_wide(axes)
-    ticks = _thin(ticks, max(int(inches / 0.55), 2))
+    most = max(int(_inches_wide(axes) / 0.55), 2)
+    decades = _ticks(*limits, (1,))
+    ticks = decades if len(ticks) > most and 2 <= len(decades) <= most else _thin(ticks, most)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     texts = [power_label(tick) if labels else "" for tick in ticks]
     axes.xaxis.set_major_formatter(FixedFormatter(texts))
@@ -172,6 +173,11 @@ def label_axes(axes: Axes, fit: Fit, *, x: bool = True, y: bool = True) -> None:
         axes.set_xlabel(axis_label(fit.x))
     if y:
         ordinate(axes, axis_label(fit.y))
+
+
+def plain(value: float) -> str:
+    """A count written out, with commas: 53,760."""
+    return f"{value:,.0f}"
 
 
 def ordinate(axes: Axes, label: str) -> None:
@@ -350,7 +356,7 @@ def _by_size(curves: Curves, fit: Fit) -> dict[float, Curves]:
     return {float(key[0]): part for key, part in curves.groups([fit.group])}
 
 
-def _span(values: Sequence[Array], margin: float) -> tuple[float, float]:
+def span(values: Sequence[Array], margin: float) -> tuple[float, float]:
     """Limits around all values, with a margin that is a share of their range in log space."""
     joined = np.concatenate([np.ravel(v) for v in values])
     low, high = np.log10(joined.min()), np.log10(joined.max())

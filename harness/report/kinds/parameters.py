@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter
 from harness.analysis.laws import get_law
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas
-from harness.report.numbers import size_label, value_label
+from harness.report.numbers import significant, size_label, value_label
 from harness.report.style import PAPER, SERIES, TEXT, formula, symbol
 
 if TYPE_CHECKING:
@@ -203,8 +203,10 @@ def _draw_panel(axes: Axes, panel: _Panel, looks: Mapping[str, Look]) -> None:
     if values.min() > 0 and np.log10(values.max() / values.min()) > _DECADES:
         canvas.log_ordinate(axes)
     elif np.abs(values).max() >= _LARGE:
-        written = size_label if _unit(panel) == "parameters" else canvas.power_label
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: written(y)))
+        is_size = _unit(panel) == "parameters"
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda y, _: size_label(y) if is_size else significant(y, 3))
+        )
 
 
 def _draw_law(axes: Axes, view: View, parameter: str, group: Array, look: Look) -> None:

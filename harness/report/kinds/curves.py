@@ -1,0 +1,91 @@
+"""Kind `curves`: one column of the curve table against another, as measured; needs no fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.report.drawing import Drawing, figure_kind
+from harness.report.kinds import canvas, panels
+from harness.report.numbers import value_label
+from harness.report.style import SERIES, axis_label, key_title, looks_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.analysis import Curves
+    from harness.report.kinds.panels import Place
+    from harness.report.model import FigureDeclaration, ReportInput
+    from harness.report.style import Look
+
+_SMALL, _POINT = 2.2, 3.2
+
+
+@figure_kind("curves", needs=("x", "y"))
+def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
+    """Draw the points that the declaration asks for, curve by curve."""
+    rows = panels.rows_of(declaration, report)
+    x, y = declaration.x or "", declaration.y or ""
+    values = [key[0] for key, _ in rows.groups([declaration.group])] if declaration.group else []
+    looks = looks_for(values) if values else {None: SERIES[0]}
+    lines = [f"{axis_label(y)} against {axis_label(x)}"]
+    figure, places = panels.lay_out(declaration, rows, lines, key=bool(values))
+    for place in places:
+        _draw_panel(place, declaration, looks)
+        if place.lowest:
+            place.axes.set_xlabel(axis_label(x))
+        if place.left:
+            canvas.ordinate(place.axes, axis_label(y))
+    if declaration.group and values:
+        handles = canvas.curve_handles(declaration.group, looks)
+        left = canvas.WIDTH - panels.KEY
+        canvas.key(figure, left, panels.key_top(lines), key_title(declaration.group), handles)
+    return Drawing(
+        figure,
+        _caption(declaration, rows, len(places)),
+        _alt(declaration, values, places),
+        canvas.dark_of(looks),
+    )
+
+
+def _draw_panel(place: Place, declaration: FigureDeclaration, looks: Mapping[Any, Look]) -> None:
+    x, y = declaration.x or "", declaration.y or ""
+    _scale(place, x, y)
+    parts: list[tuple[Any, Curves]] = [(None, place.rows)]
+    if declaration.group:
+        parts = [(key[0], part) for key, part in place.rows.groups([declaration.group])]
+    size = _POINT if place.width > 3 else _SMALL
+    for value, part in parts:
+        order = np.argsort(part[x], kind="stable")
+        ordered, loss = part[x][order], part[y][order]
+        canvas.draw_points(place.axes, ordered, loss, looks[value], size=size)
+        # Several runs in one curve, or a column that turns back, have no line through them.
+        if len(ordered) > 1 and (np.diff(ordered) > 0).all():
+            place.axes.plot(ordered, loss, color=looks[value].color, linewidth=0.5, alpha=0.35)
+
+
+def _scale(place: Place, x: str, y: str) -> None:
+    """Log axes where all values are positive; a step 0 or a loss of 0 makes that axis linear."""
+    across, up = place.rows[x], place.rows[y]
+    if across.min() > 0 and up.min() > 0:
+        canvas.log_axes(place.axes, [across], [up])
+    elif across.min() > 0:
+        canvas.log_abscissa(place.axes, canvas.span([across], 0.03))
+
+
+def _caption(declaration: FigureDeclaration, rows: Curves, count: int) -> str:
+    parts = [f"{len(rows)} points" + (f" in {count} panels" if count > 1 else "")]
+    if declaration.where:
+        parts.append(f"where {declaration.where}")
+    return "; ".join(parts) + "."
+
+
+def _alt(declaration: FigureDeclaration, values: list[Any], places: list[Place]) -> str:
+    text = f"{declaration.y} against {declaration.x}"
+    if declaration.group:
+        shown = ", ".join(value_label(declaration.group, value) for value in values)
+        text += f" for {declaration.group} {shown}"
+    if len(places) > 1:
+        text += f", in panels {', '.join(place.title for place in places)}"
+    return text + "; points as measured."

@@ -1,0 +1,122 @@
+"""Points of the curve table as small panels, one for each value of a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.report.kinds import canvas
+from harness.report.model import MissingError
+from harness.report.numbers import value_label
+from harness.report.style import TEXT, symbol
+from harness.selection import select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from harness.analysis import Curves
+    from harness.report.model import FigureDeclaration, ReportInput
+
+KEY = 1.05
+_FEW = 4  # up to so many panels, two in a row; beyond, three
+_HEIGHTS = {1: 3.05, 2: 2.05, 3: 1.55}  # by panels in a row
+_GUTTERS = {1: 0.0, 2: 0.62, 3: 0.52}
+_TITLE, _BOTTOM, _LABEL = 0.30, 0.30, 0.22
+_CHARACTER = 0.082  # inches of a bold character on average
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One panel: its axes, the rows in it, and where it stands."""
+
+    axes: Axes
+    rows: Curves
+    title: str
+    left: bool
+    lowest: bool
+    width: float
+
+
+def rows_of(declaration: FigureDeclaration, report: ReportInput) -> Curves:
+    """The points that the declaration asks for, those with a gap in x or y left out.
+
+    Raises:
+        MissingError: the run has none of them.
+        DataError: a column is not there.
+    """
+    curves = report.curves
+    assert declaration.x is not None
+    assert declaration.y is not None
+    if curves is not None and declaration.where is not None:
+        curves = curves.where(select(curves, declaration.where))
+    if curves is not None:
+        measured = np.isfinite(curves[declaration.x]) & np.isfinite(curves[declaration.y])
+        curves = curves.where(measured)
+    if curves is None or not len(curves):
+        raise MissingError(
+            f"this run has no points of {declaration.y} against {declaration.x}"
+            + (f" where {declaration.where}" if declaration.where else ""),
+            hint="run all cells of the tier, or correct `where` in the suite file",
+        )
+    return curves
+
+
+def lay_out(
+    declaration: FigureDeclaration, rows: Curves, lines: Sequence[str], *, key: bool
+) -> tuple[Figure, list[Place]]:
+    """A sheet with a panel for each value of the column `panels`, numbers in their order."""
+    parts: list[tuple[str, Curves]] = [("", rows)]
+    if declaration.panels is not None:
+        parts = [
+            (panel_title(declaration.panels, value), part)
+            for (value,), part in rows.groups([declaration.panels])
+        ]
+    columns = 1 if len(parts) == 1 else 2 if len(parts) <= _FEW else 3
+    height, gutter = _HEIGHTS[columns], _GUTTERS[columns]
+    count = -(-len(parts) // columns)
+    title = _TITLE if len(parts) > 1 else 0.12
+    above = 0.38 + 0.23 * len(lines)
+    figure = canvas.sheet(above + count * (title + height + _BOTTOM) + _LABEL)
+    canvas.heading(figure, declaration.name, lines)
+    room = canvas.WIDTH - canvas.LEFT - (KEY if key else 0.15) - (columns - 1) * gutter
+    width = room / columns
+    places = []
+    for rank, (name, part) in enumerate(parts):
+        row, column = divmod(rank, columns)
+        axes = canvas.place(
+            figure,
+            left=canvas.LEFT + column * (width + gutter),
+            top=above + title + row * (title + height + _BOTTOM),
+            width=width,
+            height=height,
+        )
+        if name:
+            axes.set_title(
+                _shortened(name, width), fontsize=TEXT, loc="left", fontweight="bold", pad=4
+            )
+        lowest = rank + columns >= len(parts)
+        places.append(Place(axes, part, name, column == 0, lowest, width))
+    return figure, places
+
+
+def key_top(lines: Sequence[str]) -> float:
+    """Inches from the top of the sheet to the key."""
+    return 0.38 + 0.23 * len(lines) + 0.12
+
+
+def panel_title(column: str, value: Any) -> str:
+    """`holdout` of `evals/holdout`, but `N = 7B`: a number needs its column's name."""
+    if isinstance(value, str):
+        return value.rpartition("/")[2]
+    return f"{symbol(column)} = {value_label(column, value)}"
+
+
+def _shortened(text: str, inches: float) -> str:
+    """A title that ends where its panel does."""
+    most = int(inches / _CHARACTER)
+    return text if len(text) <= most else text[: most - 1].rstrip("_ -") + "…"
