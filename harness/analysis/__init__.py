@@ -15,35 +15,45 @@ if TYPE_CHECKING:
     from harness.analysis.extrapolation import Extrapolation, blind_fit, clipped_end, extrapolate
     from harness.analysis.fits import Fit, fit
     from harness.analysis.resampling import LeaveOneOut, Resample, leave_one_curve_out, resample
+    from harness.analysis.smoothing import Smoothed, smooth
+    from harness.analysis.threshold import Crossing, time_to_threshold
 
 _HOMES = {
     "Certificate": "certificate",
+    "Crossing": "threshold",
     "Curves": "curves",
     "Extrapolation": "extrapolation",
     "Fit": "fits",
     "LeaveOneOut": "resampling",
     "Resample": "resampling",
+    "Smoothed": "smoothing",
     "blind_fit": "extrapolation",
     "clipped_end": "extrapolation",
     "extrapolate": "extrapolation",
     "fit": "fits",
     "leave_one_curve_out": "resampling",
     "resample": "resampling",
+    "smooth": "smoothing",
+    "time_to_threshold": "threshold",
 }
 
 __all__ = [
     "Certificate",
+    "Crossing",
     "Curves",
     "Extrapolation",
     "Fit",
     "LeaveOneOut",
     "Resample",
+    "Smoothed",
     "blind_fit",
     "clipped_end",
     "extrapolate",
     "fit",
     "leave_one_curve_out",
     "resample",
+    "smooth",
+    "time_to_threshold",
 ]
 
 
