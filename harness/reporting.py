@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 from harness.errors import SuiteError
 from harness.report.model import CellError, LockDrift, ReportInput
 from harness.run.provenance import collect as collect_provenance
+from harness.spec.expression import compile_expression
 from harness.spec.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.spec.suite import Suite
+    from harness.spec.suite import Figure, Suite
     from harness.steps import Checked, Request
 
 
 def check_figures(suite: Suite) -> None:
-    """Refuse a kind of figure that nothing draws, before cells are run for it.
+    """Refuse figures that cannot be drawn whatever the cells give, before cells are run for them.
 
     Raises:
-        SuiteError: with the line of the figure.
+        SuiteError: with the line of the figure: an unknown kind, a column that is not there.
     """
     import harness.report.kinds  # noqa: F401 - they register themselves
     from harness.report.drawing import figure_kinds
@@ -34,6 +35,33 @@ def check_figures(suite: Suite) -> None:
                 expected="one of " + ", ".join(figure_kinds()),
                 hint=did_you_mean(figure.kind, figure_kinds()),
             )
+        _check_columns(suite, number, figure)
+
+
+def _check_columns(suite: Suite, number: int, figure: Figure) -> None:
+    from harness.report.drawing import needs_of
+
+    table = suite.curves
+    columns = [*table.labels, *table.columns] if table is not None else []
+    for key in ("x", "y", "group", "panels"):
+        name = getattr(figure, key)
+        if name is None and key in needs_of(figure.kind):
+            raise SuiteError(
+                f"a figure of the kind {figure.kind!r} without `{key}`",
+                where=suite.at("figures", number),
+                expected="a column of `curves`: " + ", ".join(columns),
+                hint=f"write `{key}: COLUMN`",
+            )
+        if name is not None and name not in columns:
+            raise SuiteError(
+                f"figure {figure.name!r} shows a column that `curves` has not",
+                where=suite.at("figures", number, key),
+                expected="one of " + ", ".join(columns),
+                found=name,
+                hint=did_you_mean(name, columns),
+            )
+    if figure.where is not None:
+        compile_expression(figure.where, columns, where=suite.at("figures", number, "where"))
 
 
 def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> ReportInput:

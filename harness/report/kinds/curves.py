@@ -33,8 +33,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     figure, places = panels.lay_out(declaration, rows, lines, key=bool(values))
     for place in places:
         _draw_panel(place, declaration, looks)
-        if place.lowest:
-            place.axes.set_xlabel(axis_label(x))
+        panels.abscissa(place, x)
         if place.left:
             canvas.ordinate(place.axes, axis_label(y))
     if declaration.group and values:

@@ -10,7 +10,7 @@ import numpy as np
 from harness.report.kinds import canvas
 from harness.report.model import MissingError
 from harness.report.numbers import value_label
-from harness.report.style import TEXT, symbol
+from harness.report.style import TEXT, axis_label, symbol
 from harness.selection import select
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _FEW = 4  # up to so many panels, two in a row; beyond, three
 _HEIGHTS = {1: 3.05, 2: 2.05, 3: 1.55}  # by panels in a row
 _GUTTERS = {1: 0.0, 2: 0.62, 3: 0.52}
 _TITLE, _BOTTOM, _LABEL = 0.30, 0.30, 0.22
-_CHARACTER = 0.082  # inches of a bold character on average
+_CHARACTER, _LETTER = 0.082, 0.07  # inches of a character on average, bold and not
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,14 @@ def panel_title(column: str, value: Any) -> str:
     if isinstance(value, str):
         return value.rpartition("/")[2]
     return f"{symbol(column)} = {value_label(column, value)}"
+
+
+def abscissa(place: Place, column: str) -> None:
+    """Name the x axis, without the unit where the panel is too narrow for it."""
+    text = axis_label(column)
+    if len(text) * _LETTER > place.width:
+        text = text.partition(" (")[0]
+    place.axes.set_xlabel(text if place.lowest else "")
 
 
 def _shortened(text: str, inches: float) -> str:

@@ -37,8 +37,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     figure, places = panels.lay_out(declaration, rows, lines, key=True)
     for place in places:
         _draw_panel(place, declaration, sides)
-        if place.lowest:
-            place.axes.set_xlabel(axis_label(x))
+        panels.abscissa(place, x)
         if place.left:
             canvas.ordinate(place.axes, axis_label(y))
     handles = [canvas.point_handle(name, look) for name, look in zip(sides, SERIES, strict=False)]
@@ -84,7 +83,6 @@ def _draw_panel(place: Place, declaration: FigureDeclaration, sides: tuple[str, 
     for side in (0, 1):
         _draw_side(place.axes, across, ends[:, side], side)
     canvas.group_axis(place.axes, x, at, place.width)
-    place.axes.set_xlabel("")
     place.axes.margins(y=0.12)
 
 
