@@ -10,7 +10,13 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from harness.report.model import declared_fits
 from harness.report.numbers import MINUS, TIMES, superscript, value_label
@@ -34,6 +40,7 @@ LEVEL = 0.95
 RESIDUAL = f"Observed {MINUS} law"
 _LOSS_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
 _FEW_DECADES, _FEW_FOLD, _MOST_DECIMALS = 2.6, 6.0, 3
+_FEWEST_TICKS = 3
 _ROWS_PER_KEY_COLUMN = 20
 _KEY_COLUMN, _SAMPLE, _ROW, _LINE = 0.75, 0.22, 0.158, 0.135
 
@@ -113,10 +120,11 @@ def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
     axes.set_ylim(low, high)
     if high / low > _FEW_FOLD:
         ticks = _thin(_ticks(low, high, (1, 2, 5)), 8)
-    elif high / low > 1.25:
-        ticks = _thin(_ticks(low, high, _LOSS_STEPS), 8)
     else:
-        ticks = [float(f"{tick:.3f}") for tick in np.linspace(low, high, 5)[1:-1]]
+        ticks = _thin(_ticks(low, high, _LOSS_STEPS), 8)
+    if len(ticks) < _FEWEST_TICKS:
+        even = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        ticks = [float(f"{tick:.9g}") for tick in even if low <= tick <= high]
     decimals = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
     style = f".{decimals}f" if decimals <= _MOST_DECIMALS else "g"
     axes.yaxis.set_major_locator(FixedLocator(ticks))

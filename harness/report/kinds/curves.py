@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.analysis.smoothing import smooth
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas, panels
 from harness.report.numbers import value_label
@@ -15,11 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.analysis import Curves
+    from harness.report.kinds.canvas import Array
     from harness.report.kinds.panels import Place
     from harness.report.model import FigureDeclaration, ReportInput
     from harness.report.style import Look
 
 _SMALL, _POINT = 2.2, 3.2
+_ALONG = 120  # points of a smoothed line
+_SMOOTH = {
+    "spline": "smoothing splines in log x, by generalised cross-validation",
+    "isotonic": "the nearest monotone curves",
+    "segments": "straight segments in log x, their number by BIC",
+    "paper": "splines and isotonic regression as in Tan et al.",
+}
 
 
 @figure_kind("curves", needs=("x", "y"))
@@ -59,9 +68,19 @@ def _draw_panel(place: Place, declaration: FigureDeclaration, looks: Mapping[Any
         order = np.argsort(part[x], kind="stable")
         ordered, loss = part[x][order], part[y][order]
         canvas.draw_points(place.axes, ordered, loss, looks[value], size=size)
+        if declaration.smooth is not None:
+            _draw_smooth(place, ordered, loss, looks[value], declaration.smooth)
         # Several runs in one curve, or a column that turns back, have no line through them.
-        if len(ordered) > 1 and (np.diff(ordered) > 0).all():
+        elif len(ordered) > 1 and (np.diff(ordered) > 0).all():
             place.axes.plot(ordered, loss, color=looks[value].color, linewidth=0.5, alpha=0.35)
+
+
+def _draw_smooth(place: Place, x: Array, y: Array, look: Look, method: str) -> None:
+    """A smoothed line where the points allow one."""
+    if len(np.unique(x)) < 2 or x.min() <= 0:
+        return
+    at = canvas.grid_between(x, _ALONG)
+    canvas.draw_line(place.axes, at, np.asarray(smooth(x, y, method)(at)), look, width=1.3)
 
 
 def _scale(place: Place, x: str, y: str) -> None:
@@ -75,6 +94,8 @@ def _scale(place: Place, x: str, y: str) -> None:
 
 def _caption(declaration: FigureDeclaration, rows: Curves, count: int) -> str:
     parts = [f"{len(rows)} points" + (f" in {count} panels" if count > 1 else "")]
+    if declaration.smooth is not None:
+        parts.append(f"lines: {_SMOOTH[declaration.smooth]}, for the eye; they enter no fit")
     if declaration.where:
         parts.append(f"where {declaration.where}")
     return "; ".join(parts) + "."
