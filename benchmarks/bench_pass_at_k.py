@@ -2,9 +2,9 @@
 
 CPU seconds of this process, least of five runs (a peer that takes seconds: of one). Questions have
 256 or 10,000 samples, the right ones drawn evenly, so that with 10,000 nearly every question has a
-count of its own. The peer is the formula that is usual for one question and one k, a NumPy product
-of 1 - k / i over n - c < i <= n, in a loop over questions and k: on a sample of them, scaled up. The
-second peer takes lgamma of whole arrays, and loses digits. The error is the largest relative one
+count of its own. One peer takes lgamma of whole arrays. The other is the formula that is usual for
+one question and one k, written anew here: a NumPy product of 1 - k / i over n - c < i <= n, in a
+loop over questions and k, on a sample of them, scaled up. The error is the largest relative one
 against exact fractions on 200 of the values.
 `python -m benchmarks.bench_pass_at_k --json` prints the rows as JSON.
 """
