@@ -5,15 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.data.fetch import download, locate
 from harness.errors import InfrastructureError, LockDriftError
 from harness.pipeline import check_data, known_versions
 from harness.spec.discovery import find_suite
 from harness.spec.load import load_suite
-from harness.spec.lock import LOCK_NAME, Drift, build_lock, check_lock, load_lock, write_lock
+from harness.spec.lock import (
+    LOCK_NAME,
+    DataPin,
+    Drift,
+    build_lock,
+    check_lock,
+    load_lock,
+    locked_pins,
+    pin_file,
+    write_lock,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from harness.spec.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -36,18 +49,22 @@ def relock(suite_name: str, *, dry_run: bool) -> Relocked:
     suite = load_suite(
         find_suite(suite_name), laws=known.laws, engines=known.engines, scorers=known.scorers
     )
-    check_data(suite)
     path = suite.root / LOCK_NAME
-    changes: list[Drift] = []
     try:
         before = load_lock(suite)
     except LockDriftError:
-        is_new = True  # absent, or not a lock: there is nothing to compare with
-    else:
-        is_new = False
-        changes = check_lock(suite, before, known.laws, known.engines, known.scorers)
+        before = None  # absent, or not a lock: there is nothing to compare with
+    kept = {} if before is None else locked_pins(suite, before)
+    roots = _fetched(suite, kept)
+    check_data(suite, roots)
+    here = {name: pin_file(root, suite.data[name].path) for name, root in roots.items()}
+    versions, fetched = (known.laws, known.engines, known.scorers), {**kept, **here}
+    is_new = before is None
+    changes: list[Drift] = []
+    if before is not None:
+        changes = check_lock(suite, before, *versions, fetched=fetched)
     if not dry_run and (is_new or changes):
-        lock = build_lock(suite, known.laws, known.engines, known.scorers)
+        lock = build_lock(suite, *versions, fetched)
         try:
             write_lock(suite, lock)
         except OSError as error:
@@ -55,3 +72,21 @@ def relock(suite_name: str, *, dry_run: bool) -> Relocked:
                 f"the lock cannot be written: {error.strerror}", where=str(path)
             ) from None
     return Relocked(path, is_new, changes)
+
+
+def _fetched(suite: Suite, kept: Mapping[str, DataPin]) -> dict[str, Path]:
+    """The folders of the data sets with a `url`, name -> folder that the path starts from.
+
+    A file in the suite's folder or a mirror is pinned as it is. One that is nowhere on this machine
+    keeps its pin, and is downloaded where it has none.
+    """
+    roots = {}
+    for name, declared in suite.data.items():
+        if declared.url is None:
+            continue
+        found = locate(declared, suite.root, None)
+        if found is None and name not in kept:
+            found = download(declared)
+        if found is not None:
+            roots[name] = found.root
+    return roots

@@ -19,9 +19,10 @@ from harness.errors import LockDriftError, SuiteError
 from harness.steps import Absent, Checked, Collected, Fitted, Loaded, Locked, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from harness.data.stage import Staged
     from harness.errors import ExitCode
     from harness.run.outcome import RunOutcome
     from harness.run.plan import Plan
@@ -122,7 +123,7 @@ def lock(loaded: Loaded) -> Locked:
         LockDriftError: there is no lock, or a difference that the request does not accept.
     """
     from harness.spec.grid import Grid
-    from harness.spec.lock import build_lock, check_lock, load_lock, refuse_drift
+    from harness.spec.lock import build_lock, check_lock, load_lock, locked_pins, refuse_drift
 
     known, suite, tier = known_versions(), loaded.suite, loaded.tier.name
     versions = (known.laws, known.engines, known.scorers)
@@ -136,20 +137,25 @@ def lock(loaded: Loaded) -> Locked:
         refuse_drift(suite, drift)
     if drift or grid is None:
         check_data(suite)
-        grid = Grid(suite, tier, build_lock(suite, *versions))
+        fetched = locked_pins(suite, locked)
+        grid = Grid(suite, tier, build_lock(suite, *versions, fetched))
     return Locked(loaded, grid, drift)
 
 
-def check_data(suite: Suite) -> None:
+def check_data(suite: Suite, fetched: Mapping[str, Path] | None = None) -> None:
     """Hold every data file against its declaration; done whenever its bytes are new.
+
+    Of data sets that have a `url`, those in `fetched` are looked into: name -> the folder that the
+    path starts from.
 
     Raises:
         DataError: a missing column, NaN, infinity or a repeated key, with file and line.
     """
     from harness.data.pinned import check_table
 
-    for declared in suite.data.values():
-        check_table(suite.root, declared)
+    roots = {name: suite.root for name, one in suite.data.items() if one.url is None}
+    for name, root in {**roots, **(fetched or {})}.items():
+        check_table(root, suite.data[name])
 
 
 def cells(locked: Locked, where: str | None) -> Iterator[Cell]:
@@ -203,17 +209,39 @@ def run(
             "differences": list(map(str, locked.drift)),
         }
         provenance = {**provenance, "accepted_drift": accepted}
+    chosen = planned.cells() if only is None else [one_cell(locked, planned, only)]
+    data = readable_data(locked, chosen)
+    if data.origins:
+        provenance = {**provenance, "data": dict(data.origins)}
     return run_cells(
-        planned.cells() if only is None else [one_cell(locked, planned, only)],
+        chosen,
         store_of(loaded.request),
         open_backend(loaded.tier.container),
-        loaded.suite.root,
+        data.root,
         workers=loaded.request.workers,
         limits=Limits(wall_s=planned.budget.cell_limit_s),
         provenance=provenance,
         on_event=on_event,
         command=partial(rerun_command, loaded.request),
     )
+
+
+def readable_data(locked: Locked, chosen: Iterable[Cell]) -> Staged:
+    """The folder that cells read from: the suite's own, unless they need data with a `url`.
+
+    Raises:
+        InfrastructureError: the workspace or the download cache cannot be written.
+    """
+    from harness.cell.contract import mapping_at
+    from harness.data.stage import Staged, stage
+
+    suite, pins = locked.loaded.suite, locked.grid.lock.data
+    if all(one.url is None for one in suite.data.values()):
+        return Staged(suite.root, {})
+    pinned = (mapping_at(mapping_at(cell.document, "pins"), "data") for cell in chosen)
+    names = sorted({name for data in pinned for name in data})
+    folder = locked.loaded.request.workspace / "data" / suite.name
+    return stage({name: suite.data[name] for name in names}, pins, suite.root, folder)
 
 
 def one_cell(locked: Locked, planned: Plan, prefix: str) -> Cell:

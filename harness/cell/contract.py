@@ -90,11 +90,18 @@ class CellContext:
         path = str(pin["path"])
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             raise DataError("a pinned path leaves the suite's folder", where=path)
+        file = self.data_root / path
         try:
-            content = (self.data_root / path).read_bytes()
+            content = file.read_bytes()
         except FileNotFoundError:
+            from harness.data.stage import NOTE_SUFFIX
+
+            note = file.with_name(file.name + NOTE_SUFFIX)
+            why = f": {note.read_text(encoding='utf-8')}" if note.is_file() else ""
             raise DataError(
-                f"data set {name!r} is missing", where=path, expected=f"a file in {self.data_root}"
+                f"data set {name!r} is missing{why}",
+                where=path,
+                expected=f"a file in {self.data_root}",
             ) from None
         found = hashlib.sha256(content).hexdigest()
         if found != pin["sha256"]:

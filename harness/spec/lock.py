@@ -99,6 +99,7 @@ def build_lock(
     laws: Mapping[str, int],
     engines: Mapping[str, int],
     scorers: Mapping[str, int],
+    fetched: Mapping[str, DataPin] | None = None,
 ) -> Lock:
     """The lock of a suite as it would be written now.
 
@@ -107,12 +108,13 @@ def build_lock(
         laws: registered laws, name -> version; those that the suite uses are pinned.
         engines: registered engines, in the same way.
         scorers: registered scorers, in the same way.
+        fetched: pins of the data sets that have a `url`, name -> pin; see `locked_pins`.
 
     Raises:
         DataError: a data file is missing or cannot be read.
         SuiteError: a law, engine or scorer is not registered; a tier cannot be expanded.
     """
-    pins = _pins(suite, laws, engines, scorers)
+    pins = _pins(suite, laws, engines, scorers, fetched or {})
     for kind, used, found in (
         ("law", _used_laws(suite), pins.laws),
         ("engine", _used_engines(suite), pins.engines),
@@ -130,8 +132,12 @@ def check_lock(
     engines: Mapping[str, int],
     scorers: Mapping[str, int],
     grid: Grid | None = None,
+    fetched: Mapping[str, DataPin] | None = None,
 ) -> list[Drift]:
     """Every difference between a lock and what is here now; none is an empty list.
+
+    A data set that has a `url` need not be here: without `fetched`, its pin is taken from the lock,
+    and the cell that reads the file holds it against that pin.
 
     Cells are named under the locked pins, so that a changed data file is one difference and not
     also one for each tier. With `grid`, the cells of its tier only are compared; it must have been
@@ -139,9 +145,12 @@ def check_lock(
 
     Raises:
         DataError: a data file is missing or cannot be read.
+        LockDriftError: the lock lacks a data set that has a `url`.
         SuiteError: a tier cannot be expanded.
     """
-    now = _pins(suite, laws, engines, scorers)
+    if fetched is None:
+        fetched = locked_pins(suite, lock)
+    now = _pins(suite, laws, engines, scorers, fetched)
     if grid is None:
         names = list(suite.tiers)
         cells = {name: pin for name in names for pin in _cells_under(suite, name, lock)}
@@ -155,6 +164,15 @@ def check_lock(
         for what in sorted(locked.keys() | found.keys())
         if locked.get(what) != found.get(what)
     ]
+
+
+def locked_pins(suite: Suite, lock: Lock) -> dict[str, DataPin]:
+    """The lock's pins of the data sets that have a `url`, under the paths that the suite gives."""
+    return {
+        name: replace(lock.data[name], path=entry.path)
+        for name, entry in suite.data.items()
+        if entry.url is not None and name in lock.data
+    }
 
 
 def refuse_drift(suite: Suite, drifts: Collection[Drift]) -> None:
@@ -235,20 +253,34 @@ def pin_cells(grid: Grid) -> CellsPin:
 
 
 def _pins(
-    suite: Suite, laws: Mapping[str, int], engines: Mapping[str, int], scorers: Mapping[str, int]
+    suite: Suite,
+    laws: Mapping[str, int],
+    engines: Mapping[str, int],
+    scorers: Mapping[str, int],
+    fetched: Mapping[str, DataPin],
 ) -> Lock:
     return Lock(
         suite=suite.name,
         suite_version=suite.version,
-        data={
-            name: pin_file(suite.root, entry.path, suite.at("data", name, "path"))
-            for name, entry in suite.data.items()
-        },
+        data={name: _pin(suite, name, fetched) for name in suite.data},
         laws=_registered(laws, _used_laws(suite)),
         engines=_registered(engines, _used_engines(suite)),
         scorers=_registered(scorers, _used_scorers(suite)),
         packages=_package_versions(),
     )
+
+
+def _pin(suite: Suite, name: str, fetched: Mapping[str, DataPin]) -> DataPin:
+    entry = suite.data[name]
+    if entry.url is None:
+        return pin_file(suite.root, entry.path, suite.at("data", name, "path"))
+    if name not in fetched:
+        raise LockDriftError(
+            f"the data set `{name}` is not in {LOCK_NAME}",
+            where=suite.at("data", name),
+            hint=f"harness lock {suite.handle}",
+        )
+    return fetched[name]
 
 
 def _cells_under(suite: Suite, tier: str, lock: Lock) -> list[CellsPin]:

@@ -165,6 +165,14 @@ def test_missing_file(suite: Suite) -> None:
         replay(context)
 
 
+def test_a_file_that_could_not_be_had_says_why(suite: Suite) -> None:
+    context = suite.context(curve=CURVE)
+    suite.table.unlink()
+    suite.table.with_name("curve.csv.absent").write_text("https://example.org/x did not answer")
+    with pytest.raises(DataError, match=r"'curve' is missing: https://example\.org/x did not"):
+        replay(context)
+
+
 @pytest.mark.parametrize("path", ["../curve.csv", "/etc/passwd", "a/../../curve.csv"])
 def test_pin_may_not_leave_the_suite(suite: Suite, path: str) -> None:
     with pytest.raises(DataError, match="leaves the suite's folder"):

@@ -9,6 +9,7 @@ import pytest
 from harness.errors import DataError, ExitCode, LockDriftError, SuiteError
 from harness.spec.grid import Grid, expand
 from harness.spec.lock import (
+    DataPin,
     build_lock,
     check_lock,
     load_lock,
@@ -157,3 +158,37 @@ def test_rows_are_counted_as_a_reader_of_the_format_would(tmp_path):
     (tmp_path / "c.bin").write_bytes(b"\xff\n")
     rows = [pin_file(tmp_path, name).rows for name in ("a.csv", "b.jsonl", "c.bin")]
     assert rows == [2, 2, None]
+
+
+FETCHED = (
+    "data:\n",
+    'data:\n  big: {path: far/big.csv, url: "https://example.org/0123abc/big.csv"}\n',
+)
+PIN = DataPin(path="far/big.csv", sha256="cd" * 32, bytes=9, rows=1)
+
+
+def test_data_with_an_address_need_not_be_here(tmp_path):
+    suite = make_suite(tmp_path, FETCHED)
+    lock = build_lock(suite, *REGISTRIES, {"big": PIN})
+    assert lock.data["big"] == PIN
+    assert drift_of(suite, lock) == []
+    other = replace(PIN, sha256="ef" * 32)
+    assert drift_of(suite, lock, fetched={"big": other}) == [
+        f"data/big/sha256: locked {'cd' * 32}, found {'ef' * 32}"
+    ]
+
+
+def test_data_with_an_address_is_pinned_all_the_same(tmp_path, suite):
+    before = build_lock(suite, *REGISTRIES)
+    suite = make_suite(tmp_path, FETCHED)
+    for attempt in (lambda: build_lock(suite, *REGISTRIES), lambda: drift_of(suite, before)):
+        with pytest.raises(LockDriftError, match=r"`big` is not in suite\.lock") as caught:
+            attempt()
+        assert caught.value.where == f"{suite.path}:6"
+        assert caught.value.hint.startswith("harness lock ")
+
+
+def test_another_path_of_fetched_data_is_a_difference(tmp_path):
+    suite = make_suite(tmp_path, FETCHED)
+    lock = build_lock(suite, *REGISTRIES, {"big": replace(PIN, path="near/big.csv")})
+    assert drift_of(suite, lock) == ["data/big/path: locked near/big.csv, found far/big.csv"]
