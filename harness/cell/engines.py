@@ -17,7 +17,10 @@ ENTRY_POINTS = "harness.engines"
 
 EngineFunction = Callable[[CellContext], Mapping[str, object]]
 
-_BUILT_IN = {"replay": "harness.cell.train.replay"}
+_BUILT_IN = {
+    "replay": "harness.cell.train.replay",
+    "rescore": "harness.cell.evaluate.rescore",
+}
 _registered: dict[str, Engine] = {}
 
 

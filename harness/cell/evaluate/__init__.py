@@ -1,0 +1,1 @@
+"""Engines that measure without training: stored answers scored again."""
