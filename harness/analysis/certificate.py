@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.analysis.search import Search
+    from harness.analysis.estimator import Estimator
 
 GRADIENT_TOLERANCE = 1e-6
 SAME_BASIN = 1e-8  # relative difference of objectives that counts as the same optimum
@@ -18,6 +18,7 @@ CLOSE_BASIN = 1e-2  # a second optimum this little worse is worth a warning
 CORRELATED = 0.99
 ILL_CONDITIONED = 1e8
 FEW_DEGREES = 5
+NOISE = 1e-14  # rounding error of an objective, relative to that of the observations
 CHI2_95 = 3.841  # 95 % point of chi-squared with one degree of freedom
 
 
@@ -32,7 +33,10 @@ class Certificate:
     on_bound: parameters that ended on a bound of the search.
     flags: short names of what is wrong, none if nothing is: not_converged, close_optimum,
     on_bound:P, flat_profile:P (the 95 % profile interval of P has no end), correlated:P~Q,
-    ill_conditioned, few_points (n - p < 5).
+    ill_conditioned, few_points (n - p < 5), asymptote_outside:P (of a law of shares, beyond 0
+    or 1), midpoint_outside:P (beyond the x of its curve), worse_than_mean (pooled R2 < 0),
+    outside_unit (y above 1 under a law made for error rates). A parameter of one curve is told
+    as P/GROUP.
     """
 
     gradient_norm: float
@@ -54,8 +58,11 @@ def certify(
     on_bound: tuple[str, ...],
     flat: tuple[str, ...],
     correlation: dict[tuple[str, str], float],
+    more: tuple[str, ...] = (),
 ) -> Certificate:
-    """A certificate from what the fit found; `ends` (starts,) are the objectives it ended at."""
+    """A certificate from what the fit found; `ends` (starts,) are the objectives it ended at,
+    `more` flags of the law's own.
+    """
     best = float(ends.min())
     same = ends <= best + SAME_BASIN * best + noise
     second_gap = None
@@ -69,6 +76,7 @@ def certify(
         *(f"correlated:{a}~{b}" for (a, b), r in correlation.items() if abs(r) > CORRELATED),
         *(["ill_conditioned"] if not condition_number <= ILL_CONDITIONED else []),
         *(["few_points"] if dof < FEW_DEGREES else []),
+        *more,
     ]
     return Certificate(
         gradient_norm=gradient_norm,
@@ -81,20 +89,19 @@ def certify(
     )
 
 
-def flat_parameters(
-    search: Search,
-    held: NDArray[np.bool_],
-    ends: NDArray[np.float64],
-    best: float,
-    dof: int,
-) -> tuple[str, ...]:
-    """Parameters whose profile stays below the 95 % limit up to a bound of the search.
+def rises(estimator: Estimator, best: float, F: NDArray[np.float64], dof: int) -> NDArray[np.bool_]:
+    """Which objectives (H,) lie above the 95 % limit of a profile with its lowest point at `best`.
 
-    `ends` (H,) are the optima with one coordinate, marked in `held` (H, P), kept on its
-    bound. Where the objective hardly rises, the data do not say where the parameter ends.
+    Where the objective hardly rises, the data do not say where a parameter ends. Squares go by
+    the F distribution's limit for many degrees of freedom, other losses by their likelihood.
     """
     if dof <= 0:
-        return ()
-    limit = best * (1.0 + CHI2_95 / dof) + search.noise
-    flat = np.flatnonzero(held[ends <= limit].any(axis=0))
-    return tuple(search.law.shared[j].name for j in flat)
+        return np.ones(len(F), dtype=bool)
+    noise = NOISE * estimator.scale
+    if estimator.loss.name == "squares":
+        return np.asarray(~(best * (1.0 + CHI2_95 / dof) + noise >= F))
+    n = len(estimator.window.x)
+    likely = estimator.loss.log_likelihood
+    top = likely(best, estimator.delta, n)
+    fall = np.array([top - likely(float(one), estimator.delta, n) for one in F])
+    return np.asarray(~((fall <= CHI2_95 / 2) | (best + noise >= F)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +15,7 @@ import numpy as np
 from harness.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -102,6 +103,16 @@ class Curves:
         return [(key, self.where(member == i)) for i, key in enumerate(named)]
 
     @classmethod
+    def of(cls, table: Any) -> Curves:
+        """Curves from any table: Curves, a pandas or polars DataFrame, a pyarrow Table, a mapping
+        of columns, or the path of a CSV file.
+
+        Raises DataError for anything else, and for smoothed points: a smoothed curve has lost
+        the scatter by which a fit is judged.
+        """
+        return curves_of(table)
+
+    @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Curves:
         """Columns from mappings that all have the same keys.
 
@@ -166,6 +177,17 @@ class Curves:
             columns[name] = _numbers(file, lines, name, texts) if is_number else _column(texts)
         _check_unique(file, lines, columns, unique)
         return cls(columns)
+
+
+def curves_of(table: Any) -> Curves:
+    """See `Curves.of`."""
+    if isinstance(table, Curves):
+        return table
+    if isinstance(table, str | Path):
+        return Curves.from_csv(table)
+    if isinstance(table, Mapping):
+        return Curves({str(name): np.asarray(values) for name, values in table.items()})
+    raise NotImplementedError
 
 
 def _column(values: Iterable[Any] | NDArray[Any]) -> NDArray[Any]:

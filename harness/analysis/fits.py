@@ -1,17 +1,19 @@
-"""Fit a law to curves by least squares, to convergence, with a certificate."""
+"""Fit a law to curves, to convergence, with a certificate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analysis.certificate import Certificate, certify, flat_parameters
-from harness.analysis.laws import SharedSlopeLaw, get_law
+from harness.analysis.certificate import Certificate, certify
+from harness.analysis.curves import Curves
+from harness.analysis.estimator import Estimator
+from harness.analysis.forms import evaluate
+from harness.analysis.laws import FormulaLaw, SharedSlopeLaw, get_law
 from harness.analysis.linearise import linearise
-from harness.analysis.profile import profile
-from harness.analysis.search import NOISE, Search, free_lines
+from harness.analysis.optimum import find
 from harness.analysis.window import Selection
 from harness.errors import DataError
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from harness.analysis.curves import Curves
     from harness.analysis.laws import Law
+    from harness.analysis.optimum import Optimum
     from harness.analysis.window import Window
 
 
@@ -30,13 +32,18 @@ class Fit:
     """A law fitted to a window of curves.
 
     params: shared parameters by name (K_max dimensionless, N0 in model parameters).
-    by_curve: "k" and "E0" of every curve, by N; E0 is log10 L at X = 1.
+    by_curve: parameters of every curve, by the value of `group`: "k" and "E0" for laws of
+    straight lines, whether or not they are shared (E0 is log10 L at X = 1), and for other laws
+    whatever is free for each curve.
     se, se_by_curve: least-squares standard errors, which take the points as independent and
     so understate by several times on learning curves: resample for intervals. NaN where a
-    parameter is on a bound or no degree of freedom is left.
-    objective: weighted mean of squared residuals; the weights sum to 1, and with `per_curve`
-    every curve has the same share. r2: pooled over all points, unweighted, in L; it mostly
-    says that sizes differ, so it is never shown without r2_by_curve.
+    parameter is on a bound, no degree of freedom is left, or the loss is not squares.
+    objective: weighted mean of the loss of the residuals in `space`; the weights sum to 1, and
+    with `per_curve` every curve has the same share. r2: pooled over all points, unweighted, in
+    L whatever the space; it mostly says that sizes differ, so it is never shown without
+    r2_by_curve. NaN where the points do not vary. bic: (p + 1) ln n - 2 ln(likelihood of y),
+    normal for squares, Laplace for LAD, for Huber the density proportional to exp(-rho/s), each
+    with its most likely scale; the points count as independent and equally weighted in total.
     """
 
     law: str
@@ -60,11 +67,16 @@ class Fit:
     r2: float
     r2_by_curve: dict[float, float]
     certificate: Certificate
+    loss: str = "squares"
+    delta: float | None = None
+    run: str | None = None
+    bic: float = float("nan")
 
     @property
     def selection(self) -> Selection:
         """How rows become this fit's window."""
-        return Selection(
+        return _selection(
+            get_law(self.law),
             x=self.x,
             y=self.y,
             group=self.group,
@@ -72,11 +84,22 @@ class Fit:
             space=self.space,
             drop_first=self.drop_first,
             drop_last=self.drop_last,
+            loss=self.loss,
+            delta=self.delta,
+            run=self.run,
         )
+
+    def estimator(self, curves: Any) -> Estimator:
+        """This fit's problem on the curves that were fitted, to be minimised again.
+
+        Its optimum there is `estimator.coordinates_of(fit)`.
+        """
+        window = self.selection.window(Curves.of(curves))
+        return _estimator(get_law(self.law), window, self.selection)
 
     def slope(self, N: float) -> float:
         """k at size N; DataError where the law has none for a size that was not fitted."""
-        if N in self.by_curve["k"]:
+        if N in self._lines("k"):
             return self.by_curve["k"][N]
         law = get_law(self.law)
         if not isinstance(law, SharedSlopeLaw):
@@ -85,7 +108,7 @@ class Fit:
 
     def intercept(self, N: float) -> float:
         """E0 at size N; DataError where the law has none for a size that was not fitted."""
-        if N in self.by_curve["E0"]:
+        if N in self._lines("E0"):
             return self.by_curve["E0"][N]
         law = get_law(self.law)
         if not (isinstance(law, SharedSlopeLaw) and law.shares_intercept):
@@ -93,20 +116,24 @@ class Fit:
         return float(law.intercept(np.array(law.coordinates(self.params, N)), np.array([N]), N)[0])
 
     def predict(self, x: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
-        """L at X = x for models of N parameters; x and N broadcast against each other.
+        """y at X = x for models of N parameters; x and N broadcast against each other.
 
-        Raises DataError for an N whose k or E0 the law cannot know.
+        Raises DataError for an N of which a parameter of the law is not known.
         """
-        u, sizes = np.broadcast_arrays(np.log10(np.asarray(x, dtype=float)), N)
+        at, sizes = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(N, dtype=float))
         distinct, which = np.unique(sizes, return_inverse=True)
+        which = which.reshape(at.shape)
+        law = get_law(self.law)
+        if isinstance(law, FormulaLaw):
+            own = {one.name: self._own(one.name, distinct)[which] for one in law.per_curve}
+            return evaluate(law, self.params, own, at, sizes)
         k = np.array([self.slope(float(size)) for size in distinct])
         E0 = np.array([self.intercept(float(size)) for size in distinct])
-        which = which.reshape(u.shape)
-        return np.asarray(10.0 ** (E0[which] - k[which] * u))
+        return np.asarray(10.0 ** (E0[which] - k[which] * np.log10(at)))
 
     def objective_ratio(
         self,
-        curves: Curves,
+        curves: Any,
         params: Mapping[str, float],
         by_curve: Mapping[str, Mapping[float, float]],
     ) -> float:
@@ -116,17 +143,38 @@ class Fit:
         free, and all of it: a level found here instead would make the comparison laxer. Raises
         DataError that names what is missing, or what the fit does not have.
         """
-        window = self.selection.window(curves)
-        law = get_law(self.law)
-        self._check_complete(law, window, params, by_curve)
-        k, E0 = _lines_at(law, window, params, by_curve)
-        given = _objective(window, self.space, k, E0 - k * window.centre)
+        estimator = self.estimator(curves)
+        self._check_complete(estimator.law, estimator.window, params, by_curve)
+        own = {
+            name: np.array([at[float(N)] for N in estimator.window.N])
+            for name, at in by_curve.items()
+        }
+        z = estimator.coordinates(dict(params), own)
+        given = float(estimator.value(z[None])[0])
         if given == 0.0:
             return 0.0 if self.objective == 0.0 else float("inf")
         return self.objective / given - 1.0
 
+    def _lines(self, name: str) -> dict[float, float]:
+        """k or E0 by curve; DataError for a law whose curves are no lines."""
+        if name in self.by_curve:
+            return self.by_curve[name]
+        raise DataError(
+            f"the law {self.law} has no {name}",
+            expected="a law of straight lines in logarithms, e.g. loglinear_kn",
+            found=get_law(self.law).formula,
+            hint="use `predict`",
+        )
+
+    def _own(self, name: str, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = self.by_curve[name]
+        for N in sizes:
+            if float(N) not in known:
+                raise self._unknown(name, float(N))
+        return np.array([known[float(N)] for N in sizes])
+
     def _unknown(self, name: str, N: float) -> DataError:
-        known = ", ".join(f"{size:g}" for size in self.by_curve["E0"])
+        known = ", ".join(f"{size:g}" for size in self.r2_by_curve)
         return DataError(
             f"the law {self.law} has no {name} for {self.group}={N:g}",
             expected=f"one of the fitted {self.group}: {known}",
@@ -159,7 +207,7 @@ class Fit:
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # told by flags
 def fit(
-    curves: Curves,
+    curves: Any,
     law: str = "loglinear_kn",
     *,
     x: str = "C",
@@ -167,23 +215,41 @@ def fit(
     group: str = "N",
     weights: str = "per_curve",
     space: str = "linear",
+    loss: str = "squares",
+    delta: float | None = None,
+    run: str | None = None,
     drop_first: int = 0,
     drop_last: int = 0,
 ) -> Fit:
-    """Fit `law` to `curves` by least squares.
+    """Fit `law` to `curves`, a table of any kind that `Curves.of` takes.
 
-    The rows of one value of `group` are a curve. `weights`: "per_curve" gives every curve
-    the same total weight, "per_point" every point. `space`: squares of L ("linear") or of
-    log10 L ("log10"). `drop_first`, `drop_last`: rows that each curve loses at its ends, in
-    the order of `x`. Levels are eliminated in closed form (variable projection); the rest is
-    searched from a grid of starts and polished by Newton's method with exact derivatives.
+    The rows of one value of `group` are a curve; `run` names the column that tells several runs
+    of one curve apart. `weights`: "per_curve" gives every curve the same total weight,
+    "per_point" every point. `space`: residuals of L ("linear"), of log10 L ("log10") or of L
+    relative to the point ("relative"). `loss`: "squares", "huber" with `delta` in units of the
+    space, or "lad". `drop_first`, `drop_last`: rows that each curve, or each run of it, loses at
+    its ends, in the order of `x`. What is linear in a law has a closed form; the rest is searched
+    from many starts and polished by Newton's method.
 
     Raises SuiteError for an unknown law or option, DataError for data that the law cannot
     be fitted to.
     """
+    table = Curves.of(curves)
     chosen = get_law(law)
-    selection = Selection(x, y, group, weights, space, drop_first, drop_last)
-    window = selection.window(curves)
+    selection = _selection(
+        chosen,
+        x=x,
+        y=y,
+        group=group,
+        weights=weights,
+        space=space,
+        drop_first=drop_first,
+        drop_last=drop_last,
+        loss=loss,
+        delta=delta,
+        run=run,
+    )
+    window = selection.window(table)
     if len(window.N) < chosen.min_curves:
         raise DataError(
             f"{law} cannot be told from {len(window.N)} curve(s)",
@@ -191,86 +257,66 @@ def fit(
             found=", ".join(f"{group}={N:g}" for N in window.N),
             hint="select more curves, or use the law loglinear",
         )
-    if isinstance(chosen, SharedSlopeLaw):
-        return _fit_shared(chosen, window, selection)
-    return _fit_free(chosen, window, selection)
+    estimator = _estimator(chosen, window, selection)
+    if len(window.x) < estimator.size:
+        raise DataError(
+            f"{law} has more parameters than there are points",
+            expected=f"{estimator.size} points or more",
+            found=f"{len(window.x)}",
+            hint="keep more rows, or fit a law with fewer parameters",
+        )
+    optimum = find(estimator)
+    if not np.isfinite(optimum.F):
+        raise DataError(
+            f"no start of {law} gives a finite objective",
+            expected=f"{y} that {law} can take in the space {space}",
+            found=f"{y} from {window.L.min():g} to {window.L.max():g}",
+            hint="look at the points; a loss or space that fits them may be another",
+        )
+    return _result(estimator, optimum, selection)
 
 
-def _fit_free(law: Law, window: Window, selection: Selection) -> Fit:
-    curve_profile = profile(window, selection.space)
-    alone = free_lines(window, curve_profile)
-    c = curve_profile.terms(alone.k[None], None).c[0]
-    near = linearise(window, selection.space, alone.k, c, None, None, None)
-    dof = int(window.n.sum()) - near.p
-    # Curves are independent: a start belongs to the best basin if every curve's does.
+def _selection(law: Law, **options: Any) -> Selection:
+    """How rows become a window of `law`."""
+    if not isinstance(law, FormulaLaw):
+        return Selection(**options)
+    own = len(law.per_curve)
+    return Selection(
+        **options,
+        takes_log_x=law.takes_log_x,
+        takes_log_y=False,
+        min_points=max(2, own) if own else 1,
+    )
+
+
+def _estimator(law: Law, window: Window, selection: Selection) -> Estimator:
+    return Estimator(law, window, space=selection.space, loss=selection.loss, delta=selection.delta)
+
+
+def _result(estimator: Estimator, optimum: Optimum, selection: Selection) -> Fit:
+    law, window = estimator.law, estimator.window
+    near = linearise(estimator, optimum.z, optimum.held)
+    shared, by_curve = estimator.parameters(optimum.z)
+    params = {name: float(value) for name, value in shared.items()}
+    own = {name: _by_size(window, values) for name, values in by_curve.items()}
+    # The line of one curve through its own points has k and E0 correlated whatever the data.
+    lines = not (shared or isinstance(law, FormulaLaw))
+    correlation = {} if lines else near.correlation
+    fitted = estimator.predicted(optimum.z)
+    r2, r2_by_curve = _r2(window, fitted)
+    n, p = len(window.x), estimator.size
+    objective = float(estimator.value(optimum.z[None])[0])
     certificate = certify(
         gradient_norm=near.gradient_norm,
         condition_number=near.condition_number,
-        dof=dof,
-        ends=alone.starts.sum(1),
-        noise=NOISE * float(curve_profile.total.sum()),
-        on_bound=(),
-        flat=(),
-        correlation={},
-    )
-    return _result(law, window, selection, {}, alone.k, c, near.covariance, {}, certificate)
-
-
-def _fit_shared(law: SharedSlopeLaw, window: Window, selection: Selection) -> Fit:
-    search = Search(law, window, selection.space)
-    starts = search.starts()
-    on_bounds, kept = search.on_bounds(starts)
-    found = search.minimise(
-        np.concatenate([starts, on_bounds]),
-        np.ones((len(starts) + len(on_bounds), len(window.N))),
-        np.concatenate([np.zeros(starts.shape, dtype=bool), kept]),
-    )
-    ends, ends_on_bounds = found.F[: len(starts)], found.F[len(starts) :]
-    best = int(ends.argmin())
-    z = found.z[best]
-    held = search.bounded & ((z <= search.lower) | (z >= search.upper))
-    lines = search.lines(z)
-    k = lines[0]
-    level = lines[1][None] if len(lines) == 2 else None
-    c = search.curves.terms(k[None], level).c[0]
-    near = linearise(window, selection.space, k, c, search, z, held)
-    names = [one.name for one in law.shared]
-    covariance = near.covariance.copy()
-    if held.any():
-        covariance[:] = np.nan
-    dof = int(window.n.sum()) - near.p
-    correlation = _correlation(names, covariance)
-    certificate = certify(
-        gradient_norm=near.gradient_norm,
-        condition_number=near.condition_number,
-        dof=dof,
-        ends=ends,
-        noise=search.noise,
-        on_bound=tuple(name for name, on in zip(names, held, strict=True) if on),
-        flat=flat_parameters(search, kept, ends_on_bounds, float(ends[best]), dof),
+        dof=n - p,
+        ends=optimum.ends,
+        noise=optimum.noise,
+        on_bound=optimum.on_bound,
+        flat=optimum.flat,
         correlation=correlation,
+        more=_doubts(law, window, params, own, r2),
     )
-    values = law.published(z, search.N_ref)
-    params = {name: float(value) for name, value in zip(names, values, strict=True)}
-    return _result(law, window, selection, params, k, c, covariance, correlation, certificate)
-
-
-def _result(
-    law: Law,
-    window: Window,
-    selection: Selection,
-    params: dict[str, float],
-    k: NDArray[np.float64],
-    c: NDArray[np.float64],
-    covariance: NDArray[np.float64],
-    correlation: dict[tuple[str, str], float],
-    certificate: Certificate,
-) -> Fit:
-    P, G = len(params), len(window.N)
-    errors = np.sqrt(np.diagonal(covariance))
-    n = int(window.n.sum())
-    p = P + G * len(law.per_curve)
-    r2, r2_by_curve = _r2(window, k, c)
     return Fit(
         law=law.name,
         law_version=law.version,
@@ -282,74 +328,78 @@ def _result(
         drop_first=selection.drop_first,
         drop_last=selection.drop_last,
         params=params,
-        by_curve={"k": _by_size(window, k), "E0": _by_size(window, c + k * window.centre)},
-        se={name: float(error) for name, error in zip(params, errors[:P], strict=True)},
-        se_by_curve={
-            "k": _by_size(window, errors[P : P + G]),
-            "E0": _by_size(window, errors[P + G :]),
-        },
+        by_curve=own,
+        se=near.se,
+        se_by_curve={name: _by_size(window, near.se_by_curve[name]) for name in own},
         correlation=correlation,
         n=n,
         p=p,
         dof=n - p,
-        objective=_objective(window, selection.space, k, c),
+        objective=objective,
         r2=r2,
         r2_by_curve=_by_size(window, r2_by_curve),
         certificate=certificate,
+        loss=selection.loss,
+        delta=selection.delta,
+        run=selection.run,
+        bic=_bic(estimator, objective, n, p),
     )
 
 
-def _lines_at(
+def _doubts(
     law: Law,
     window: Window,
-    params: Mapping[str, float],
-    by_curve: Mapping[str, Mapping[float, float]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """k and E0 (G,) of the window's curves, from the law where they are not given by curve."""
-    N = window.N
-    given = {name: np.array([at[float(size)] for size in N]) for name, at in by_curve.items()}
-    if isinstance(law, SharedSlopeLaw):
-        N_ref = float(N[0])
-        z = np.array(law.coordinates(params, N_ref))
-        given["k"] = law.slope(z, N, N_ref)
-        if law.shares_intercept:
-            given["E0"] = law.intercept(z, N, N_ref)
-    return given["k"], given["E0"]
+    params: dict[str, float],
+    by_curve: dict[str, dict[float, float]],
+    r2: float,
+) -> tuple[str, ...]:
+    """Flags that say the numbers make no sense, though the optimum may be one."""
+    flags = []
+    share = bool((window.L >= 0).all() and (window.L <= 1).all())
+    if isinstance(law, FormulaLaw):
+        named = [(name, name, value) for name, value in params.items()]
+        named += [
+            (name, f"{name}/{N:g}", value)
+            for name, values in by_curve.items()
+            for N, value in values.items()
+        ]
+        for name, told, value in named:
+            if name in law.asymptotes and share and not 0 <= value <= 1:
+                flags.append(f"asymptote_outside:{told}")
+        firsts = np.concatenate([[0], np.cumsum(window.n)[:-1]])
+        low, high = np.minimum.reduceat(window.x, firsts), np.maximum.reduceat(window.x, firsts)
+        for name in law.midpoints:
+            for N, a, b in zip(window.N, low, high, strict=True):
+                if name in by_curve and not a <= by_curve[name][float(N)] <= b:
+                    flags.append(f"midpoint_outside:{name}/{N:g}")
+            if name in params and not low.min() <= params[name] <= high.max():
+                flags.append(f"midpoint_outside:{name}")
+    elif not share:
+        flags.append("outside_unit")
+    if r2 < 0:
+        flags.append("worse_than_mean")
+    return tuple(flags)
+
+
+def _bic(estimator: Estimator, objective: float, n: int, p: int) -> float:
+    likelihood = estimator.loss.log_likelihood(objective, estimator.delta, n)
+    likelihood += estimator.space.log_jacobian(estimator.window.L)
+    return float((p + 1) * np.log(n) - 2.0 * likelihood)
 
 
 def _told(shared: set[str], single: set[tuple[str, float]], group: str) -> list[str]:
     return sorted(shared) + [f"{name} of {group}={N:g}" for name, N in sorted(single)]
 
 
-def _objective(window: Window, space: str, k: NDArray[np.float64], c: NDArray[np.float64]) -> float:
-    fitted = c[:, None] - k[:, None] * (window.u - window.centre[:, None])
-    if space == "linear":
-        residual = 10.0**fitted - window.L
-    else:
-        residual = fitted - np.log10(np.where(window.used, window.L, 1.0))
-    return float((window.w * residual**2).sum())
-
-
-def _r2(
-    window: Window, k: NDArray[np.float64], c: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64]]:
-    used = window.used
-    fitted = 10.0 ** (c[:, None] - k[:, None] * (window.u - window.centre[:, None]))
-    squares = np.where(used, (fitted - window.L) ** 2, 0.0)
-    mean = np.where(used, window.L, 0.0).sum(1) / window.n
-    spread = np.where(used, (window.L - mean[:, None]) ** 2, 0.0).sum(1)
-    pooled = window.L[used]
-    total = float(((pooled - pooled.mean()) ** 2).sum())
-    return 1.0 - float(squares.sum()) / total, 1.0 - squares.sum(1) / spread
-
-
-def _correlation(names: list[str], covariance: NDArray[np.float64]) -> dict[tuple[str, str], float]:
-    errors = np.sqrt(np.diagonal(covariance))
-    return {
-        (names[i], names[j]): float(covariance[i, j] / (errors[i] * errors[j]))
-        for i in range(len(names))
-        for j in range(i + 1, len(names))
-    }
+def _r2(window: Window, fitted: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """1 - squares about the law / squares about the mean, pooled and by curve; NaN for 0/0."""
+    L = window.L
+    squares = (fitted - L) ** 2
+    mean = window.sums(L) / window.n
+    spread = window.sums((L - mean[window.curve]) ** 2)
+    total = float(((L - L.mean()) ** 2).sum())
+    by_curve = np.where(spread > 0, 1.0 - window.sums(squares) / spread, np.nan)
+    return 1.0 - float(squares.sum()) / total if total > 0 else float("nan"), by_curve
 
 
 def _by_size(window: Window, values: NDArray[np.float64]) -> dict[float, float]:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_ITERATIONS = 200
-_DECREASE = 1e-14  # stop once Newton predicts a smaller relative decrease; one step follows
+DECREASE = 1e-14  # stop once Newton predicts a smaller relative decrease; one step follows
+_DEFINITE = 1e-11  # smallest pivot of a scaled Hessian that counts as positive definite
 
 
 Derivatives = tuple["NDArray[np.float64]", "NDArray[np.float64]", "NDArray[np.float64]"]
@@ -40,11 +41,13 @@ def minimise(
     *,
     noise: NDArray[np.float64],
     fixed: NDArray[np.bool_] | None = None,
+    decrease: float = DECREASE,
 ) -> Minima:
     """Minimise R problems of P variables from z (R, P) within lower, upper (P,).
 
     `noise` (R,) is the rounding error of F: smaller differences mean nothing. `fixed` (R, P)
-    holds variables where they start. A Hessian that is not positive definite has its
+    holds variables where they start. A problem ends with the step that is predicted to lower F
+    by less than `decrease`, relative. A Hessian that is not positive definite has its
     eigenvalues replaced by their absolute values, so that every step goes downhill.
     """
     z = np.clip(z, lower, upper)
@@ -67,7 +70,7 @@ def minimise(
         better = (Ft <= Fa + noise[active]) & np.isfinite(Ht).all((1, 2))
         took = active[better]
         z[took], F[took], g[took], H[took] = trial[better], Ft[better], gt[better], Ht[better]
-        small = predicted <= _DECREASE * Fa + 1e-10 * noise[active]
+        small = predicted <= decrease * Fa + 1e-10 * noise[active]
         converged[active] = small
         damping[active] = np.where(
             better,
@@ -90,8 +93,44 @@ def _step(
     d = np.where(held, 0.0, 1.0 / np.sqrt(np.maximum(diagonal, floor)))
     scaled = H * d[:, :, None] * d[:, None, :]
     scaled[held[:, :, None] & np.eye(H.shape[1], dtype=bool)] = 1.0
-    values, vectors = np.linalg.eigh(scaled)
-    values = np.maximum(np.abs(values), 1e-12)
-    along = np.einsum("rpv,rp->rv", vectors, g * d)
-    step = -np.einsum("rpv,rv->rp", vectors, along / (values + damping[:, None])) * d
-    return step, 0.5 * (along * along / values).sum(1)
+    slope = g * d
+    step, definite = _solve(scaled, slope)
+    predicted = 0.5 * (step * slope).sum(1)
+    damped = np.flatnonzero(definite & (damping > 0))
+    if len(damped):
+        raised = scaled[damped] + damping[damped, None, None] * np.eye(H.shape[1])
+        step[damped] = _solve(raised, slope[damped])[0]
+    bent = np.flatnonzero(~definite)
+    if len(bent):
+        values, vectors = np.linalg.eigh(scaled[bent])
+        values = np.maximum(np.abs(values), 1e-12)
+        along = np.einsum("rpv,rp->rv", vectors, slope[bent])
+        steepest = along / (values + damping[bent, None])
+        step[bent] = np.einsum("rpv,rv->rp", vectors, steepest)
+        predicted[bent] = 0.5 * (along * along / values).sum(1)
+    return -step * d, predicted
+
+
+def _solve(
+    A: NDArray[np.float64], b: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Solutions (R, P) of A (R, P, P) x = b, and which A are positive definite, by L D L'.
+
+    Diagonals of A are 1 or so. One pass over all R at once costs far less than R calls.
+    """
+    P = A.shape[1]
+    L = np.ascontiguousarray(np.moveaxis(A, 0, -1))
+    x = b.T.copy()
+    definite = np.ones(len(A), dtype=bool)
+    for j in range(P):
+        pivot = L[j, j]
+        definite &= pivot > _DEFINITE
+        pivot[~definite] = 1.0
+        below = L[j + 1 :, j].copy()
+        L[j + 1 :, j] /= pivot
+        L[j + 1 :, j + 1 :] -= L[j + 1 :, None, j] * below
+        x[j + 1 :] -= L[j + 1 :, j] * x[j]
+        x[j] /= pivot
+    for j in range(P - 1, 0, -1):
+        x[:j] -= L[j, :j] * x[j]
+    return x.T, definite

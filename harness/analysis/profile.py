@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.analysis.window import Window
+    from harness.analysis.window import Block, Window
 
 LN10 = float(np.log(10.0))
 _LARGEST_EXPONENT = 300.0  # squares of exp(300) still fit a float64
@@ -57,14 +57,14 @@ class Log10Profile:
     """Squares of log10 L: quadratic in k and c, so all sums are taken once."""
 
     def __init__(self, window: Window) -> None:
-        u = window.u - window.centre[:, None]
-        v = np.log10(np.where(window.used, window.L, 1.0))
-        w = window.w
-        self._W = w.sum(1)
-        self._mean = (w * v).sum(1) / self._W
-        self._uu, self._uv = (w * u * u).sum(1), (w * u * v).sum(1)
-        self._vv = (w * (v - self._mean[:, None]) ** 2).sum(1)
-        self.total = (w * v * v).sum(1)
+        u = window.u - window.centre[window.curve]
+        v = np.log10(window.L)
+        w, sums = window.w, window.sums
+        self._W = sums(w)
+        self._mean = sums(w * v) / self._W
+        self._uu, self._uv = sums(w * u * u), sums(w * u * v)
+        self._vv = sums(w * (v - self._mean[window.curve]) ** 2)
+        self.total = sums(w * v * v)
 
     def log_slopes(self) -> NDArray[np.float64]:
         """Exactly the least-squares slopes of this space."""
@@ -87,15 +87,11 @@ class LinearProfile:
     """Squares of L, in which the amplitude a = 10^c is linear and has a closed form."""
 
     def __init__(self, window: Window) -> None:
-        t = LN10 * (window.u - window.centre[:, None])
-        w, L = window.w, window.L
-        self._t = t
-        powers = np.stack([np.ones_like(t), t, t * t], axis=-1)
-        self._with_L = (w * L)[..., None] * powers
-        self._alone = w[..., None] * powers
-        self.total = (w * L * L).sum(1)
-        v = np.log(np.where(window.used, L, 1.0))
-        self._log_slopes = -(w * t * v).sum(1) / (w * t * t).sum(1)
+        self._blocks = [_Sums(block) for block in window.blocks]
+        w, L, sums = window.w, window.L, window.sums
+        self.total = sums(w * L * L)
+        t = LN10 * (window.u - window.centre[window.curve])
+        self._log_slopes = -sums(w * t * np.log(L)) / sums(w * t * t)
 
     def log_slopes(self) -> NDArray[np.float64]:
         """Slopes of the logarithms, close to those of this space."""
@@ -120,18 +116,34 @@ class LinearProfile:
 
     def _sums(self, k: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums of w L t^j e and of w t^j e^2 (j = 0, 1, 2), e = exp(-k t): (3, R, G) each."""
-        R, G = k.shape
-        A, B = np.empty((3, R, G)), np.empty((3, R, G))
+        A, B = np.empty((3, *k.shape)), np.empty((3, *k.shape))
+        for block in self._blocks:
+            block.fill(k, A, B)
+        return A, B
+
+
+class _Sums:
+    """The sums of one block of curves."""
+
+    def __init__(self, block: Block) -> None:
+        t = LN10 * block.u
+        powers = np.stack([np.ones_like(t), t, t * t], axis=-1)
+        self._curves, self._t = block.curves, t
+        self._with_L = (block.w * block.L)[..., None] * powers
+        self._alone = block.w[..., None] * powers
+
+    def fill(self, k: NDArray[np.float64], A: NDArray[np.float64], B: NDArray[np.float64]) -> None:
+        """Enter this block's part of `_sums`."""
         rows = max(1, _CHUNK // self._t.size)
-        for start in range(0, R, rows):
-            part = slice(start, start + rows)
-            e = -k[part].T[:, :, None] * self._t[:, None, :]
+        for start in range(0, len(k), rows):
+            part = np.arange(start, min(start + rows, len(k)))
+            e = -k[np.ix_(part, self._curves)].T[:, :, None] * self._t[:, None, :]
             np.clip(e, -_LARGEST_EXPONENT, _LARGEST_EXPONENT, out=e)
             np.exp(e, out=e)
-            A[:, part] = (e @ self._with_L).transpose(2, 1, 0)
+            at = np.ix_(np.arange(3), part, self._curves)
+            A[at] = (e @ self._with_L).transpose(2, 1, 0)
             e *= e
-            B[:, part] = (e @ self._alone).transpose(2, 1, 0)
-        return A, B
+            B[at] = (e @ self._alone).transpose(2, 1, 0)
 
 
 def _pair(

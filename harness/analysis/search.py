@@ -44,23 +44,32 @@ def free_lines(window: Window, curves: Profile) -> Lines:
     The steepest are as steep as the spreads of log10 L and log10 X allow any regression line
     to be; in between stands the line fitted in logarithms.
     """
-    v = np.log10(np.where(window.used, window.L, 1.0))
-    v -= ((window.w * v).sum(1) / window.w.sum(1))[:, None]
-    u = window.u - window.centre[:, None]
-    steepest = np.sqrt((window.w * v * v).sum(1) / (window.w * u * u).sum(1))
+    v = np.log10(window.L)
+    v -= (window.sums(window.w * v) / window.sums(window.w))[window.curve]
+    u = window.u - window.centre[window.curve]
+    steepest = np.sqrt(window.sums(window.w * v * v) / window.sums(window.w * u * u))
     starts = curves.log_slopes() + np.array([0.0, -0.3, 0.3, -1.0, 1.0])[:, None] * steepest
-    G = len(window.N)
+    at = starts.copy()
 
-    def objective(z: NDArray[np.float64], _rows: NDArray[np.intp]) -> Derivatives:
-        terms = curves.terms(z, None)
-        return terms.S.sum(1), terms.gradient[..., 0], terms.hessian[..., 0] * np.eye(G)
+    def objective(z: NDArray[np.float64], rows: NDArray[np.intp]) -> Derivatives:
+        # Every curve from every start is a problem of its own, in one variable.
+        at.ravel()[rows] = z[:, 0]
+        of_start = np.unique(rows // at.shape[1])
+        terms = curves.terms(at[of_start], None)
+        place = np.searchsorted(of_start, rows // at.shape[1]), rows % at.shape[1]
+        return terms.S[place], terms.gradient[place], terms.hessian[place]
 
-    noise = np.full(len(starts), NOISE * curves.total.sum())
-    unbounded = np.full(G, np.inf)
-    found = minimise(objective, starts, -unbounded, unbounded, noise=noise)
-    S = curves.terms(found.z, None).S
-    best = S.argmin(0)
-    return Lines(found.z[best, np.arange(G)], S, bool(found.converged[best].all()))
+    found = minimise(
+        objective,
+        starts.reshape(-1, 1),
+        np.array([-np.inf]),
+        np.array([np.inf]),
+        noise=NOISE * np.broadcast_to(curves.total, starts.shape).ravel(),
+    )
+    S = found.F.reshape(starts.shape)
+    best = S.argmin(0), np.arange(starts.shape[1])
+    converged = found.converged.reshape(starts.shape)[best].all()
+    return Lines(found.z.reshape(starts.shape)[best], S, bool(converged))
 
 
 class Search:
@@ -78,6 +87,12 @@ class Search:
         self.noise = NOISE * float(self.curves.total.sum())
         self.alone = free_lines(window, self.curves)
         self._prepare_grid()
+
+    def levels(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Levels at the curves' centres where they are free, (..., G); else (..., 0)."""
+        if self.law.shares_intercept:
+            return np.zeros((*z.shape[:-1], 0))
+        return self.curves.terms(self.lines(z)[0], None).c
 
     def lines(self, z: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """k, or k and the level c at the curve's centre, each of shape (..., G)."""

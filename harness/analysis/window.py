@@ -1,12 +1,14 @@
-"""The rows that a fit uses: one padded row of points per curve, checked and weighted."""
+"""The rows that a fit uses, checked, weighted, and sorted by curve and x."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.analysis.losses import get_loss, get_space
 from harness.errors import DataError, SuiteError
 
 if TYPE_CHECKING:
@@ -15,37 +17,120 @@ if TYPE_CHECKING:
     from harness.analysis.curves import Curves
 
 WEIGHTS = ("per_curve", "per_point")
-SPACES = ("linear", "log10")
+_PADDING = 2.0  # curves are padded to one length only if they differ by less than this factor
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some curves of similar length as one padded table; padding has weight 0 and L = 1.
+
+    curves: (g,) which of the window's. u: (g, T) log10 x less the curve's centre. L, w: (g, T).
+    """
+
+    curves: NDArray[np.intp]
+    u: NDArray[np.float64]
+    L: NDArray[np.float64]
+    w: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """G curves of at most T points; points past a curve's end have weight 0.
+    """n points of G curves, sorted by curve and x.
 
-    N: (G,) sizes, ascending. u: (G, T) log10 X. L: (G, T) loss. w: (G, T) weights; their sum
-    is 1 over all points. centre: (G,) weighted mean of u, the pivot of each line. n: (G,)
+    N: (G,) values of the group, ascending. x, L: (n,). w: (n,) weights; their sum is 1. curve:
+    (n,) index into N. rows: (n,) where each point stands in the table it came from. n: (G,)
     points per curve.
     """
 
     N: NDArray[np.float64]
-    u: NDArray[np.float64]
+    x: NDArray[np.float64]
     L: NDArray[np.float64]
     w: NDArray[np.float64]
-    centre: NDArray[np.float64]
+    curve: NDArray[np.intp]
+    rows: NDArray[np.intp]
     n: NDArray[np.intp]
 
-    @property
-    def used(self) -> NDArray[np.bool_]:
-        """(G, T): which places hold a point."""
-        return np.arange(self.u.shape[1]) < self.n[:, None]
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums of values (..., n) over the points of each curve: (..., G)."""
+        return np.asarray(np.add.reduceat(values, self._firsts, axis=-1))
+
+    def only(self, i: int) -> Window:
+        """Curve i alone, its points weighing what they do here."""
+        part = slice(int(self._firsts[i]), int(self._firsts[i] + self.n[i]))
+        return Window(
+            N=self.N[i : i + 1],
+            x=self.x[part],
+            L=self.L[part],
+            w=self.w[part],
+            curve=np.zeros(int(self.n[i]), dtype=np.intp),
+            rows=self.rows[part],
+            n=self.n[i : i + 1],
+        )
+
+    def thinned(self, most: int) -> Window:
+        """At most about `most` points, evenly along each curve, each curve weighing the same."""
+        every = -(-len(self.x) // most)
+        place = np.arange(len(self.x)) - self._firsts[self.curve]
+        # Short curves keep all their points, and every curve its last one.
+        stride = np.minimum(every, np.maximum(self.n // 16, 1))[self.curve]
+        keep = (place % stride == 0) | (place == self.n[self.curve] - 1)
+        n = np.bincount(self.curve[keep], minlength=len(self.N))
+        factor = self.sums(self.w) / np.bincount(self.curve, self.w * keep, len(self.N))
+        return Window(
+            N=self.N,
+            x=self.x[keep],
+            L=self.L[keep],
+            w=(self.w * factor[self.curve])[keep],
+            curve=self.curve[keep],
+            rows=self.rows[keep],
+            n=n,
+        )
+
+    @cached_property
+    def u(self) -> NDArray[np.float64]:
+        """(n,) log10 of x."""
+        return np.log10(self.x)
+
+    @cached_property
+    def centre(self) -> NDArray[np.float64]:
+        """(G,) weighted mean of u, the pivot of each line."""
+        return self.sums(self.w * self.u) / self.sums(self.w)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """All curves in tables of little padding, however unequal their lengths."""
+        order = np.argsort(self.n, kind="stable")
+        blocks, first = [], 0
+        while first < len(order):
+            longest = _PADDING * self.n[order[first]]
+            end = int(np.searchsorted(self.n[order], longest, side="right"))
+            blocks.append(self._block(np.sort(order[first:end])))
+            first = end
+        return tuple(blocks)
+
+    @cached_property
+    def _firsts(self) -> NDArray[np.intp]:
+        return np.concatenate([[0], np.cumsum(self.n)[:-1]]).astype(np.intp)
+
+    def _block(self, curves: NDArray[np.intp]) -> Block:
+        places = np.arange(int(self.n[curves].max()))
+        used = places < self.n[curves][:, None]
+        at = np.where(used, self._firsts[curves][:, None] + places, 0)
+        return Block(
+            curves=curves,
+            u=np.where(used, self.u[at] - self.centre[curves][:, None], 0.0),
+            L=np.where(used, self.L[at], 1.0),
+            w=np.where(used, self.w[at], 0.0),
+        )
 
 
 @dataclass(frozen=True)
 class Selection:
-    """How rows become a window; a fit keeps it, so that other rows can be treated alike.
+    """How rows become a window and residuals; a fit keeps it, so that others are treated alike.
 
-    Rows of one curve are ordered by `x`, those of equal `x` as they stand, before `drop_first`
-    and `drop_last` count them.
+    Rows of one curve, or of one run of it where `run` names a column, are ordered by `x`, those
+    of equal `x` as they stand, before `drop_first` and `drop_last` count them. takes_log_x,
+    takes_log_y, min_points say what the law asks of the rows.
     """
 
     x: str = "C"
@@ -55,19 +140,23 @@ class Selection:
     space: str = "linear"
     drop_first: int = 0
     drop_last: int = 0
+    loss: str = "squares"
+    delta: float | None = None
+    run: str | None = None
+    takes_log_x: bool = True
+    takes_log_y: bool = True
+    min_points: int = 2
 
     def __post_init__(self) -> None:
-        for key, value, known in (
-            ("weights", self.weights, WEIGHTS),
-            ("space", self.space, SPACES),
-        ):
-            if value not in known:
-                raise SuiteError(
-                    f"{key} is not known",
-                    expected=" or ".join(known),
-                    found=repr(value),
-                    hint=f"write {key}: {known[0]}",
-                )
+        get_space(self.space)
+        get_loss(self.loss, self.delta)
+        if self.weights not in WEIGHTS:
+            raise SuiteError(
+                "weights is not known",
+                expected=" or ".join(WEIGHTS),
+                found=repr(self.weights),
+                hint=f"write weights: {WEIGHTS[0]}",
+            )
         for key, count in (("drop_first", self.drop_first), ("drop_last", self.drop_last)):
             if count < 0:
                 raise SuiteError(
@@ -79,20 +168,21 @@ class Selection:
 
     def kept(self, curves: Curves) -> NDArray[np.bool_]:
         """For each row of `curves`, whether the window keeps it."""
-        group, x = curves[self.group], curves[self.x]
+        strand, _ = self._strands(curves)
+        order = np.lexsort((curves[self.x], strand))
+        counts = np.bincount(strand)
+        firsts = np.cumsum(counts) - counts
+        place = np.arange(len(order)) - firsts[strand[order]]
         keep = np.zeros(len(curves), dtype=bool)
-        for value in np.unique(group):
-            rows = np.flatnonzero(group == value)
-            rows = rows[np.argsort(x[rows], kind="stable")]
-            end = max(len(rows) - self.drop_last, 0)
-            keep[rows[self.drop_first : end]] = True
+        keep[order] = (place >= self.drop_first) & (place < counts[strand[order]] - self.drop_last)
         return keep
 
     def window(self, curves: Curves) -> Window:
         """The window on `curves`.
 
-        Raises DataError for no rows, text or non-finite values, X <= 0, L <= 0, a curve that
-        the clips leave with fewer than 2 points, a curve whose X or L is constant.
+        Raises DataError for no rows, text or non-finite values, X <= 0 or L <= 0 where a
+        logarithm is taken, a curve that the clips leave with fewer points than the law needs, a
+        curve whose X or L is constant.
         """
         if not len(curves):
             raise DataError(
@@ -102,32 +192,66 @@ class Selection:
                 hint="check the analysis' `where`",
             )
         group = self._numbers(curves, self.group)
-        x = self._positive(curves, self.x, group)
-        y = self._positive(curves, self.y, group)
-        N, counts = np.unique(group, return_counts=True)
-        left = counts - self.drop_first - self.drop_last
-        if (left < 2).any():
-            i = int(np.argmin(left))
+        x = self._numbers(curves, self.x)
+        y = self._numbers(curves, self.y)
+        if self.takes_log_x:
+            self._positive(self.x, x, group, "whose logarithm the law takes")
+        if self.takes_log_y:
+            self._positive(self.y, y, group, "whose logarithm the law takes")
+        elif get_space(self.space).positive:
+            self._positive(self.y, y, group, f"which the space {self.space} asks for")
+        keep = self.kept(curves)
+        N, member, counts = np.unique(group, return_inverse=True, return_counts=True)
+        left = np.bincount(member[keep], minlength=len(N))
+        self._enough(curves, N, counts, left)
+        order = np.flatnonzero(keep)
+        order = order[np.lexsort((x[order], member[order]))]
+        curve = member[order]
+        share = 1.0 / (left * len(N)) if self.weights == "per_curve" else 1.0 / left.sum()
+        w = np.broadcast_to(share, N.shape)[curve]
+        window = Window(N=N, x=x[order], L=y[order], w=w, curve=curve, rows=order, n=left)
+        self._vary(window)
+        return window
+
+    def _strands(self, curves: Curves) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """The curve, or run of a curve, that each row belongs to, and the group of each strand."""
+        group = curves[self.group]
+        if self.run is None:
+            values, strand = np.unique(group, return_inverse=True)
+            return strand, values
+        values, first = np.unique(group, return_inverse=True)
+        runs, second = np.unique(curves[self.run], return_inverse=True)
+        pairs, strand = np.unique(first * len(runs) + second, return_inverse=True)
+        return strand, values[pairs // len(runs)]
+
+    def _enough(
+        self,
+        curves: Curves,
+        N: NDArray[np.float64],
+        counts: NDArray[np.intp],
+        left: NDArray[np.intp],
+    ) -> None:
+        short = left < self.min_points
+        if self.run is not None and not short.any():
+            strand, values = self._strands(curves)
+            lost = np.bincount(strand) <= self.drop_first + self.drop_last
+            if not lost.any():
+                return
             raise DataError(
-                f"{self.group}={N[i]:g} keeps fewer than 2 points",
-                expected="at least 2 points per curve after the clips",
+                f"a {self.run} of {self.group}={values[lost][0]:g} keeps no point",
+                expected="at least one point in each run after the clips",
+                found=f"drop_first={self.drop_first}, drop_last={self.drop_last}",
+                hint="drop fewer rows, or exclude the run with `where`",
+            )
+        if short.any():
+            i = int(np.argmax(short))
+            points = f"{self.min_points} point" + "s" * (self.min_points > 1)
+            raise DataError(
+                f"{self.group}={N[i]:g} keeps fewer than {points}",
+                expected=f"at least {points} per curve after the clips",
                 found=f"{counts[i]} rows, drop_first={self.drop_first}, drop_last={self.drop_last}",
                 hint="drop fewer rows, or exclude the curve with `where`",
             )
-        keep = np.flatnonzero(self.kept(curves))
-        order = keep[np.lexsort((x[keep], group[keep]))]
-        G, T = len(N), int(left.max())
-        u, L = np.zeros((G, T)), np.zeros((G, T))
-        for i, rows in enumerate(np.split(order, np.cumsum(left)[:-1])):
-            u[i, : left[i]] = np.log10(x[rows])
-            L[i, : left[i]] = y[rows]
-            for name, values in ((self.x, u[i, : left[i]]), (self.y, L[i, : left[i]])):
-                self._not_constant(f"{self.group}={N[i]:g}", name, values)
-        used = np.arange(T) < left[:, None]
-        w = used / (left[:, None] * G if self.weights == "per_curve" else left.sum())
-        centre = (w * u).sum(1) / w.sum(1)
-        u = np.where(used, u, centre[:, None])
-        return Window(N=N, u=u, L=L, w=w, centre=centre, n=left)
 
     @staticmethod
     def _numbers(curves: Curves, name: str) -> NDArray[np.float64]:
@@ -150,26 +274,35 @@ class Selection:
         return values
 
     def _positive(
-        self, curves: Curves, name: str, group: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        values = self._numbers(curves, name)
+        self, name: str, values: NDArray[np.float64], group: NDArray[np.float64], why: str
+    ) -> None:
         bad = values <= 0
         if bad.any():
             i = int(np.argmax(bad))
             raise DataError(
                 f"{name} is not positive in {int(bad.sum())} of {len(values)} rows",
-                expected=f"{name} > 0, whose logarithm the law takes",
+                expected=f"{name} > 0, {why}",
                 found=f"{values[i]:g} at {self.group}={group[i]:g}",
                 hint="leave step 0 and losses of 0 out with `where`",
             )
-        return values
 
-    @staticmethod
-    def _not_constant(curve: str, name: str, values: NDArray[np.float64]) -> None:
-        if (values == values[0]).all():
-            raise DataError(
-                f"the curve {curve} is constant in {name}",
-                expected="at least two different values",
-                found=f"{len(values)} points, all of one value",
-                hint="a constant curve has no slope to fit: exclude it with `where`",
-            )
+    def _vary(self, window: Window) -> None:
+        """Refuse a constant curve, or constant points where a curve may be a single one."""
+        by_curve = self.min_points > 1
+        for name, values in ((self.x, window.x), (self.y, window.L)):
+            first = np.concatenate([[0], np.cumsum(window.n)[:-1]]).astype(np.intp)
+            if not by_curve:
+                first = first[:1]
+            low, high = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
+            if (low == high).any():
+                i = int(np.argmax(low == high))
+                curve = (
+                    f"the curve {self.group}={window.N[i]:g} is" if by_curve else "all points are"
+                )
+                count = window.n[i] if by_curve else len(values)
+                raise DataError(
+                    f"{curve} constant in {name}",
+                    expected="at least two different values",
+                    found=f"{count} points, all of one value",
+                    hint="a constant curve has no slope to fit: exclude it with `where`",
+                )

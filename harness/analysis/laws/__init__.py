@@ -1,12 +1,17 @@
 """The laws that ship with the harness, and the registry that finds any law by name."""
 
-from harness.analysis.laws import loglinear, loglinear_kn, loglinear_kn_e0
+from harness.analysis.laws import chinchilla, loglinear, loglinear_kn, loglinear_kn_e0
+from harness.analysis.laws.formula import FormulaLaw, Points, Scale
 from harness.analysis.laws.law import Law, Parameter, SharedSlopeLaw, get_law, law_names, register
 
 __all__ = [
+    "FormulaLaw",
     "Law",
     "Parameter",
+    "Points",
+    "Scale",
     "SharedSlopeLaw",
+    "chinchilla",
     "get_law",
     "law_names",
     "loglinear",

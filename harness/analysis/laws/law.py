@@ -43,14 +43,15 @@ class Parameter:
 class Law:
     """A law whose k and E0 are free for every curve; the base of all others.
 
-    `min_curves` is the number of distinct N below which the shared parameters cannot be told
-    from the data.
+    `projection` says what of the fit has a closed form. `min_curves` is the number of distinct N
+    below which the shared parameters cannot be told from the data.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     formula: ClassVar[str]
     source: ClassVar[str]
+    projection: ClassVar[str] = "none"
     identifiability: ClassVar[str]
     shared: ClassVar[tuple[Parameter, ...]] = ()
     per_curve: ClassVar[tuple[Parameter, ...]]
