@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.analysis.resampling import leave_one_curve_out
 from harness.errors import DataError
 from harness.quantities import (
     by_name,
     extrapolation_quantities,
     fit_quantities,
     summary_quantities,
+    uncertainty_quantities,
 )
 from harness.verdict.model import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.analysis.resampling import LeaveOneOut
+    from harness.fitting import Outcome
+    from harness.spec.suite import Analysis
     from harness.steps import Fitted
     from harness.verdict.entry import Point
     from harness.verdict.golden import Golden
@@ -27,12 +32,23 @@ def quantities_of(fitted: Fitted) -> dict[str, Quantity]:
     for name, one in fitted.analyses.items():
         if one.outcome is not None:
             found.extend(fit_quantities(name, one.outcome.fit, missing=one.incomplete))
+            left_out = _left_out(one.analysis, one.outcome)
+            found.extend(
+                uncertainty_quantities(name, one.outcome.fit, left_out, missing=one.incomplete)
+            )
             found.extend(
                 extrapolation_quantities(name, one.outcome.extrapolations, missing=one.incomplete)
             )
     for summary in fitted.collected.locked.loaded.suite.summaries:
         found.extend(summary_quantities(summary, fitted.collected.results))
     return by_name(found)
+
+
+def _left_out(analysis: Analysis, outcome: Outcome) -> LeaveOneOut | None:
+    """Where whole curves are resampled, the refits without each curve too: a few milliseconds."""
+    if analysis.resample is None or analysis.resample.by != "curve":
+        return None
+    return leave_one_curve_out(outcome.fit, outcome.selected)
 
 
 def with_missing(

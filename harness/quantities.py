@@ -6,6 +6,9 @@
 | fit/FIT/PARAMETER/SIZE | parameter of one curve |
 | fit/FIT/R2, fit/FIT/R2/SIZE | pooled R2 in linear loss, and that of one curve |
 | fit/FIT/objective, fit/FIT/n | the minimised objective, and the number of points |
+| fit/FIT/se/PARAMETER | least-squares standard error of a shared parameter |
+| fit/FIT/correlation/P~Q | correlation of two shared parameters (of log N0 as of N0) |
+| fit/FIT/loo_se/PARAMETER | jackknife standard error, one curve at a time left out; where curves are resampled |
 | extrapolation/FIT/KIND/E0/SIZE, .../R2/SIZE, .../rmse/SIZE | KIND is blind or calibrated |
 | summary/NAME/LABEL/... | one number of one curve, by the labels that the suite names |
 """
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.extrapolation import Extrapolation
     from harness.analysis.fits import Fit
+    from harness.analysis.resampling import LeaveOneOut
     from harness.collect import CellResult
     from harness.spec.suite import Summary
 
@@ -74,6 +78,18 @@ def fit_quantities(name: str, fit: Fit, *, missing: str | None) -> Iterator[Quan
         yield one(f"R2/{label_text(fit.group, group)}", value)
     yield one("objective", fit.objective)
     yield one("n", float(fit.n))
+
+
+def uncertainty_quantities(
+    name: str, fit: Fit, left_out: LeaveOneOut | None, *, missing: str | None
+) -> Iterator[Quantity]:
+    """How uncertain the shared parameters of a fit are, by points and by curves."""
+    errors = {"se": fit.se, "loo_se": left_out.se if left_out else {}}
+    for kind, by_parameter in errors.items():
+        for parameter, value in by_parameter.items():
+            yield Quantity(f"fit/{name}/{kind}/{parameter}", value, missing=missing)
+    for pair, value in fit.correlation.items():
+        yield Quantity(f"fit/{name}/correlation/{'~'.join(pair)}", value, missing=missing)
 
 
 def extrapolation_quantities(
