@@ -95,31 +95,6 @@ def run(
 
 
 @app.command()
-def fit(
-    suite: SuiteName,
-    *,
-    tier: Tier = DEFAULT_TIER,
-    where: Where = None,
-    workspace: Workspace = DEFAULT_WORKSPACE,
-    accept_drift: AcceptDrift = False,
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """Fit the suite's laws to the cells that are finished."""
-    from harness import pipeline
-    from harness.checking import quantities_of
-    from harness.cli.show import console, fit_table, held_out_table
-
-    asked = request(suite, tier, where, workspace, accept_drift=accept_drift, reason=reason)
-    fitted = pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked))))
-    if as_json:
-        print_json(quantities_of(fitted))
-        return
-    tables = [fit_table(fitted.analyses), held_out_table(fitted.analyses)]
-    console().print(*[table for table in tables if table.row_count], sep="\n")
-
-
-@app.command()
 def check(
     suite: SuiteName,
     *,

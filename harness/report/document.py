@@ -13,7 +13,7 @@ import numpy as np
 from harness.report import judged, limits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.analysis import Fit, Resample
     from harness.report.figures import Omitted, Rendered
@@ -27,7 +27,7 @@ def render_json(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
 
     Floats are written with as many digits as tell them apart, so that reading them gives the same
     floats; those that are not finite become the strings "nan", "inf" and "-inf", since JSON has
-    none. Mappings by size become lists of {"N": ..., "value": ...}. Draws of a resampling and
+    none. Mappings by curve become lists of {GROUP: ..., "value": ...}. Draws of a resampling and
     points of curves are left out: the store has the points, and seed and lock give the draws again.
     """
     document = {
@@ -52,8 +52,7 @@ def render_json(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         "not_recomputed": [one.model_dump(exclude_none=True) for one in report.not_recomputed],
         "refused": [one.model_dump() for one in report.refused],
         "fits": {
-            name: {**_fit(fit), "resample": _resample(report.resamples.get(name))}
-            for name, fit in report.fits.items()
+            name: fit_document(fit, report.resamples.get(name)) for name, fit in report.fits.items()
         },
         "extrapolations": report.extrapolations,
         "incomplete": report.incomplete,
@@ -70,12 +69,22 @@ def render_json(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
     return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _fit(fit: Fit) -> dict[str, object]:
+def fit_document(fit: Fit, resample: Resample | None) -> dict[str, object]:
+    """All numbers of a fit; mappings by curve become lists of {GROUP: ..., "value": ...}."""
     plain = {field.name: getattr(fit, field.name) for field in fields(fit)}
     plain["correlation"] = [
         {"parameters": list(pair), "value": value} for pair, value in fit.correlation.items()
     ]
-    return plain
+    for name in ("by_curve", "se_by_curve"):
+        plain[name] = {
+            parameter: _by_curve(fit, values) for parameter, values in plain[name].items()
+        }
+    plain["r2_by_curve"] = _by_curve(fit, fit.r2_by_curve)
+    return {**plain, "resample": _resample(resample)}
+
+
+def _by_curve(fit: Fit, values: Mapping[float, float]) -> list[dict[str, float]]:
+    return [{fit.group: group, "value": value} for group, value in values.items()]
 
 
 def _resample(resample: Resample | None) -> dict[str, object] | None:
@@ -100,13 +109,7 @@ def _plain(value: object) -> object:
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if hasattr(value, "items"):
-        return _mapping(dict(value.items()))
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value)
-
-
-def _mapping(value: dict[object, object]) -> object:
-    if value and all(isinstance(key, float) for key in value):
-        return [{"N": key, "value": _plain(item)} for key, item in value.items()]
-    return {str(key): _plain(item) for key, item in value.items()}

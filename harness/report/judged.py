@@ -94,7 +94,7 @@ def _verdict_sentence(report: ReportInput) -> str:
         return f"{verdict}: this tier has no golden entries to be held against."
     parts = []
     for kind, name in _KINDS.items():
-        of_kind = [c for c in report.comparisons if c.kind == kind and c.declared is None]
+        of_kind = [c for c in report.comparisons if c.kind == kind and c.counts]
         if of_kind:
             counts = Counter(comparison.verdict for comparison in of_kind)
             came = _join([f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]])

@@ -47,6 +47,10 @@ _FLAGS = {
     "correlated": "the two parameters can be traded for each other; compare predictions instead",
     "ill_conditioned": "some combination of parameters is hardly determined",
     "few_points": "fewer than five degrees of freedom are left",
+    "asymptote_outside": "the level that the law ends at lies outside 0 to 1, where no rate can be",
+    "midpoint_outside": "the middle of the rise lies outside the data, so that both ends are "
+    "guessed from one side",
+    "worse_than_mean": "a curve is described worse than by its own mean: R² is below 0",
 }
 
 

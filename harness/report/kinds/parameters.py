@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter
 
 from harness.analysis.laws import get_law
 from harness.report.drawing import Drawing, figure_kind
+from harness.report.intervals import curve_interval, shared_interval
 from harness.report.kinds import canvas
 from harness.report.numbers import significant, size_label, value_label
 from harness.report.style import PAPER, SERIES, TEXT, formula, symbol
@@ -175,20 +176,21 @@ def _draw_panel(axes: Axes, panel: _Panel, looks: Mapping[str, Look]) -> None:
         if panel.parameter in view.fit.params:
             x = np.array([float(rank)])
             value = np.array([view.fit.params[panel.parameter]])
-            ends = _shared_interval(view, panel.parameter)
+            ends = [shared_interval(view.fit, view.resample, panel.parameter)]
         else:
             by_curve = view.fit.by_curve[panel.parameter]
             group = np.array(sorted(by_curve))
             x = group * 10 ** (_NUDGE * (rank - middle)) if group.min() > 0 else group
             value = np.array([by_curve[one] for one in group])
-            ends = [_interval(view, panel.parameter, one) for one in group]
+            ends = [curve_interval(view.fit, view.resample, panel.parameter, one) for one in group]
             _draw_law(axes, view, panel.parameter, group, looks[label])
-        low, high = np.array(ends).T
+        low, high = np.array(ends, dtype=float).T
+        low, high = (np.where(np.isfinite(end), end, value) for end in (low, high))
         drawn.append(value)
         axes.errorbar(
             x,
             value,
-            yerr=np.abs([np.nan_to_num(value - low), np.nan_to_num(high - value)]),
+            yerr=np.maximum([value - low, high - value], 0),
             linestyle="none",
             marker=looks[label].marker,
             markersize=5,
@@ -222,34 +224,6 @@ def _draw_law(axes: Axes, view: View, parameter: str, group: Array, look: Look) 
     axes.plot(
         x, [formulas[parameter](float(one)) for one in x], color=look.color, linewidth=1.4, zorder=3
     )
-
-
-def _interval(view: View, parameter: str, value: float) -> tuple[float, float]:
-    """95 % of the refits of this curve's parameter, else two least-squares standard errors."""
-    drawn = _draws(view, parameter).get(value)
-    if drawn is not None and np.isfinite(drawn).any():
-        tail = 50 * (1 - canvas.LEVEL)
-        low, high = np.nanpercentile(drawn, [tail, 100 - tail])
-        return float(low), float(high)
-    found = view.fit.by_curve[parameter][value]
-    error = view.fit.se_by_curve.get(parameter, {}).get(value, np.nan)
-    return found - 2 * error, found + 2 * error
-
-
-def _draws(view: View, parameter: str) -> Mapping[float, Array]:
-    if view.resample is None:
-        return {}
-    return {"k": view.resample.k, "E0": view.resample.E0}.get(parameter, {})
-
-
-def _shared_interval(view: View, parameter: str) -> list[tuple[float, float]]:
-    found = view.fit.params[parameter]
-    error = view.fit.se.get(parameter, np.nan)
-    ends = (found - 2 * error, found + 2 * error)
-    if view.resample is not None:
-        ends = view.resample.intervals.get(parameter, ends)
-    low, high = (end if np.isfinite(end) else np.nan for end in ends)
-    return [(low, high)]
 
 
 def _name_series(axes: Axes, labels: Sequence[str]) -> None:

@@ -1,0 +1,231 @@
+"""One law on one table: the rows, the fit, its uncertainty, its rivals; what a person should know.
+
+Everything is what `harness.analysis` gives; here rows are chosen and errors get their lines.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.analysis import Curves, clipped_end, fit, resample
+from harness.analysis.laws import get_law
+from harness.errors import DataError, HarnessError
+from harness.report.numbers import value_label
+from harness.selection import select
+from harness.spec.nearest import nearest
+from harness.tablefit.reading import STDIN, Table, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.analysis import Fit, Resample
+
+ONE_CURVE = "curve"  # the group of a table that holds one
+_FEWEST_TO_DRAW = 3
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a table.
+
+    source: path, or `-` for standard input. group: None for a table of one curve. where: over
+    columns. skip_gaps: leave rows without x or y out instead of refusing them. options: what
+    `harness.analysis.fit` is told besides. resample_by: what is drawn, "none", or None for curves
+    where there are enough of them. rivals: laws for comparison. profiles: shared parameters whose
+    profile likelihood is wanted.
+    """
+
+    source: str
+    law: str
+    x: str
+    y: str
+    group: str | None
+    where: str | None = None
+    skip_gaps: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    resample_by: str | None = None
+    n: int = 1000
+    seed: int = 0
+    rivals: Sequence[str] = ()
+    profiles: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class TableFit:
+    """What came of it. used: the rows of the window. clipped: those that `drop_last` took from it.
+
+    notes: sentences on the data and on what was done.
+    """
+
+    fit: Fit
+    used: Curves
+    clipped: Curves
+    resample: Resample | None
+    notes: Sequence[str]
+
+
+def fit_table(wish: Wish) -> TableFit:
+    """Read, choose rows, fit.
+
+    Raises:
+        SuiteError: an unknown law, option or name in `where`.
+        DataError: rows that the law cannot be fitted to, with file and line where there is one.
+    """
+    get_law(wish.law)  # an unknown one is told before a long table is read
+    table = rows_of(wish)
+    group = wish.group or ONE_CURVE
+    notes = _notes(wish, table)
+    _refuse_mixed(wish, table)
+    try:
+        found = fit(table.curves, wish.law, x=wish.x, y=wish.y, group=group, **wish.options)
+    except DataError as error:
+        raise located(error, table, wish) from error
+    kept = found.selection.kept(table.curves)
+    resampled = _resampled(wish, found, table, notes)
+    return TableFit(
+        fit=found,
+        used=table.curves.where(kept),
+        clipped=clipped_end(found, table.curves),
+        resample=resampled,
+        notes=notes,
+    )
+
+
+def rows_of(wish: Wish) -> Table:
+    """The rows that are to be fitted."""
+    numeric = [wish.x, wish.y, *([wish.group] if wish.group else [])]
+    table = read_table(wish.source, numeric)
+    if wish.where is not None:
+        table = table.where(select(table.curves, wish.where))
+        if not len(table.curves):
+            raise DataError(
+                "no row is left",
+                where=wish.source,
+                expected="rows for which the expression of --where holds",
+                found=wish.where,
+            )
+    for name in numeric:
+        table = _without_gaps(wish, table, name)
+    if wish.group is None:
+        columns = {**table.curves.columns, ONE_CURVE: np.ones(len(table.curves))}
+        table = Table(table.name, Curves(columns), table.lines, table.unit)
+    return table
+
+
+def _without_gaps(wish: Wish, table: Table, name: str) -> Table:
+    values = table.curves[name]
+    measured = np.isfinite(values)
+    if measured.all():
+        return table
+    bad = np.flatnonzero(~measured)
+    if not wish.skip_gaps or len(bad) == len(values):
+        raise DataError(
+            f"{name} is not a finite number in {len(bad)} of {len(values)} rows",
+            where=table.at(int(bad[0])),
+            expected=f"a finite number in column {name!r}",
+            found="a gap" if math.isnan(values[bad[0]]) else f"{values[bad[0]]}",
+            hint=None
+            if len(bad) == len(values)
+            else "--skip-gaps leaves such rows out, --where chooses rows",
+        )
+    return table.where(measured)
+
+
+def _refuse_mixed(wish: Wish, table: Table) -> None:
+    """A column of words that changes within a curve tells curves apart that are taken for one."""
+    told = {wish.group, wish.options.get("run"), wish.resample_by}
+    words = [
+        name
+        for name in table.curves.names
+        if table.curves[name].dtype == object and name not in told
+    ]
+    if not words:
+        return
+    group = table.curves[wish.group or ONE_CURVE]
+    for name in words:
+        level, code = np.unique(table.curves[name], return_inverse=True)
+        for value in np.unique(group):
+            present = np.unique(code[group == value])
+            # A word of its own in every row is a remark, and says nothing of curves.
+            if 1 < len(present) < max((group == value).sum() / 2, 2.5):
+                raise DataError(
+                    f"rows that differ in {name!r} would be taken for one curve",
+                    where=wish.source,
+                    expected=f"one curve for each {wish.group or 'table'}",
+                    found=", ".join(str(level[one]) for one in present[:4]),
+                    hint=f"choose one with --where '{name} == \"{level[present[0]]}\"', "
+                    f"or say --run {name} if they are runs of one curve",
+                )
+
+
+def _notes(wish: Wish, table: Table) -> list[str]:
+    notes = []
+    x, y = table.curves[wish.x], table.curves[wish.y]
+    above = np.flatnonzero(y > 1)
+    if len(above):
+        notes.append(
+            f"{wish.y} is above 1 in {len(above)} rows (first at {table.unit} "
+            f"{table.lines[above[0]]}): it is taken as a loss, not as an error rate"
+        )
+    group = table.curves[wish.group or ONE_CURVE]
+    pairs = len(np.unique(np.stack([group, x]), axis=1).T)
+    if pairs < len(x) and wish.options.get("run") is None:
+        notes.append(
+            f"{len(x) - pairs} rows repeat an {wish.x} of their curve; if they are runs, name the "
+            "column that tells them apart with --run"
+        )
+    return notes
+
+
+def located(error: DataError, table: Table, wish: Wish) -> DataError:
+    """The error with the file, and with the line of the first value that it can be about."""
+    where = wish.source if wish.source != STDIN else table.name
+    for name in (wish.x, wish.y):
+        bad = np.flatnonzero(~(table.curves[name] > 0))
+        if len(bad) and error.message.startswith(name):
+            where = table.at(int(bad[0]))
+    hint = error.hint
+    if hint is not None:
+        hint = hint.replace("`where`", "--where")
+    return DataError(
+        error.message, where=where, expected=error.expected, found=error.found, hint=hint
+    )
+
+
+def _resampled(wish: Wish, found: Fit, table: Table, notes: list[str]) -> Resample | None:
+    by = wish.resample_by
+    if by == "none":
+        return None
+    if by is None:
+        if not found.params or len(found.r2_by_curve) < _FEWEST_TO_DRAW:
+            notes.append(
+                "intervals are two least-squares standard errors, which take the points of a curve "
+                "for independent and so understate: --resample block draws stretches of curves"
+            )
+            return None
+        by = "curve"
+    options: dict[str, Any] = {} if by == "curve" else {"by": by}
+    if by not in ("curve", "block") and by not in table.curves.names:
+        near = nearest(by, ["curve", "block", *table.curves.names])
+        raise DataError(
+            f"there is nothing named {by!r} to draw",
+            expected="curve, block, none or a column: " + ", ".join(table.curves.names),
+            found=by,
+            hint=f"did you mean {near[0]!r}?" if near else None,
+        )
+    try:
+        return resample(found, table.curves, n=wish.n, seed=wish.seed, **options)
+    except HarnessError as error:
+        if wish.resample_by is not None:
+            raise
+        notes.append(f"not resampled: {error.message}")
+        return None
+
+
+def told_group(found: Fit, value: float) -> str:
+    """A curve as the table calls it."""
+    return "all" if found.group == ONE_CURVE else value_label(found.group, value)
