@@ -127,8 +127,8 @@ def _outcome(analysis: Analysis, curves: Curves, labels: Collection[str]) -> Out
 
 
 def _refuse_mixed(analysis: Analysis, rows: Curves, labels: Collection[str]) -> None:
-    """A curve is one cell, or several that differ in their seed only."""
-    others = [name for name in labels if name not in (analysis.group, "seed")]
+    """A curve is one cell, or several that differ in their seed or in the abscissa only."""
+    others = [name for name in labels if name not in (analysis.group, analysis.x, "seed")]
     for (value,), curve in rows.groups([analysis.group]):
         mixed = {name: np.unique(curve[name]).tolist() for name in others}
         mixed = {name: values for name, values in mixed.items() if len(values) > 1}

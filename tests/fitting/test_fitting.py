@@ -96,3 +96,13 @@ def test_a_curve_of_another_cell_is_not_the_fitted_one() -> None:
 def test_seeds_of_one_cell_are_one_curve() -> None:
     seeds = Curves.from_rows([*curves(seed=0), *curves(seed=1)])
     assert outcome(seeds).fit.n == 16 * len(SIZES)
+
+
+def test_cells_that_differ_in_the_abscissa_are_one_curve() -> None:
+    """One run for each N, and a curve over N at each step."""
+    declared = {"name": "a", "law": "loglinear", "x": "N", "y": "ErrRate", "group": "step"}
+    done = analyse(Analysis.model_validate(declared), BASE, LABELS, [])
+    assert done.outcome is not None
+    assert done.outcome.fit.n == 8 * len(SIZES)
+    with pytest.raises(SuiteError, match="differ in source"):
+        analyse(Analysis.model_validate(declared), BOTH, LABELS, [])
