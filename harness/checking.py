@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness.analysis.resampling import leave_one_curve_out
-from harness.errors import DataError
+from harness.errors import DataError, SuiteError
 from harness.quantities import (
     by_name,
     extrapolation_quantities,
@@ -13,10 +15,11 @@ from harness.quantities import (
     summary_quantities,
     uncertainty_quantities,
 )
+from harness.verdict.bands import Predicted
 from harness.verdict.model import Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.analysis.resampling import LeaveOneOut
     from harness.fitting import Outcome
@@ -31,7 +34,8 @@ def quantities_of(fitted: Fitted) -> dict[str, Quantity]:
     found: list[Quantity] = []
     for name, one in fitted.analyses.items():
         if one.outcome is not None:
-            found.extend(fit_quantities(name, one.outcome.fit, missing=one.incomplete))
+            fit, refits = one.outcome.fit, one.outcome.resample
+            found.extend(fit_quantities(name, fit, refits, missing=one.incomplete))
             left_out = _left_out(one.analysis, one.outcome)
             found.extend(
                 uncertainty_quantities(name, one.outcome.fit, left_out, missing=one.incomplete)
@@ -67,6 +71,39 @@ def with_missing(
             if head in entry.quantity and entry.quantity not in known:
                 known[entry.quantity] = Quantity(entry.quantity, None, missing=reason)
     return known
+
+
+def predict(fitted: Fitted, name: str, N: Sequence[float], x: Sequence[float]) -> Predicted:
+    """What the fit of this name predicts at each N (rows) and x (columns), and its refits too.
+
+    A size whose curve was not fitted has no refits, and a band that asks for it says so.
+
+    Raises:
+        SuiteError: a golden band names a fit that the suite does not make.
+    """
+    one = fitted.analyses.get(name)
+    if one is None:
+        loaded = fitted.collected.locked.loaded
+        raise SuiteError(
+            f"a golden band is of the fit {name!r}, which the suite does not make",
+            where=str(loaded.suite.path),
+            expected="one of " + (", ".join(fitted.analyses) or "none"),
+            hint="correct `fit` of the band, or add the analysis",
+        )
+    if one.outcome is None:
+        return Predicted(None, missing=one.incomplete)
+    fit, refits = one.outcome.fit, one.outcome.resample
+    try:
+        values = fit.predict(np.array([x]), np.array(N)[:, None])
+    except DataError as error:
+        return Predicted(None, missing=f"the fit has no prediction on the grid: {error.message}")
+    draws = None
+    if refits is not None and all(size in refits.k and size in refits.E0 for size in N):
+        k, E0 = (np.stack([by[size] for size in N], axis=1) for by in (refits.k, refits.E0))
+        draws = 10.0 ** (E0[:, :, None] - k[:, :, None] * np.log10(np.array(x)))
+    clusters = 0 if refits is None else len(refits.k)
+    doubt = ", ".join(flag for flag in fit.certificate.flags if flag == "not_converged") or None
+    return Predicted(values, draws, clusters, missing=one.incomplete, doubt=doubt)
 
 
 def objective_ratio(fitted: Fitted, name: str, at: Point) -> float:

@@ -325,28 +325,20 @@ def check(fitted: Fitted) -> Checked:
     """Hold the numbers against the golden file; a first run writes it, and is not a success.
 
     With cells missing or quantities without a golden entry the verdict is inconclusive at best.
-
-    Raises:
-        SuiteError: a level whose comparison does not exist yet.
     """
-    from harness.checking import objective_ratio, quantities_of, with_missing
-    from harness.verdict.compare import compare_r0, unjudged
+    from harness.checking import objective_ratio, predict, quantities_of, with_missing
+    from harness.verdict.compare import compare, unjudged
     from harness.verdict.expectation import Expected
-    from harness.verdict.model import Level, Verdict, overall
+    from harness.verdict.model import Verdict, overall
 
     loaded = fitted.collected.locked.loaded
     quantities, known = quantities_of(fitted), golden(loaded)
-    if loaded.tier.level != Level.R0:
-        raise SuiteError(
-            f"level {loaded.tier.level} cannot be judged yet",
-            where=loaded.suite.at("tiers", loaded.tier.name, "level"),
-            expected="R0",
-            hint="`harness fit` shows the fits without a verdict",
-        )
     comparisons: Sequence[Comparison] = ()
     if known is not None:
         found = with_missing(known, quantities, fitted)
-        comparisons = compare_r0(known, found, partial(objective_ratio, fitted))
+        comparisons = compare(
+            known, found, partial(objective_ratio, fitted), partial(predict, fitted)
+        )
     without_entry = unjudged(known, quantities, loaded.suite.judge)
     verdict = overall(comparisons)
     absent = fitted.collected.absent

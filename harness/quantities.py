@@ -18,19 +18,24 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness.collect import summarise
 from harness.report.numbers import size_label
-from harness.verdict.model import Quantity
+from harness.verdict.model import Quantity, Sample, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from harness.analysis.extrapolation import Extrapolation
     from harness.analysis.fits import Fit
-    from harness.analysis.resampling import LeaveOneOut
+    from harness.analysis.resampling import LeaveOneOut, Resample
     from harness.collect import CellResult
     from harness.spec.suite import Summary
 
+
+# The label that tells runs of the same cell apart.
+SEED = "seed"
 
 # Flags of a fit's certificate under which no parameter, or not the one named, is determined.
 _DOUBT_ALL = frozenset({"not_converged", "ill_conditioned"})
@@ -52,23 +57,39 @@ def label_text(name: str, value: object) -> str:
     return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
 
 
-def fit_quantities(name: str, fit: Fit, *, missing: str | None) -> Iterator[Quantity]:
-    """All numbers of one fit; `missing` says why they may not be compared, if they may not."""
+def fit_quantities(
+    name: str, fit: Fit, refits: Resample | None, *, missing: str | None
+) -> Iterator[Quantity]:
+    """All numbers of one fit; `missing` says why they may not be compared, if they may not.
+
+    Shared parameters have the spread over `refits`, where there are any.
+    """
     root = math.sqrt(max(fit.dof, 0))
 
     general = [flag for flag in fit.certificate.flags if flag in _DOUBT_ALL]
 
     def one(
-        suffix: str, value: float, se: float | None = None, flags: Sequence[str] = ()
+        suffix: str,
+        value: float,
+        se: float | None = None,
+        flags: Sequence[str] = (),
+        spread: Spread | None = None,
     ) -> Quantity:
         slack = root * se if se is not None and math.isfinite(se) else 0.0
         doubt = ", ".join([*general, *flags]) or None
-        return Quantity(f"fit/{name}/{suffix}", value, slack=slack, missing=missing, doubt=doubt)
+        return Quantity(
+            f"fit/{name}/{suffix}",
+            value,
+            slack=slack,
+            missing=missing,
+            doubt=doubt,
+            spread=spread,
+        )
 
     for parameter, value in fit.params.items():
         flags = [f"{flag}:{parameter}" for flag in _DOUBT_ONE]
         found = [flag for flag in flags if flag in fit.certificate.flags]
-        yield one(parameter, value, fit.se.get(parameter), found)
+        yield one(parameter, value, fit.se.get(parameter), found, _spread(refits, parameter))
     for parameter, by_group in fit.by_curve.items():
         for group, value in by_group.items():
             key = label_text(fit.group, group)
@@ -78,6 +99,18 @@ def fit_quantities(name: str, fit: Fit, *, missing: str | None) -> Iterator[Quan
         yield one(f"R2/{label_text(fit.group, group)}", value)
     yield one("objective", fit.objective)
     yield one("n", float(fit.n))
+
+
+def _spread(refits: Resample | None, parameter: str) -> Spread | None:
+    """The standard deviation over refits; None without them, or where they have an open end."""
+    ends = refits.intervals.get(parameter) if refits is not None else None
+    if refits is None or ends is None or not all(map(math.isfinite, ends)):
+        return None
+    draws = refits.draws[parameter]
+    draws = draws[np.isfinite(draws)]
+    if len(draws) < 2:
+        return None
+    return Spread(float(draws.std(ddof=1)), df=len(refits.k) - 1)
 
 
 def uncertainty_quantities(
@@ -105,10 +138,30 @@ def extrapolation_quantities(
 
 
 def summary_quantities(summary: Summary, results: Sequence[CellResult]) -> Iterator[Quantity]:
-    """One number for each combination of the summary's labels."""
-    for key, value in summarise(summary, results).items():
+    """One number for each combination of the summary's labels.
+
+    Where cells have a label `seed` that `by` does not name, each number is the mean over seeds, and
+    has the sample behind it; what `reduce` does is done within each seed.
+    """
+
+    def named(key: tuple[object, ...]) -> str:
         labels = [label_text(name, one) for name, one in zip(summary.by, key, strict=True)]
-        yield Quantity("/".join(["summary", summary.name, *labels]), value)
+        return "/".join(["summary", summary.name, *labels])
+
+    if SEED in summary.by or not any(SEED in result.labels for result in results):
+        for key, value in summarise(summary, results).items():
+            yield Quantity(named(key), value)
+        return
+    by_seed: dict[object, list[CellResult]] = {}
+    for result in results:
+        by_seed.setdefault(result.labels[SEED], []).append(result)
+    values: dict[tuple[object, ...], list[float]] = {}
+    for of_one_seed in by_seed.values():
+        for key, value in summarise(summary, of_one_seed).items():
+            values.setdefault(key, []).append(value)
+    for key, found in values.items():
+        mean = math.fsum(found) / len(found)
+        yield Quantity(named(key), mean, sample=Sample(tuple(found)))
 
 
 def by_name(quantities: Iterable[Quantity]) -> dict[str, Quantity]:

@@ -269,8 +269,8 @@ def closing_line(checked: Checked) -> Text:
 def _rests_on(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         return " (no golden entries to be held against)"
-    counting = Counter(c.verdict for c in comparisons if c.declared is None and c.kind != "refit")
-    refits = Counter(c.verdict for c in comparisons if c.declared is None and c.kind == "refit")
+    counting = Counter(c.verdict for c in comparisons if c.counts and c.kind != "refit")
+    refits = Counter(c.verdict for c in comparisons if c.counts and c.kind == "refit")
     declared = Counter(c.declared for c in comparisons if c.declared is not None)
     published = any(c.kind == "published" for c in comparisons)
     what = "published numbers: " if published else ""

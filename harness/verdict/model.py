@@ -39,6 +39,31 @@ EXIT_CODES = {
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One quantity from several seeds.
+
+    Attributes:
+        values: one number for each seed, in base units.
+        questions: size of the evaluation set behind each; None for what is no share of questions.
+    """
+
+    values: tuple[float, ...]
+    questions: int | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard error of a value that no seeds stand behind, and the degrees of freedom of it.
+
+    For a parameter: the standard deviation over resampled refits, in base units, and one less than
+    the number of curves or clusters that were drawn.
+    """
+
+    se: float
+    df: float
+
+
+@dataclass(frozen=True)
 class Quantity:
     """One number that a run produced, under a name that goldens refer to.
 
@@ -50,6 +75,8 @@ class Quantity:
             objective excess of 1: SE * sqrt(n - p). Zero for numbers that no optimiser found.
         missing: why there is no value, or no value that may be compared.
         doubt: why the value, though there, is not determined by the data (a fit's flags).
+        sample: the values by seed whose mean `value` is; None where there are no seeds.
+        spread: the standard error, where no sample gives one.
     """
 
     name: str
@@ -57,6 +84,29 @@ class Quantity:
     slack: float = 0.0
     missing: str | None = None
     doubt: str | None = None
+    sample: Sample | None = None
+    spread: Spread | None = None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a statistical comparison rests on, in the entry's unit.
+
+    Attributes:
+        se: Welch standard error of the difference.
+        df: its degrees of freedom after Welch and Satterthwaite.
+        low, high: the 90% interval of the difference, which the equivalence test holds against the
+            margin.
+        seeds: how many seeds the run has; None for what comes from resampling.
+        seeds_needed: how many would give 80% power at the margin; None if no number does.
+    """
+
+    se: float
+    df: float
+    low: float
+    high: float
+    seeds: int | None
+    seeds_needed: int | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +117,8 @@ class Comparison:
     (from a range: from its nearer end, if outside) and `tolerance` are in the unit of the entry (N0
     is printed in 1e9 parameters). `declared` names what the golden says of its own entry
     beforehand: `misprint`, `incomplete_data` or `unknown_protocol`; such an entry does not count in
-    the verdict of its row or its suite.
+    the verdict of its row or its suite. Nor does one that is `reported_only`: a parameter whose fit
+    is judged by its predictions. `statistics` is there where levels R1 to R3 compare samples.
     """
 
     entry: str
@@ -85,6 +136,13 @@ class Comparison:
     declared: str | None
     kind: str
     source: str
+    statistics: Statistics | None = None
+    reported_only: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether the entry takes part in the verdict of its row and its suite."""
+        return not self.reported_only and (self.declared is None or self.verdict is _WORST)
 
     @property
     def digits(self) -> str:
@@ -95,10 +153,10 @@ class Comparison:
 def overall(comparisons: Iterable[Comparison]) -> Verdict:
     """Join the verdicts of a row or a suite: the worst of the entries that count.
 
-    Declared entries are left out. With nothing that counts the answer is `inconclusive`, never
-    `reproduced`.
+    Declared entries are left out, and those that are only reported. With nothing that counts the
+    answer is `inconclusive`, never `reproduced`.
     """
-    verdicts = {c.verdict for c in comparisons if c.declared is None or c.verdict is _WORST}
+    verdicts = {c.verdict for c in comparisons if c.counts}
     for verdict in (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.DRIFTED):
         if verdict in verdicts:
             return verdict

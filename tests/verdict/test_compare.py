@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ExitCode
-from harness.verdict.compare import compare_r0, unjudged
+from harness.verdict.compare import compare, unjudged
 from harness.verdict.entry import Declaration, Entry, Kind, Point, half_unit
 from harness.verdict.golden import Golden
-from harness.verdict.model import EXIT_CODES, Quantity, Verdict, by_group, overall
+from harness.verdict.model import EXIT_CODES, Comparison, Quantity, Verdict, by_group, overall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.verdict.bands import Predicted
 
 CASES = json.loads((Path(__file__).parent / "cases_r0.json").read_text())
 
@@ -48,6 +54,14 @@ def golden(*entries: Entry) -> Golden:
     )
 
 
+def judge(golden: Golden, quantities: dict, objective_ratio: Callable) -> list[Comparison]:
+    return compare(golden, quantities, objective_ratio, no_predictions)
+
+
+def no_predictions(_fit: str, _N: object, _x: object) -> Predicted:
+    raise AssertionError("not asked for")
+
+
 def no_objective(_name: str, _point: Point) -> float:
     raise AssertionError("not asked for")
 
@@ -69,7 +83,7 @@ def test_verdict_on_one_number(case: dict) -> None:
     quantity = Quantity(
         "fit/a/K", case["found"], slack=case["slack"], missing=missing, doubt=case.get("doubt")
     )
-    [judged] = compare_r0(golden(one), {quantity.name: quantity}, no_objective)
+    [judged] = judge(golden(one), {quantity.name: quantity}, no_objective)
     assert judged.verdict.value == case["verdict"], judged.reason
     assert (judged.verdict is Verdict.REPRODUCED) == (judged.reason == "")
     if case["found"] is not None and "printed" in case:
@@ -79,14 +93,14 @@ def test_verdict_on_one_number(case: dict) -> None:
 def test_a_claimed_range_is_shown_as_one() -> None:
     one = entry(None, between=["0.2", "0.4"], scale=2.0)
     for value, difference in [(0.6, 0.0), (0.9, 0.05), (0.3, -0.05)]:
-        [judged] = compare_r0(golden(one), {"fit/a/K": Quantity("fit/a/K", value)}, no_objective)
+        [judged] = judge(golden(one), {"fit/a/K": Quantity("fit/a/K", value)}, no_objective)
         assert judged.published == "0.2 to 0.4"
         assert judged.difference == pytest.approx(difference)
 
 
 def test_the_tolerance_says_that_inputs_were_rounded() -> None:
     one = entry("43.29", input_rounding=0.005)
-    [judged] = compare_r0(golden(one), {"fit/a/K": Quantity("fit/a/K", 43.299)}, no_objective)
+    [judged] = judge(golden(one), {"fit/a/K": Quantity("fit/a/K", 43.299)}, no_objective)
     assert judged.tolerance == pytest.approx(0.01)
     assert "rounding of the printed inputs 0.005" in judged.tolerance_reason
 
@@ -96,7 +110,7 @@ def test_a_declaration_that_the_run_refutes_is_told_as_it_is() -> None:
     reasons = []
     for found in (0.144, 0.2):
         quantity = Quantity("fit/a/K", found)
-        [judged] = compare_r0(golden(one), {quantity.name: quantity}, no_objective)
+        [judged] = judge(golden(one), {quantity.name: quantity}, no_objective)
         assert judged.verdict is Verdict.NOT_REPRODUCED
         reasons.append(judged.reason)
     assert "finds the printed number" in reasons[0]
@@ -104,14 +118,14 @@ def test_a_declaration_that_the_run_refutes_is_told_as_it_is() -> None:
 
 
 def test_unused_golden_entry_fails() -> None:
-    [judged] = compare_r0(golden(entry()), {}, no_objective)
+    [judged] = judge(golden(entry()), {}, no_objective)
     assert judged.verdict is Verdict.NOT_REPRODUCED
     assert "unused golden entry" in judged.reason
 
 
 def test_a_missing_value_keeps_its_reason() -> None:
     quantity = Quantity("fit/a/K", 0.135, missing="3 of 7 cells were not selected")
-    [judged] = compare_r0(golden(entry()), {"fit/a/K": quantity}, no_objective)
+    [judged] = judge(golden(entry()), {"fit/a/K": quantity}, no_objective)
     assert judged.verdict is Verdict.INCONCLUSIVE
     assert judged.reason == "3 of 7 cells were not selected"
 
@@ -128,14 +142,14 @@ def test_a_missing_value_keeps_its_reason() -> None:
 def test_objective_at_published_parameters(ratio: float, verdict: str) -> None:
     one = entry("0", quantity="fit/a/objective", at=Point(params={"K": 0.135}))
     quantity = Quantity("fit/a/objective", 1.5e-4)
-    [judged] = compare_r0(golden(one), {quantity.name: quantity}, lambda _n, _p: ratio)
+    [judged] = judge(golden(one), {quantity.name: quantity}, lambda _n, _p: ratio)
     assert judged.verdict.value == verdict
 
 
 def _verdicts(*items: tuple[str, str | None]) -> list:
     comparisons = []
     for verdict, declared in items:
-        [one] = compare_r0(golden(entry()), {}, no_objective)
+        [one] = judge(golden(entry()), {}, no_objective)
         comparisons.append(
             type(one)(**{**vars(one), "verdict": Verdict(verdict), "declared": declared})
         )
@@ -167,7 +181,7 @@ def test_exit_codes_follow_the_verdict() -> None:
 
 def test_rows_keep_the_order_of_the_golden_file() -> None:
     entries = [entry(id=str(i), group=group) for i, group in enumerate("bab")]
-    rows = by_group(compare_r0(golden(*entries), {}, no_objective))
+    rows = by_group(judge(golden(*entries), {}, no_objective))
     assert [(name, len(row)) for name, row in rows.items()] == [("b", 2), ("a", 1)]
 
 
