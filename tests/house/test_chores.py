@@ -18,6 +18,7 @@ from tests.house import ROOT
 
 MAKES_OWN = {"ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}
 LOCKS = sorted((ROOT / "suites").glob("*/suite.lock"))
+TARGETS = ("help", "test", "lint", "docs", "suites", "suite-exp1")
 TYPES = {"numbers", "added", "changed", "fixed", "removed"}
 
 
@@ -30,7 +31,7 @@ def recipes() -> dict[str, str]:
     """What make would type for each target, asked of make itself."""
     if shutil.which("make") is None:
         pytest.skip("no make on this machine")
-    return {target: dry_run(target) for target in ("help", "test", "lint", "docs", "suite-exp1")}
+    return {target: dry_run(target) for target in TARGETS}
 
 
 def dry_run(*arguments: str) -> str:
@@ -47,6 +48,7 @@ def test_make_only_forwards_to_nox() -> None:
         "test": "tools/nox -s tests --",
         "lint": "tools/nox -s lint --",
         "docs": "tools/nox -s docs --",  # a folder of that name must not count as done
+        "suites": "tools/nox -s suites --",
         "suite-exp1": "tools/nox -s suite-exp1 --",
     }
 
