@@ -11,7 +11,7 @@ in a resample), r the residual in the fit's space and rho the loss.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,14 @@ class Problems:
     def y(self, y: NDArray[np.float64], rows: Any, part: slice) -> NDArray[np.float64]:
         """Observations (r, n') or (n',)."""
         return y[part] if self.observed is None else self.observed[rows, part]
+
+    def only(self, rows: NDArray[np.intp]) -> Problems:
+        """Some of the problems."""
+        return Problems(
+            None if self.factors is None else self.factors[rows],
+            self.cluster,
+            None if self.observed is None else self.observed[rows],
+        )
 
 
 class Estimator:
@@ -158,6 +166,22 @@ class Estimator:
         """The law at the window's points: (..., n) for z (..., M)."""
         whole = slice(0, len(self.window.x))
         return self.form.value(self._local(z, self._points(whole)), self._points(whole))
+
+    def predicted_at(
+        self, z: NDArray[np.float64], x: NDArray[np.float64], curve: int
+    ) -> NDArray[np.float64]:
+        """The law at x (m,) on one of the window's curves: (..., m) for z (..., M)."""
+        m = len(x)
+        there = replace(
+            self.window,
+            x=x,
+            L=np.ones(m),
+            w=np.ones(m),
+            curve=np.full(m, curve),
+            rows=np.arange(m),
+        )
+        at = points_of(there, self.form.scale)
+        return self.form.value(self._local(z, at), at)
 
     def value(self, z: NDArray[np.float64], problems: Problems | None = None) -> Any:
         """F (R,) of z (R, M), with the loss itself where the search has smoothed it."""

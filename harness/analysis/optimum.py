@@ -45,14 +45,14 @@ class Optimum:
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # told by flags
 def find(estimator: Estimator) -> Optimum:
     """Search the objective of `estimator` from many starts."""
-    if _is_fast(estimator):
+    if is_fast(estimator):
         return _find_lines(estimator)
     if estimator.form.shared == 0 and estimator.G > 1:
         return _find_each(estimator)
     return _find(estimator)
 
 
-def _is_fast(estimator: Estimator) -> bool:
+def is_fast(estimator: Estimator) -> bool:
     """Lines under squares have all but one or two coordinates eliminated in closed form."""
     lines = not isinstance(estimator.form, FormulaForm)
     return lines and estimator.loss.name == "squares" and estimator.space.name in _FAST_SPACES

@@ -1,42 +1,53 @@
-"""Uncertainty by whole curves: the bootstrap over curves, and leaving one curve out.
+"""Uncertainty by drawing again: curves, runs, questions or blocks of residuals, each refitted.
 
 The points of one learning curve depend on each other, so that drawing points would pretend to
-far more information than there is. A curve is drawn, or left out, as a whole.
+far more information than there is. What is drawn is a thing that is independent of the others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.analysis.laws import SharedSlopeLaw, get_law
+from harness.analysis.curves import Curves
+from harness.analysis.draws import Drawn, multiplicities, scheme_of
+from harness.analysis.estimator import Problems
+from harness.analysis.laws import SharedSlopeLaw
+from harness.analysis.optimum import find, is_fast
 from harness.analysis.search import Search
 from harness.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
-    from harness.analysis.curves import Curves
+    from harness.analysis.estimator import Estimator
     from harness.analysis.fits import Fit
 
 LEVEL = 0.95
+_RIVAL = 1.05  # other basins of the fit whose F is so close are refitted too
+_RIVALS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Resample:
-    """Refits of one fit to curves drawn with replacement.
+    """Refits of one fit to what was drawn with replacement.
 
-    method: "curve". n: replicates drawn. failed: replicates with fewer distinct N than the
-    law needs, or that did not converge; they are in no interval. on_bound: replicates, among
-    the others, in which a parameter ran to a bound of the search. intervals: the central 95 %
-    of each shared parameter; an end beyond which all replicates ran to a bound is open: inf
-    above, below 0 for a positive parameter and -inf for another.
-    draws: one value per replicate, NaN where failed. k, E0: by N, the slope and level that
-    each replicate gives that curve; a free E0 is the best one on the curve's own points.
-    note: says in words what failed, what ran to bounds and which ends are open; empty if
-    nothing did.
+    method: what was drawn: "curve", "block" or a column. n: replicates drawn. failed: replicates
+    that do not determine the law, or that did not converge; they are in no interval. on_bound:
+    replicates, among the others, in which a parameter ran to a bound of the search. clusters:
+    how many curves, runs or questions there were to draw from. block: points of a block.
+    intervals: the central 95 % of each shared parameter; an end beyond which all replicates ran
+    to a bound is open: inf above, below 0 for a positive parameter and -inf for another.
+    intervals_by_curve: the same for each parameter of a curve, by N; ends are never open.
+    draws: one value per replicate, NaN where failed. by_curve: by parameter and N, likewise;
+    where the curve was not drawn, the best on its own points. k, E0: those of straight lines by
+    N, empty for other laws.
+    note: says in words what failed, what ran to bounds, which ends are open and what is in no
+    interval; empty if there is nothing to say.
     """
 
     method: str
@@ -44,11 +55,35 @@ class Resample:
     seed: int
     failed: int
     on_bound: int
+    clusters: int
+    block: int | None
     intervals: dict[str, tuple[float, float]]
+    intervals_by_curve: dict[str, dict[float, tuple[float, float]]]
     draws: dict[str, NDArray[np.float64]]
+    by_curve: dict[str, dict[float, NDArray[np.float64]]]
     k: dict[float, NDArray[np.float64]]
     E0: dict[float, NDArray[np.float64]]
     note: str
+    _refits: _Refits = field(repr=False)
+
+    def predictions(self, x: ArrayLike, N: float) -> NDArray[np.float64]:
+        """What every replicate that did not fail predicts at X = x: (replicates, *x.shape).
+
+        Of a curve that was fitted; raises DataError for another N.
+        """
+        sizes = self._refits.estimator.window.N
+        if N not in sizes:
+            raise DataError(
+                f"no replicate knows the curve N={N:g}",
+                expected="one of " + ", ".join(f"{size:g}" for size in sizes),
+                found=f"{N:g}",
+                hint="draw bands for fitted curves only",
+            )
+        at = np.asarray(x, dtype=float)
+        z = self._refits.z[np.isfinite(self._refits.z).all(1)]
+        curve = int(np.flatnonzero(sizes == N)[0])
+        found = self._refits.estimator.predicted_at(z, at.reshape(-1), curve)
+        return found.reshape(len(z), *at.shape)
 
     def band(
         self, x: ArrayLike, N: float, level: float = LEVEL
@@ -58,19 +93,9 @@ class Resample:
         Pointwise, of the fitted line, for a curve that was fitted: the scatter of single
         points about the line is not in it. Raises DataError for another N.
         """
-        if N not in self.k:
-            raise DataError(
-                f"no replicate knows the curve N={N:g}",
-                expected="one of " + ", ".join(f"{size:g}" for size in self.k),
-                found=f"{N:g}",
-                hint="draw bands for fitted curves only",
-            )
-        keep = np.isfinite(self.k[N])
-        u = np.log10(np.asarray(x, dtype=float))
-        lines = 10.0 ** (self.E0[N][keep, None] - self.k[N][keep, None] * u.reshape(1, -1))
         tail = 50.0 * (1.0 - level)
-        low, high = np.percentile(lines, [tail, 100.0 - tail], axis=0)
-        return low.reshape(u.shape), high.reshape(u.shape)
+        low, high = np.percentile(self.predictions(x, N), [tail, 100.0 - tail], axis=0)
+        return low, high
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,56 +112,87 @@ class LeaveOneOut:
     failed: int
 
 
-def resample(fit: Fit, curves: Curves, *, n: int = 1000, seed: int = 0) -> Resample:
-    """Refit `fit` to `n` draws of its curves with replacement, each to its own optimum.
+def resample(
+    fit: Fit,
+    curves: Curves,
+    *,
+    by: str = "curve",
+    n: int = 1000,
+    seed: int = 0,
+    block: int | None = None,
+) -> Resample:
+    """Refit `fit` to `n` draws, each to its own optimum.
 
-    `curves` are those that were fitted. The same `seed` gives the same draws. Raises
-    DataError for a law without shared parameters, for fewer than one replicate, and if every
-    replicate fails.
+    `curves` are those that were fitted. `by`: "curve", whole curves; a column such as "seed", its
+    values within each curve; "question", the same draw of questions for all curves, where
+    `curves` has a row for each question and the fit was made to means (`mean_over`); "block",
+    blocks of `block` consecutive residuals of each run. The same `seed` gives the same draws.
+
+    Raises DataError for a draw of curves under a law without shared parameters, for a `by` that
+    is no column, for fewer than one replicate, for a block that is none, and if every replicate
+    fails.
     """
-    search = _search(fit, curves)
+    curves = Curves.of(curves)
+    if by == "curve":
+        _check_shared(fit)
     if n < 1:
         raise DataError(
             "no replicate was asked for", expected="n of 1 or more", found=str(n), hint="n: 1000"
         )
-    G = len(search.window.N)
-    drawn = np.random.default_rng(seed).integers(G, size=(n, G))
-    m = (drawn[:, :, None] == np.arange(G)).sum(1).astype(float)
-    refits = _refit(search, m)
-    good = np.isfinite(refits.params).all(1)
-    failed = int((~good).sum())
-    on_bound = int(refits.on_bound[good].sum())
+    if block is not None and (by != "block" or block < 1):
+        raise DataError(
+            "this is no length of a block",
+            expected="a block of 1 step or more, with by: block",
+            found=f"block={block}, by={by}",
+            hint="leave `block` out: its length then follows from the residuals",
+        )
+    rng = np.random.default_rng(seed)
+    drawn = scheme_of(by, curves)(fit, curves, n, rng, block)
+    if by == "curve" and is_fast(drawn.estimator):
+        # Lines have their levels in closed form, and a grid that sees every basin.
+        refits = _refit_lines(drawn.estimator, multiplicities(drawn.estimator.G, n, rng))
+    else:
+        refits = _refit(drawn, n, own_points=by == "curve")
+    good = np.asarray(np.isfinite(refits.z).all(1))
+    failed, on_bound = int((~good).sum()), int(refits.on_bound[good].sum())
     if failed == n:
         raise DataError(
             f"none of {n} replicates determines {fit.law}",
-            expected=f"{search.law.min_curves} distinct {fit.group} in a draw",
-            found=f"{G} curve(s) to draw from",
+            expected=f"{drawn.estimator.law.min_curves} distinct {fit.group} in a draw",
+            found=f"{drawn.clusters} to draw from",
             hint="fit more curves, or leave `resample` out",
         )
-    names = [one.name for one in search.law.shared]
-    tail = 50.0 * (1.0 - LEVEL)
-    ends = np.percentile(refits.params[good], [tail, 100.0 - tail], axis=0)
-    for j, (low, high) in enumerate(ends.T):
-        draws = refits.params[good, j]
-        # Where only the search's bound ends the interval, the data do not.
-        if refits.on_bound[good][draws >= high].all():
-            ends[1, j] = np.inf
-        # K_max is known where N0 runs to 0, so a positive parameter goes by its own bound.
-        ended = refits.on_bound[good] if low < 0 else refits.at_lower[good, j]
-        if ended[draws <= low].all():
-            ends[0, j] = -np.inf if low < 0 else 0.0
-    intervals = {name: (float(ends[0, j]), float(ends[1, j])) for j, name in enumerate(names)}
+    shared, own = drawn.estimator.parameters(refits.z)
+    ends = _ends(refits, good, list(shared.values()))
+    intervals = {name: (low, high) for name, (low, high) in zip(shared, ends, strict=True)}
+    sizes = [float(N) for N in drawn.estimator.window.N]
+    tails = [50.0 * (1.0 - LEVEL), 50.0 * (1.0 + LEVEL)]
+    by_size = {
+        name: np.percentile(values[good], tails, axis=0).T.tolist() for name, values in own.items()
+    }
+    notes = _notes(fit, by, n, failed, on_bound, intervals, drawn)
+    by_curve = {
+        name: {N: values[:, i] for i, N in enumerate(sizes)} for name, values in own.items()
+    }
     return Resample(
-        method="curve",
+        method=by,
         n=n,
         seed=seed,
         failed=failed,
         on_bound=on_bound,
+        clusters=drawn.clusters,
+        block=drawn.block,
         intervals=intervals,
-        draws={name: refits.params[:, j] for j, name in enumerate(names)},
-        k={float(N): refits.k[:, i] for i, N in enumerate(search.window.N)},
-        E0={float(N): refits.E0[:, i] for i, N in enumerate(search.window.N)},
-        note=_note(n, failed, on_bound, search.law.min_curves, fit.group, intervals),
+        intervals_by_curve={
+            name: {N: (low, high) for N, (low, high) in zip(sizes, ends, strict=True)}
+            for name, ends in by_size.items()
+        },
+        draws=dict(shared),
+        by_curve=by_curve,
+        k=by_curve.get("k", {}),
+        E0=by_curve.get("E0", {}),
+        note="; ".join(notes),
+        _refits=refits,
     )
 
 
@@ -145,82 +201,140 @@ def leave_one_curve_out(fit: Fit, curves: Curves) -> LeaveOneOut:
 
     Raises DataError for a law without shared parameters.
     """
-    search = _search(fit, curves)
-    G = len(search.window.N)
-    refits = _refit(search, 1.0 - np.eye(G))
-    good = np.isfinite(refits.params).all(1)
-    kept = refits.params[good]
-    count = len(kept)
-    spread = np.full(refits.params.shape[1], np.nan)
-    if count > 1:
-        spread = np.sqrt((count - 1) / count * ((kept - kept.mean(0)) ** 2).sum(0))
-    names = [one.name for one in search.law.shared]
+    _check_shared(fit)
+    estimator = fit.estimator(curves)
+    m = 1.0 - np.eye(estimator.G)
+    if is_fast(estimator):
+        refits = _refit_lines(estimator, m)
+    else:
+        enough = (m > 0).sum(1) >= estimator.law.min_curves
+        pieces = iter([(Problems(m, estimator.window.curve), enough)])
+        refits = _refit(Drawn(estimator, pieces, estimator.G), estimator.G, own_points=True)
+    params = {name: np.asarray(v) for name, v in estimator.parameters(refits.z)[0].items()}
+    good = np.isfinite(refits.z).all(1)
+    count = int(good.sum())
     return LeaveOneOut(
-        N=search.window.N,
-        params={name: refits.params[:, j] for j, name in enumerate(names)},
-        se={name: float(spread[j]) for j, name in enumerate(names)},
-        failed=G - count,
+        N=estimator.window.N,
+        params=params,
+        se={name: _jackknife(values[good]) for name, values in params.items()},
+        failed=estimator.G - count,
     )
+
+
+def _jackknife(kept: NDArray[np.float64]) -> float:
+    count = len(kept)
+    if count < 2:
+        return float("nan")
+    return float(np.sqrt((count - 1) / count * ((kept - kept.mean()) ** 2).sum()))
 
 
 @dataclass(frozen=True, eq=False)
 class _Refits:
-    params: NDArray[np.float64]
-    k: NDArray[np.float64]
-    E0: NDArray[np.float64]
+    """z: (R, M), NaN where the draw does not determine the law. at_lower: (R, P) shared
+    coordinates on their lower bound. on_bound: (R,) whether any coordinate is on one.
+    """
+
+    estimator: Estimator
+    z: NDArray[np.float64]
     at_lower: NDArray[np.bool_]
     on_bound: NDArray[np.bool_]
 
 
-def _search(fit: Fit, curves: Curves) -> Search:
-    law = get_law(fit.law)
-    if not isinstance(law, SharedSlopeLaw):
+def _refits(estimator: Estimator, z: NDArray[np.float64]) -> _Refits:
+    at_lower = np.isfinite(estimator.lower) & (z <= estimator.lower)
+    at_upper = np.isfinite(estimator.upper) & (z >= estimator.upper)
+    return _Refits(estimator, z, at_lower[:, : estimator.form.shared], (at_lower | at_upper).any(1))
+
+
+def _check_shared(fit: Fit) -> None:
+    if not fit.params:
         raise DataError(
             f"{fit.law} shares no parameter between curves",
             expected="a law with shared parameters, e.g. loglinear_kn",
             found=fit.law,
-            hint="leave `resample` out of this analysis",
+            hint="draw within curves: by: seed where there are several runs of each, by: block "
+            "where there is one",
         )
-    return Search(law, fit.selection.window(curves), fit.space)
 
 
-def _refit(search: Search, m: NDArray[np.float64]) -> _Refits:
-    """Refit for multiplicities m (R, G); NaN where the curves do not determine the law."""
+def _refit(drawn: Drawn, n: int, *, own_points: bool) -> _Refits:
+    """Refit every piece from the optimum of all points, and from rivals that are close to it.
+
+    own_points: parameters of a curve that is not in a draw are the best on its own points.
+    """
+    estimator = drawn.estimator
+    optimum = find(estimator)
+    starts = [optimum.z]
+    if len(optimum.basins) > 1:
+        F = estimator.value(optimum.basins)
+        starts = list(optimum.basins[F <= _RIVAL * optimum.F][:_RIVALS])
+    z = np.full((n, estimator.size), np.nan)
+    first = 0
+    for problems, good in drawn.pieces:
+        rows = np.flatnonzero(good)
+        if len(rows):
+            some = problems.only(rows)
+            ends = [estimator.minimise(start, some) for start in starts]
+            best = np.argmin([np.where(end.converged, end.F, np.inf) for end in ends], axis=0)
+            found = np.array([end.z for end in ends])[best, np.arange(len(rows))]
+            converged = np.array([end.converged for end in ends])[best, np.arange(len(rows))]
+            if own_points and estimator.form.own:
+                held = np.arange(estimator.size) < estimator.form.shared
+                own = estimator.minimise(found, Problems(), held=held)
+                found, converged = own.z, converged & own.converged
+            z[first + rows[converged]] = found[converged]
+        first += len(good)
+    return _refits(estimator, z)
+
+
+def _refit_lines(estimator: Estimator, m: NDArray[np.float64]) -> _Refits:
+    """Refit straight lines for multiplicities m (R, G) of their curves, searched from a grid."""
+    assert isinstance(estimator.law, SharedSlopeLaw)
+    search = Search(estimator.law, estimator.window, estimator.space.name)
     # Draws repeat each other: seven curves have only 1,716 multisets.
     distinct, back = np.unique(m, axis=0, return_inverse=True)
     enough = (distinct > 0).sum(1) >= search.law.min_curves
-    R, G, P = len(distinct), m.shape[1], len(search.lower)
-    params, k, E0 = np.full((R, P), np.nan), np.full((R, G), np.nan), np.full((R, G), np.nan)
-    at_lower, on_bound = np.zeros((R, P), dtype=bool), np.zeros(R, dtype=bool)
+    z = np.full((len(distinct), estimator.size), np.nan)
     if enough.any():
         found = search.minimise_all(distinct[enough])
-        rows = np.flatnonzero(enough)[found.converged]
-        z = found.z[found.converged]
-        lines = search.lines(z)
-        level = lines[1] if len(lines) == 2 else None
-        params[rows] = np.stack(search.law.published(z, search.N_ref), axis=-1)
-        k[rows] = lines[0]
-        E0[rows] = search.curves.terms(lines[0], level).c + lines[0] * search.window.centre
-        at_lower[rows] = (z <= search.lower) & search.bounded
-        on_bound[rows] = (at_lower[rows] | ((z >= search.upper) & search.bounded)).any(1)
-    back = back.reshape(-1)
-    return _Refits(params[back], k[back], E0[back], at_lower[back], on_bound[back])
+        rows, shared = np.flatnonzero(enough)[found.converged], found.z[found.converged]
+        z[rows] = np.concatenate([shared, search.levels(shared)], axis=1)
+    return _refits(estimator, z[back.reshape(-1)])
 
 
-def _note(
+def _ends(
+    refits: _Refits, good: NDArray[np.bool_], values: list[NDArray[np.float64]]
+) -> list[tuple[float, float]]:
+    """The central 95 % of each shared parameter (R,), its ends open where only a bound is one."""
+    tail = 50.0 * (1.0 - LEVEL)
+    found = []
+    for j, draws in enumerate(values):
+        kept, on_bound = draws[good], refits.on_bound[good]
+        low, high = (float(end) for end in np.percentile(kept, [tail, 100.0 - tail]))
+        # K_max is known where N0 runs to 0, so a positive parameter goes by its own bound.
+        ended = on_bound if low < 0 else refits.at_lower[good, j]
+        open_below, open_above = ended[kept <= low].all(), on_bound[kept >= high].all()
+        if open_below:
+            low = -np.inf if low < 0 else 0.0
+        # Where only the search's bound ends the interval, the data do not.
+        found.append((low, np.inf if open_above else high))
+    return found
+
+
+def _notes(
+    fit: Fit,
+    by: str,
     n: int,
     failed: int,
     on_bound: int,
-    min_curves: int,
-    group: str,
-    intervals: dict[str, tuple[float, float]],
-) -> str:
+    intervals: Mapping[str, tuple[float, float]],
+    drawn: Drawn,
+) -> list[str]:
     parts = []
     if failed:
-        parts.append(
-            f"{failed} of {n} replicates left out: fewer than {min_curves} distinct {group}, "
-            "or no convergence"
-        )
+        few = f"fewer than {drawn.estimator.law.min_curves} distinct {fit.group}, or "
+        why = few if by == "curve" else ""
+        parts.append(f"{failed} of {n} replicates left out: {why}no convergence")
     if on_bound:
         parts.append(f"in {on_bound} of {n} a parameter ran to a bound of the search")
     above = [name for name, (_, high) in intervals.items() if high == np.inf]
@@ -229,4 +343,4 @@ def _note(
         parts.append(f"the data set no upper end to {', '.join(above)}")
     if below:
         parts.append(f"the data set no lower end to {', '.join(below)}")
-    return "; ".join(parts)
+    return [*parts, *drawn.notes]
