@@ -70,7 +70,11 @@ def fit_table(analyses: Mapping[str, Analysed]) -> Table:
             for parameter, value in fit.params.items()
         ]
         if not shown:
-            shown = ["k " + " ".join(f"{value:.4f}" for value in fit.by_curve["k"].values())]
+            shown = [
+                f"{parameter} " + " ".join(f"{value:.4f}" for value in by_group.values())
+                for parameter, by_group in fit.by_curve.items()
+                if parameter != "E0"  # a level: the held-out table has it where it says something
+            ]
         by_curve = " ".join(f"{value:.3f}" for value in fit.r2_by_curve.values())
         mark = "*" if one.incomplete else ""
         table.add_row(name + mark, str(fit.n), ", ".join(shown), f"{fit.r2:.6f}", by_curve)
@@ -96,7 +100,7 @@ def held_out_table(analyses: Mapping[str, Analysed]) -> Table:
         if one.outcome is None:
             continue
         for prediction in one.outcome.extrapolations:
-            if prediction.N in one.outcome.fit.by_curve["E0"]:
+            if prediction.N in one.outcome.fit.by_curve.get("E0", {}):
                 continue
             table.add_row(
                 name,
