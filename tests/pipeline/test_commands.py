@@ -152,7 +152,7 @@ def test_accepted_drift_is_told_and_never_a_golden(checkout, harness) -> None:
     ("before", "after"),
     [
         ('"suite": "exp1"', '"suite": "exp9"'),
-        ('"suite_version": 1', '"suite_version": 2'),
+        ('"suite_version": 2', '"suite_version": 1'),
         ('"tier": "published"', '"tier": "micro"'),
         ('"level": "R0"', '"level": "R3"'),
     ],
@@ -249,7 +249,7 @@ def test_explain_shows_the_parts_of_an_identity(checkout, harness) -> None:
     left = harness("explain", cell[:10])
     assert left.code == 0
     assert cell in left.out
-    for part in ("suite_version: 1", "engine_version: 1", "Qwen2.5-0.5B", "sha256"):
+    for part in ("suite_version: 2", "engine_version: 1", "Qwen2.5-0.5B", "sha256"):
         assert part in left.out
     assert harness("explain", "zz").code == 2
     assert "14 cells" in harness("explain", "").err
@@ -371,7 +371,7 @@ def test_one_broken_suite_hides_no_other(checkout, harness) -> None:
     Path("suites/broken/suite.yaml").write_text("schema: [\n")
     left = harness("suites")
     assert left.code == 0
-    assert "exp1 v1 (published)" in left.out
+    assert "exp1 v2 (published)" in left.out
     assert "broken: cannot be read" in left.out
     cell = json.loads(harness("expand", "exp1", "--json").out.splitlines()[0])["id"]
     assert harness("explain", cell[:10]).code == 0

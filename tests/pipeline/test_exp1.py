@@ -72,6 +72,46 @@ def test_the_other_published_numbers(verdicts, prefix: str, count: int) -> None:
     assert len(undeclared) + declared.total() == count
 
 
+@pytest.mark.parametrize(
+    ("prefix", "count"), [("evals/", 140), ("length/", 28), ("free/", 21), ("refit/", 43)]
+)
+def test_independent_refits_agree(verdicts, prefix: str, count: int) -> None:
+    found = [one for one in verdicts if one["entry"].startswith(prefix)]
+    assert len(found) == count
+    assert {one["kind"] for one in found} == {"refit"}
+    assert {one["verdict"] for one in found if one["declared"] is None} == {"reproduced"}
+    assert {one["declared"] for one in found} <= {None, "unknown_protocol"}
+
+
+def test_curves_left_out_say_several_times_the_error_that_points_say(verdicts) -> None:
+    found = {one["entry"]: one["found"] for one in verdicts}
+    by_curves = found["refit/base-C-full/loo_se/K_max"]
+    assert 5 < by_curves / found["refit/base-C-full/se/K_max"] < 7
+
+
+def test_the_law_fails_beyond_the_held_out_set_and_the_pooled_r2_hides_it(run) -> None:
+    workspace, _ = run
+    command = [sys.executable, "-m", "harness", "check", "exp1", "--workspace", str(workspace)]
+    done = subprocess.run(
+        [*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    told = json.loads(done.stdout)
+    pooled = next(
+        one["found"] for one in told["comparisons"] if one["entry"] == "evals/base-gsm8k-D/R2"
+    )
+    assert pooled > 0.94
+    assert min(told["r2_by_curve"]["base-gsm8k-D"].values()) < -5
+
+
+def test_spreads_between_runs_are_shown_as_beyond_reach() -> None:
+    golden = json.loads((ROOT / "golden/exp1/published.json").read_text())
+    beyond = golden["not_recomputed"]
+    of_table_5 = [one["id"] for one in beyond if one["id"].startswith("table5/")]
+    assert (len(of_table_5), len(beyond)) == (28, 42)
+    finals = [one for one in golden["entries"] if one["id"].startswith("table5/")]
+    assert {(one["runs"], one["questions"], one["margin"]) for one in finals} == {(3, 500, 0.02)}
+
+
 def test_parameters_agree_with_the_plotted_lines_to_a_thousandth(verdicts) -> None:
     lines = [
         one
