@@ -31,7 +31,7 @@ def print_fit(found: TableFit) -> None:
     fit = found.fit
     screen = console()
     screen.print(Text(f"{fit.law}  ", style="bold").append(formula(fit), style="not bold"))
-    screen.print(f"{fit.n:,} points of {len(fit.r2_by_curve)} curves; {objective_in_words(fit)}")
+    screen.print(f"{fit.n:,} points of {_counted(fit)}; {objective_in_words(fit)}")
     for table in (_parameters(found), _curves(fit, found.resample)):
         if table.row_count:
             screen.print(table)
@@ -59,6 +59,11 @@ def print_fit(found: TableFit) -> None:
         )
     for note in found.notes:
         screen.print(f"note: {note}", soft_wrap=True)
+
+
+def _counted(fit: Fit) -> str:
+    count = len(fit.r2_by_curve)
+    return f"{count} curve" if count == 1 else f"{count} curves"
 
 
 def _table(*heads: str) -> Table:

@@ -24,12 +24,14 @@ _WEIGHTS = {
     "per_point": "every point weighs the same",
 }
 
+_DRAWN = {"curve": "curves", "block": "blocks of residuals within curves"}
+
 
 def objective_in_words(fit: Fit) -> str:
     """`least squares in L, every curve weighs the same; 9 parameters, 723 degrees of freedom`."""
-    loss = getattr(fit, "loss", "squares")
-    delta = getattr(fit, "delta", None)
-    told = _LOSSES.get(loss, loss) + (f" (δ = {delta:g})" if delta is not None else "")
+    told = _LOSSES.get(fit.loss, fit.loss)
+    if fit.delta is not None:
+        told += f" (δ = {fit.delta:g})"
     space = _SPACES.get(fit.space, fit.space)
     weights = _WEIGHTS.get(fit.weights, fit.weights)
     parts = [f"{told} {space}", weights]
@@ -47,3 +49,14 @@ def flags_in_words(fit: Fit, resample: Resample | None) -> list[tuple[str, str]]
     if resample is not None and resample.note:
         flags.append(("resampling", resample.note))
     return flags
+
+
+def interval_in_words(resample: Resample | None) -> str:
+    """What the intervals of a fit are: what was drawn again, or standard errors and their fault."""
+    if resample is None:
+        return (
+            "± 2 least-squares standard errors, which take the points of a curve for independent "
+            "and so understate"
+        )
+    drawn = _DRAWN.get(resample.method, f"values of {resample.method}")
+    return f"95% of {resample.n:,} refits to {drawn} drawn with replacement"

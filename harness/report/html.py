@@ -7,15 +7,17 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from harness.report import judged, limits
+from harness.report.describe import flags_in_words, interval_in_words, objective_in_words
 from harness.report.figures import Omitted, Rendered
-from harness.report.numbers import format_value, significant, size_label
+from harness.report.intervals import curve_interval, shared_interval
+from harness.report.numbers import format_value, significant, value_label
 from harness.report.style import DARK_INKS, formula, symbol, unit_of
 from harness.report.svg import color_variables, inline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from harness.analysis import Extrapolation, Fit
+    from harness.analysis import Fit
     from harness.report.model import ReportInput
     from harness.report.svg import InlineSvg
 
@@ -27,7 +29,8 @@ class _FitView:
     name: str
     formula: str
     params: Sequence[tuple[str, str, str]]  # symbol, value with interval, unit
-    per_curve: Sequence[tuple[str, str]]  # size, R2
+    own: Sequence[tuple[str, Sequence[str]]]  # symbol, value with interval of each curve
+    per_curve: Sequence[tuple[str, str]]  # curve, R2
     pooled: str
     points: str
     resample: str
@@ -76,7 +79,7 @@ def render_html(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         ],
         omitted=[figure for figure in figures if isinstance(figure, Omitted)],
         fits=[_fit_view(name, fit, report) for name, fit in report.fits.items()],
-        extrapolations=list(_extrapolation_rows(report.extrapolations)),
+        extrapolations=list(_extrapolation_rows(report)),
         provenance=list(_flat(report.provenance)),
         timing=[(step, f"{seconds:.2f} s") for step, seconds in report.timing.items()],
         limits=limits.sentences(report),
@@ -99,28 +102,36 @@ def _style(figures: Sequence[Rendered | Omitted], inlined: Iterable[InlineSvg]) 
 
 def _fit_view(name: str, fit: Fit, report: ReportInput) -> _FitView:
     resample = report.resamples.get(name)
-    intervals = resample.intervals if resample else {}
-    params = []
-    for parameter, value in fit.params.items():
-        lo, hi = intervals.get(parameter, (None, None))
-        params.append((symbol(parameter), format_value(value, lo, hi), unit_of(fit, parameter)))
-    told = "no resampling: intervals are not shown"
-    if resample is not None:
-        told = f"95% of {resample.n} refits to {resample.method}s drawn with replacement"
+    curves = sorted(fit.r2_by_curve)
     return _FitView(
         name=name,
         formula=formula(fit),
-        params=params,
-        per_curve=[(size_label(N), f"{r2:.3f}") for N, r2 in sorted(fit.r2_by_curve.items())],
-        pooled=f"{fit.r2:.4f}",
-        points=f"{fit.n} points, {fit.p} parameters, weights {fit.weights.replace('_', ' ')}, "
-        f"{fit.space} loss",
-        resample=told,
-        facts=_facts(fit),
-        flags=[
-            *((flag, limits.flag_meaning(flag)) for flag in fit.certificate.flags),
-            *([("resampling", resample.note)] if resample is not None and resample.note else []),
+        params=[
+            (
+                symbol(parameter),
+                format_value(value, *shared_interval(fit, resample, parameter)),
+                unit_of(fit, parameter),
+            )
+            for parameter, value in fit.params.items()
         ],
+        own=[
+            (
+                symbol(parameter),
+                [
+                    format_value(values[curve], *curve_interval(fit, resample, parameter, curve))
+                    for curve in curves
+                ],
+            )
+            for parameter, values in fit.by_curve.items()
+        ],
+        per_curve=[
+            (value_label(fit.group, curve), f"{fit.r2_by_curve[curve]:.3f}") for curve in curves
+        ],
+        pooled=f"{fit.r2:.4f}",
+        points=f"{fit.n:,} points; {objective_in_words(fit)}",
+        resample=interval_in_words(resample),
+        facts=_facts(fit),
+        flags=flags_in_words(fit, resample),
     )
 
 
@@ -130,6 +141,7 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
     facts = [
         ("law", f"{fit.law} v{fit.law_version}"),
         ("objective", significant(fit.objective, 7)),
+        ("BIC", significant(fit.bic, 6)),
         ("gradient", significant(certificate.gradient_norm, 2)),
         ("condition number", significant(certificate.condition_number, 3)),
         (
@@ -145,17 +157,15 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
     return facts
 
 
-def _extrapolation_rows(
-    extrapolations: Mapping[str, Sequence[Extrapolation]],
-) -> Iterator[tuple[str, ...]]:
+def _extrapolation_rows(report: ReportInput) -> Iterator[tuple[str, ...]]:
     # Unseen curves first: they are what the two kinds are about.
     for name, found in sorted(
-        extrapolations.items(), key=lambda item: all(one.kind == "blind" for one in item[1])
+        report.extrapolations.items(), key=lambda item: all(one.kind == "blind" for one in item[1])
     ):
         for one in found:
             yield (
                 name,
-                size_label(one.N),
+                value_label(report.fits[name].group, one.N),
                 one.kind,
                 one.law,
                 str(len(one.x)),

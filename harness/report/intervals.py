@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
     from harness.analysis import Fit, Resample
 
-LEVEL = 0.95
 Ends = tuple[float | None, float | None]
 
 
@@ -26,11 +21,8 @@ def shared_interval(fit: Fit, resample: Resample | None, name: str) -> Ends:
 
 def curve_interval(fit: Fit, resample: Resample | None, name: str, group: float) -> Ends:
     """Ends of the interval of one curve's parameter."""
-    drawn = _draws(resample, name).get(group)
-    if drawn is not None and np.isfinite(drawn).any():
-        tail = 50 * (1 - LEVEL)
-        low, high = np.nanpercentile(drawn, [tail, 100 - tail])
-        return float(low), float(high)
+    if resample is not None and group in resample.intervals_by_curve.get(name, {}):
+        return resample.intervals_by_curve[name][group]
     return _about(fit.by_curve[name][group], fit.se_by_curve.get(name, {}).get(group))
 
 
@@ -39,12 +31,6 @@ def kind_of_interval(resample: Resample | None) -> str:
     if resample is None:
         return "± 2 standard errors"
     return f"95% of {resample.n} refits, by {resample.method}"
-
-
-def _draws(resample: Resample | None, name: str) -> Mapping[float, NDArray[np.float64]]:
-    if resample is None:
-        return {}
-    return {"k": resample.k, "E0": resample.E0}.get(name, {})
 
 
 def _about(value: float, error: float | None) -> Ends:

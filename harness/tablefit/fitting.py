@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from harness.analysis import Fit, Resample
 
 ONE_CURVE = "curve"  # the group of a table that holds one
-_FEWEST_TO_DRAW = 3
+_FEWEST_TO_DRAW = 3  # curves
+_MOST_TO_DRAW = 100_000  # points, where nobody asked for it
 
 
 @dataclass(frozen=True)
@@ -168,15 +169,16 @@ def _notes(wish: Wish, table: Table) -> list[str]:
     above = np.flatnonzero(y > 1)
     if len(above):
         notes.append(
-            f"{wish.y} is above 1 in {len(above)} rows (first at {table.unit} "
+            f"{wish.y} is above 1 in {len(above):,} rows (first at {table.unit} "
             f"{table.lines[above[0]]}): it is taken as a loss, not as an error rate"
         )
     group = table.curves[wish.group or ONE_CURVE]
-    pairs = len(np.unique(np.stack([group, x]), axis=1).T)
-    if pairs < len(x) and wish.options.get("run") is None:
+    order = np.lexsort((x, group))
+    repeated = int(((np.diff(group[order]) == 0) & (np.diff(x[order]) == 0)).sum())
+    if repeated and wish.options.get("run") is None:
         notes.append(
-            f"{len(x) - pairs} rows repeat an {wish.x} of their curve; if they are runs, name the "
-            "column that tells them apart with --run"
+            f"{repeated:,} rows repeat a value of {wish.x} within their curve; if they are runs, "
+            "name the column that tells them apart with --run"
         )
     return notes
 
@@ -205,6 +207,12 @@ def _resampled(wish: Wish, found: Fit, table: Table, notes: list[str]) -> Resamp
             notes.append(
                 "intervals are two least-squares standard errors, which take the points of a curve "
                 "for independent and so understate: --resample block draws stretches of curves"
+            )
+            return None
+        if found.n > _MOST_TO_DRAW:
+            notes.append(
+                f"not resampled, since more than {_MOST_TO_DRAW:,} points take minutes: "
+                "--resample curve does it all the same"
             )
             return None
         by = "curve"
