@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,9 +41,11 @@ class Fit:
     objective: weighted mean of the loss of the residuals in `space`; the weights sum to 1, and
     with `per_curve` every curve has the same share. r2: pooled over all points, unweighted, in
     L whatever the space; it mostly says that sizes differ, so it is never shown without
-    r2_by_curve. NaN where the points do not vary. bic: (p + 1) ln n - 2 ln(likelihood of y),
-    normal for squares, Laplace for LAD, for Huber the density proportional to exp(-rho/s), each
-    with its most likely scale; the points count as independent and equally weighted in total.
+    r2_by_curve. NaN where the points do not vary. r2_log_by_curve: of ln L, for papers that fit
+    lines to logarithms; NaN where a point or the law is not positive. bic: (p + 1) ln n -
+    2 ln(likelihood of y), normal for squares, Laplace for LAD, for Huber the density proportional
+    to exp(-rho/s), each with its most likely scale; the points count as independent and equally
+    weighted in total.
     """
 
     law: str
@@ -71,6 +73,7 @@ class Fit:
     delta: float | None = None
     run: str | None = None
     bic: float = float("nan")
+    r2_log_by_curve: dict[float, float] = field(default_factory=dict)
 
     @property
     def selection(self) -> Selection:
@@ -303,7 +306,7 @@ def _result(estimator: Estimator, optimum: Optimum, selection: Selection) -> Fit
     lines = not (shared or isinstance(law, FormulaLaw))
     correlation = {} if lines else near.correlation
     fitted = estimator.predicted(optimum.z)
-    r2, r2_by_curve = _r2(window, fitted)
+    r2, r2_by_curve = _r2(window, window.L, fitted)
     n, p = len(window.x), estimator.size
     objective = float(estimator.value(optimum.z[None])[0])
     certificate = certify(
@@ -343,6 +346,7 @@ def _result(estimator: Estimator, optimum: Optimum, selection: Selection) -> Fit
         delta=selection.delta,
         run=selection.run,
         bic=_bic(estimator, objective, n, p),
+        r2_log_by_curve=_by_size(window, _r2_log(window, fitted)),
     )
 
 
@@ -391,15 +395,24 @@ def _told(shared: set[str], single: set[tuple[str, float]], group: str) -> list[
     return sorted(shared) + [f"{name} of {group}={N:g}" for name, N in sorted(single)]
 
 
-def _r2(window: Window, fitted: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+def _r2(
+    window: Window, L: NDArray[np.float64], fitted: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
     """1 - squares about the law / squares about the mean, pooled and by curve; NaN for 0/0."""
-    L = window.L
     squares = (fitted - L) ** 2
     mean = window.sums(L) / window.n
     spread = window.sums((L - mean[window.curve]) ** 2)
     total = float(((L - L.mean()) ** 2).sum())
     by_curve = np.where(spread > 0, 1.0 - window.sums(squares) / spread, np.nan)
     return 1.0 - float(squares.sum()) / total if total > 0 else float("nan"), by_curve
+
+
+def _r2_log(window: Window, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """R2 of ln L by curve; NaN for a curve on which it cannot be had."""
+    positive = (window.L > 0) & (fitted > 0)
+    logs = (np.log(np.where(positive, values, 1.0)) for values in (window.L, fitted))
+    by_curve = _r2(window, *logs)[1]
+    return np.where(window.sums((~positive).astype(np.float64)) > 0, np.nan, by_curve)
 
 
 def _by_size(window: Window, values: NDArray[np.float64]) -> dict[float, float]:

@@ -40,11 +40,13 @@ class Term:
 class PowerSum:
     """Terms and a floor. floor: the place of its coordinate, None for no floor. log_floor:
     whether that coordinate is ln(floor/y_ref) rather than floor/y_ref, so that it stays positive.
+    exponents: lowest and highest that are sought.
     """
 
     terms: tuple[Term, ...]
     floor: int | None = None
     log_floor: bool = False
+    exponents: tuple[float, float] = (FLATTEST, STEEPEST)
 
     def bounds(self, at: Points) -> tuple[list[float], list[float]]:
         """Lowest and highest value of each coordinate."""
@@ -53,7 +55,7 @@ class PowerSum:
         usual = math.log(at.scale.y_ref)
         for term in self.terms:
             low[term.a], high[term.a] = usual + math.log(SMALLEST), usual + 100.0
-            low[term.b], high[term.b] = FLATTEST, STEEPEST
+            low[term.b], high[term.b] = self.exponents
         if self.floor is not None and self.log_floor:
             low[self.floor], high[self.floor] = math.log(SMALLEST), 10.0
         return low, high
@@ -127,3 +129,18 @@ class PowerSum:
                 z[self.floor] = np.log(max(share, 1e-3)) if self.log_floor else share
             found.append(z)
         return np.array(found)
+
+    def log_starts(self, at: Points) -> NDArray[Any]:
+        """Of one term alone: the least-squares line in logarithms, and the flat one."""
+        import numpy as np
+
+        (term,) = self.terms
+        t = term.abscissa(at)
+        v = np.log(np.maximum(at.y, 1e-3 * at.scale.y_ref))
+        w = at.w / at.w.sum()
+        centre, level = (w * t).sum(), (w * v).sum()
+        slope = -(w * (t - centre) * v).sum() / (w * (t - centre) ** 2).sum()
+        z = np.zeros((2, 2))
+        z[:, term.a] = level + slope * centre, level
+        z[:, term.b] = slope, 0.0
+        return z
