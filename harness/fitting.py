@@ -74,7 +74,7 @@ def analyse(
         SuiteError: the analysis takes several curves for one, or predicts points that it fits.
         DataError: the points are complete and cannot be fitted all the same.
     """
-    lacking = [labels for labels in absent if _concerns(analysis, labels)]
+    lacking = [labels for labels in absent if concerns(analysis, labels)]
     incomplete = _lacking(lacking) if lacking else None
     if curves is None:
         return Analysed(analysis, None, incomplete or "no cell has a result")
@@ -167,7 +167,7 @@ def _refuse_overlap(analysis: Analysis, wanted: Extrapolate, both: Curves) -> No
     )
 
 
-def _concerns(analysis: Analysis, labels: Mapping[str, object]) -> bool:
+def concerns(analysis: Analysis, labels: Mapping[str, object]) -> bool:
     """Whether a cell that has no points would have brought some to this analysis.
 
     An expression that asks for more than labels (a step, say) cannot be answered without points;

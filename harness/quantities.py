@@ -8,7 +8,7 @@
 | fit/FIT/objective, fit/FIT/n | the minimised objective, and the number of points |
 | fit/FIT/se/PARAMETER | least-squares standard error of a shared parameter |
 | fit/FIT/correlation/P~Q | correlation of two shared parameters (of log N0 as of N0) |
-| fit/FIT/loo_se/PARAMETER | jackknife standard error, one curve at a time left out; where curves are resampled |
+| fit/FIT/loo_se/PARAMETER | its jackknife standard error by curves, where curves are resampled |
 | extrapolation/FIT/KIND/E0/SIZE, .../R2/SIZE, .../rmse/SIZE | KIND is blind or calibrated |
 | summary/NAME/LABEL/... | one number of one curve, by the labels that the suite names |
 """
@@ -137,20 +137,21 @@ def extrapolation_quantities(
         yield Quantity(f"{head}/E0/{size}", one.E0, missing=missing)
 
 
+def summary_name(summary: Summary, key: Sequence[object]) -> str:
+    """The quantity's name, from the values of the labels in `summary.by`."""
+    labels = [label_text(name, one) for name, one in zip(summary.by, key, strict=True)]
+    return "/".join(["summary", summary.name, *labels])
+
+
 def summary_quantities(summary: Summary, results: Sequence[CellResult]) -> Iterator[Quantity]:
     """One number for each combination of the summary's labels.
 
     Where cells have a label `seed` that `by` does not name, each number is the mean over seeds, and
     has the sample behind it; what `reduce` does is done within each seed.
     """
-
-    def named(key: tuple[object, ...]) -> str:
-        labels = [label_text(name, one) for name, one in zip(summary.by, key, strict=True)]
-        return "/".join(["summary", summary.name, *labels])
-
     if SEED in summary.by or not any(SEED in result.labels for result in results):
         for key, value in summarise(summary, results).items():
-            yield Quantity(named(key), value)
+            yield Quantity(summary_name(summary, key), value)
         return
     by_seed: dict[object, list[CellResult]] = {}
     for result in results:
@@ -161,7 +162,7 @@ def summary_quantities(summary: Summary, results: Sequence[CellResult]) -> Itera
             values.setdefault(key, []).append(value)
     for key, found in values.items():
         mean = math.fsum(found) / len(found)
-        yield Quantity(named(key), mean, sample=Sample(tuple(found)))
+        yield Quantity(summary_name(summary, key), mean, sample=Sample(tuple(found)))
 
 
 def by_name(quantities: Iterable[Quantity]) -> dict[str, Quantity]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.fitting import Analysed
+    from harness.planning import Need
     from harness.steps import Checked
     from harness.verdict.model import Comparison
 
@@ -86,6 +87,40 @@ def fit_table(analyses: Mapping[str, Analysed]) -> Table:
 def _interval(ends: tuple[float, float] | None) -> str:
     """Both ends, since a resampled interval can reach decades further on one side."""
     return "" if ends is None else f" [{ends[0]:.3g}, {ends[1]:.3g}]"
+
+
+def power_table(needs: Sequence[Need]) -> Group:
+    """Seeds for 80% power at each margin, and what all of them cost."""
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title="Seeds for 80% power", title_justify="left"
+    )
+    table.add_column("quantity", no_wrap=True)
+    for name in ("margin", "least margin", "sd", "seeds", "cells", "time", "FLOPs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    group = None
+    for need in needs:
+        if need.group != group:
+            group = need.group
+            table.add_row(Text(group, style="bold"))
+        word = need.reason.partition(":")[0]
+        table.add_row(
+            f"  {need.label}",
+            f"{need.margin:g}",
+            "-" if need.least_margin is None else f"{need.least_margin:.3g}",
+            "-" if need.sd is None else f"{need.sd:.3g}",
+            Text(word, style="cyan") if need.seeds is None else str(need.seeds),
+            "-" if need.seeds is None else str(need.seeds * need.cells),
+            "-" if need.cost_s is None else f"{need.cost_s:,.0f} s",
+            "-" if need.flops is None else f"{need.flops:.2e}",
+        )
+    told = [Text(reason) for reason in dict.fromkeys(need.reason for need in needs) if reason]
+    return Group(table, Text(_POWER_LEGEND, style="dim"), *told)
+
+
+_POWER_LEGEND = (
+    "margin, least margin and sd in the unit of the published number; sd is that between seeds, at "
+    "least that of so many questions; below the least margin no number of seeds helps\n"
+)
 
 
 def held_out_table(analyses: Mapping[str, Analysed]) -> Table:

@@ -42,14 +42,20 @@ def plan(
     workspace: Workspace = DEFAULT_WORKSPACE,
     accept_drift: AcceptDrift = False,
     reason: Reason = "",
+    power: Annotated[
+        bool, typer.Option("--power", help="Say how many seeds each margin takes, and their cost.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say which cells are finished, which are to be run, and what that is expected to cost."""
     from harness import pipeline
 
     asked = request(suite, tier, where, workspace, accept_drift=accept_drift, reason=reason)
-    planned = pipeline.plan(pipeline.lock(pipeline.load(asked)))
-    _show_plan(planned, as_json=as_json)
+    locked = pipeline.lock(pipeline.load(asked))
+    if power:
+        _show_power(locked, as_json=as_json)
+    else:
+        _show_plan(pipeline.plan(locked), as_json=as_json)
 
 
 @app.command()
@@ -192,6 +198,19 @@ def everything(
         typer.echo(f"report: {path}")
     _leave_if_failed(outcome)
     raise typer.Exit(int(pipeline.exit_code(checked, as_expected=as_expected)))
+
+
+def _show_power(locked: Locked, *, as_json: bool) -> None:
+    from harness.cli.show import console, power_table
+    from harness.planning import needs
+
+    found = needs(locked)
+    if as_json:
+        print_json(found)
+    elif found:
+        console().print(power_table(found))
+    else:
+        typer.echo("no golden entry of this tier has a margin: see docs/add-a-golden.md")
 
 
 def _show_plan(planned: Plan, *, as_json: bool) -> None:

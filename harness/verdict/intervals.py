@@ -87,10 +87,10 @@ def half_widths(run: Error, golden: Error) -> HalfWidths:
         df = 1.0 / (weight**2 / run.df + (1.0 - weight) ** 2 / golden.df)
 
     def cochran_cox(probability: float) -> Values:
-        own, other = _t(probability, run.df), _t(probability, golden.df)
+        own, other = student(probability, run.df), student(probability, golden.df)
         return np.asarray(np.where(usable, (weight * own + (1.0 - weight) * other) * se, math.inf))
 
-    safest = _t(1.0 - ALPHA_DIFFERENT / 2, min(run.df, golden.df))
+    safest = student(1.0 - ALPHA_DIFFERENT / 2, min(run.df, golden.df))
     return HalfWidths(
         se=se,
         df=df,
@@ -101,7 +101,8 @@ def half_widths(run: Error, golden: Error) -> HalfWidths:
 
 
 @lru_cache(maxsize=4096)
-def _t(probability: float, df: float) -> float:
+def student(probability: float, df: float) -> float:
+    """Student's quantile; the normal one for infinite degrees of freedom."""
     from scipy import stats
 
     return float(stats.norm.ppf(probability) if math.isinf(df) else stats.t.ppf(probability, df))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.verdict.intervals import POWER, Error, half_widths
+from harness.verdict.intervals import ALPHA_EQUIVALENT, POWER, Error, half_widths, student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +16,7 @@ MOST_SEEDS = 10_000
 _NODES = 400
 
 
-def tost_power(sd: float, seeds: int, golden: Error, margin: float) -> float:
+def tost_power(sd: float, seeds: int, golden: Error, margin: float, step: float = 0.0) -> float:
     """Chance that the equivalence test succeeds where run and golden truly agree.
 
     The run's sample variance is sd^2 chi2 / (seeds - 1); given that, success means a normal
@@ -28,34 +28,46 @@ def tost_power(sd: float, seeds: int, golden: Error, margin: float) -> float:
         seeds: two or more.
         golden: error of the golden mean.
         margin: largest difference that is still the same result, in the unit of `sd`.
+        step: what one question more moves one seed's number by; 0 for what is no share.
     """
     from scipy import stats
 
     seen = sd**2 / seeds * _chi2(seeds - 1) / (seeds - 1)
-    room = margin - half_widths(Error(seen, seeds - 1), golden).equivalence
+    room = margin - step / (2 * seeds) - half_widths(Error(seen, seeds - 1), golden).equivalence
     spread = math.sqrt(sd**2 / seeds + float(golden.variance))
     within = 2.0 * stats.norm.cdf(np.maximum(room, 0.0) / spread) - 1.0
     return float(np.mean(within))
 
 
-def seeds_needed(sd: float, golden: Error, margin: float, power: float = POWER) -> int | None:
-    """The fewest seeds that reach the power at the margin; None where no number does.
+def seeds_needed(sd: float, golden: Error, margin: float, step: float = 0.0) -> int | None:
+    """The fewest seeds that reach 80% power at the margin; None where no number does.
 
     None, too, beyond 10,000 seeds: the margin lies below the golden's own uncertainty, or so close
     to it that nobody could pay for the rest.
     """
-    if golden.df <= 0 or tost_power(sd, MOST_SEEDS, golden, margin) < power:
+    if golden.df <= 0 or tost_power(sd, MOST_SEEDS, golden, margin, step) < POWER:
         return None
     low, high = 1, 2
-    while tost_power(sd, high, golden, margin) < power:
+    while tost_power(sd, high, golden, margin, step) < POWER:
         low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
-        if tost_power(sd, middle, golden, margin) < power:
+        if tost_power(sd, middle, golden, margin, step) < POWER:
             low = middle
         else:
             high = middle
     return high
+
+
+def least_margin(golden: Error) -> float:
+    """The margin that no number of seeds can go below with 80% power, for the golden's own error.
+
+    With endless seeds the 90% interval is that of the golden mean alone.
+    """
+    if golden.df <= 0:
+        return math.inf
+    quantiles = student(1.0 - ALPHA_EQUIVALENT, golden.df) + student(0.5 + POWER / 2, math.inf)
+    return math.sqrt(float(golden.variance)) * quantiles
 
 
 def _chi2(df: int) -> NDArray[np.float64]:

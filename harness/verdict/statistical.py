@@ -72,7 +72,9 @@ def judge_sample(entry: Entry, quantity: Quantity) -> Judged:
     if entry.between is not None and verdict is Verdict.DRIFTED:
         verdict = Verdict.REPRODUCED
     width = float(half.equivalence) + run.grain
-    needed = None if run.sd is None else seeds_needed(run.sd, golden, margin - run.grain)
+    needed = None
+    if run.sd is not None and run.seeds is not None:
+        needed = seeds_needed(run.sd, golden, margin, step=2 * run.grain * run.seeds)
     statistics = Statistics(
         se=float(half.se),
         df=float(half.df),

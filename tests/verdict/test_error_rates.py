@@ -39,8 +39,7 @@ def rates(rng, seeds: int, runs: int, spread: float, shift: float, margin: float
 
 
 # The margin is wide against the errors: then a test of one side is all that stands between a shift
-# and success, and the rate is at its highest. Over a hundred settings are looked at, so that the
-# highest of them lies three standard errors (0.15%) above its own truth by chance alone.
+# and success, and the rate is at its highest.
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_false_success_at_a_shift_equal_to_the_margin(seeds: int) -> None:
     rng = np.random.default_rng(20_000 + seeds)
@@ -59,10 +58,7 @@ def test_false_failure_where_nothing_differs(seeds: int, margin: float) -> None:
     for runs in RUNS:
         for spread in SPREADS:
             found = rates(rng, seeds, runs, spread, 0.0, margin)
-            chance = 3 * np.sqrt(0.01 * 0.99 / DRAWS)
-            assert found["not_reproduced"] <= 0.01 + chance, (runs, spread, found)
-            if margin > 1e-9:
-                assert found["not_reproduced"] <= 0.01, (runs, spread, found)
+            assert found["not_reproduced"] <= 0.01, (runs, spread, found)
 
 
 def test_false_failure_at_a_shift_inside_the_margin() -> None:
