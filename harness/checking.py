@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from harness.quantities import (
     summary_quantities,
     uncertainty_quantities,
 )
+from harness.spec.expression import compile_expression
 from harness.verdict.bands import Predicted
 from harness.verdict.model import Quantity
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.resampling import LeaveOneOut
     from harness.fitting import Outcome
-    from harness.spec.suite import Analysis
+    from harness.spec.suite import Analysis, Summary
     from harness.steps import Fitted
     from harness.verdict.entry import Point
     from harness.verdict.golden import Golden
@@ -44,8 +46,20 @@ def quantities_of(fitted: Fitted) -> dict[str, Quantity]:
                 extrapolation_quantities(name, one.outcome.extrapolations, missing=one.incomplete)
             )
     for summary in fitted.collected.locked.loaded.suite.summaries:
-        found.extend(summary_quantities(summary, fitted.collected.results))
+        numbers = summary_quantities(summary, fitted.collected.results)
+        partial = _partial(summary, fitted)
+        found.extend(replace(one, missing=partial) if partial else one for one in numbers)
     return by_name(found)
+
+
+def _partial(summary: Summary, fitted: Fitted) -> str | None:
+    """Why a sum or mean over cells is not the whole one, if some of its cells have no result."""
+    absent = fitted.collected.absent
+    if summary.reduce is None or not absent:
+        return None
+    keep = compile_expression(summary.where) if summary.where is not None else lambda _: True
+    lacking = sum(bool(keep(one.labels)) for one in absent)
+    return f"{lacking} of the cells that it is made of have no result" if lacking else None
 
 
 def _left_out(analysis: Analysis, outcome: Outcome) -> LeaveOneOut | None:
@@ -68,7 +82,8 @@ def with_missing(
         }
     for entry in golden.entries:
         for head, reason in heads.items():
-            if head in entry.quantity and entry.quantity not in known:
+            # The last part of a name is a label or, of a summary without labels, its own name.
+            if head in f"{entry.quantity}/" and entry.quantity not in known:
                 known[entry.quantity] = Quantity(entry.quantity, None, missing=reason)
     return known
 

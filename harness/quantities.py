@@ -5,6 +5,7 @@
 | fit/FIT/PARAMETER | shared parameter of a fit, in base units |
 | fit/FIT/PARAMETER/SIZE | parameter of one curve |
 | fit/FIT/R2, fit/FIT/R2/SIZE | pooled R2 in linear loss, and that of one curve |
+| fit/FIT/R2_log/SIZE | R2 of one curve in the logarithm of the loss |
 | fit/FIT/objective, fit/FIT/n | the minimised objective, and the number of points |
 | fit/FIT/se/PARAMETER | least-squares standard error of a shared parameter |
 | fit/FIT/correlation/P~Q | correlation of two shared parameters (of log N0 as of N0) |
@@ -97,6 +98,8 @@ def fit_quantities(
     yield one("R2", fit.r2)
     for group, value in fit.r2_by_curve.items():
         yield one(f"R2/{label_text(fit.group, group)}", value)
+    for group, value in fit.r2_log_by_curve.items():
+        yield one(f"R2_log/{label_text(fit.group, group)}", value)
     yield one("objective", fit.objective)
     yield one("n", float(fit.n))
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
+from scipy.stats import linregress
 
 from harness.analysis import Curves, fit
 from harness.errors import DataError, SuiteError
@@ -374,3 +375,16 @@ def lowest_elsewhere(curves, law):
 def test_no_other_optimiser_gets_lower_on_wild_curves(law, slack, seed):
     curves = wild(seed)
     assert fit(curves, law).objective <= lowest_elsewhere(curves, law) * (1 + slack)
+
+
+def test_r2_of_logarithms_is_that_of_a_straight_line():
+    rng = np.random.default_rng(5)
+    n = np.array([50.0, 100, 150, 200, 300, 500, 700, 1000])
+    loss = 0.8 * n**0.05 * np.exp(0.03 * rng.standard_normal((2, 8)))
+    table = Curves({"step": np.repeat([500, 1000], 8), "n": np.tile(n, 2), "L": loss.ravel()})
+    found = fit(table, "power", x="n", y="L", group="step", space="log10", weights="per_point")
+    for step, curve in zip((500.0, 1000.0), loss, strict=True):
+        line = linregress(np.log(n), np.log(curve))
+        assert found.by_curve["beta"][step] == pytest.approx(-line.slope, rel=1e-9)
+        assert found.by_curve["A"][step] == pytest.approx(np.exp(line.intercept), rel=1e-9)
+        assert found.r2_log_by_curve[step] == pytest.approx(line.rvalue**2, rel=1e-9)
