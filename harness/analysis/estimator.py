@@ -39,7 +39,7 @@ _DIFFERENCE = 1e-6
 _REFIT = 1e-11  # a refit ends with the step that is predicted to gain less than this
 _FEW = 4  # from so many refits on, the model about their common start is worth its making
 _MODEL_COORDINATES = 40  # and up to so many coordinates
-_SHRINK = 0.1  # factor between one smoothing of the loss and the next
+_SHRINK = 0.3  # factor between one smoothing of the loss and the next; coarser, Newton may zigzag
 
 
 @dataclass(frozen=True, eq=False)
