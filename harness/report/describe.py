@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.report import limits
+from harness.report.numbers import value_label
 
 if TYPE_CHECKING:
     from harness.analysis import Fit, Resample
@@ -44,11 +45,33 @@ def objective_in_words(fit: Fit) -> str:
 
 
 def flags_in_words(fit: Fit, resample: Resample | None) -> list[tuple[str, str]]:
-    """Each flag of the fit's certificate with its meaning, then what its resampling says."""
-    flags = [(flag, limits.flag_meaning(flag)) for flag in fit.certificate.flags]
+    """Each flag of the fit's certificate with its meaning, then what its resampling says.
+
+    A flag of one curve's parameter, `on_bound:A/7e+09`, stands once for all curves that have it.
+    """
+    flags = []
+    for flag, curves in _by_flag(fit).items():
+        meaning = limits.flag_meaning(flag)
+        if 0 < len(curves) < len(fit.r2_by_curve) or (curves and len(fit.r2_by_curve) == 1):
+            meaning += f" ({fit.group} {', '.join(curves)})"
+        elif curves:
+            meaning += " (every curve)"
+        flags.append((flag, meaning))
     if resample is not None and resample.note:
         flags.append(("resampling", resample.note))
     return flags
+
+
+def _by_flag(fit: Fit) -> dict[str, list[str]]:
+    """Flags without the curves in their names, and the curves."""
+    found: dict[str, list[str]] = {}
+    for flag in fit.certificate.flags:
+        head, colon, rest = flag.partition(":")
+        names = [part.partition("/") for part in rest.split("~")]
+        curves = found.setdefault(head + colon + "~".join(name for name, _, _ in names), [])
+        for value in dict.fromkeys(value for _, _, value in names if value):
+            curves.append(value_label(fit.group, float(value)))
+    return found
 
 
 def interval_in_words(resample: Resample | None) -> str:

@@ -27,6 +27,21 @@ _SYMBOLS = {
     "E0": "E_0",
     "E0_max": r"E_{0,\mathrm{max}}",
     "N1": "N_1",
+    "C0": "C_0",
+    "B0": "B_0",
+    "R0": "R_0",
+    "B_max": r"B_{\mathrm{max}}",
+    "C_max": r"C_{\mathrm{max}}",
+    "C_mid": r"C_{\mathrm{mid}}",
+    "alpha": r"\alpha",
+    "beta": r"\beta",
+    "A": "A",
+    "B": "B",
+    "E": "E",
+    "S": "S",
+    "k": "k",
+    "b": "b",
+    "r": "r",
 }
 
 

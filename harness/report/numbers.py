@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal, NamedTuple
 
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+_NOISE = 1e-10  # relative distance that arithmetic leaves between equal numbers
 _MISSING = "\N{EN DASH}"
 Style = Literal["text", "latex"]
 _INFINITY: dict[Style, str] = {"text": "∞", "latex": r"\infty"}
@@ -73,12 +74,13 @@ def format_value(
     """
     if value is None or not math.isfinite(value):
         return "--" if style == "latex" else _MISSING
+    lo, hi = (_snapped(end, value) for end in (lo, hi))
     rounded = round_to_error(value, *_closed(value, lo, hi), exponent=exponent)
-    if lo is not None and hi is not None and lo < value < hi:
+    if lo is not None and hi is not None and lo <= value <= hi and lo < hi:
         if hi == math.inf:
-            rounded = rounded._replace(plus=_INFINITY[style])
+            rounded = rounded._replace(plus=_INFINITY[style], minus=rounded.minus or "0")
         if lo == -math.inf:
-            rounded = rounded._replace(minus=_INFINITY[style])
+            rounded = rounded._replace(minus=_INFINITY[style], plus=rounded.plus or "0")
     shown_exponent = rounded.exponent if exponent is None else 0
     text = _LAYOUTS[style](rounded, shown_exponent)
     if _is_beside(value, lo, hi):
@@ -178,6 +180,11 @@ _LAYOUTS = {"text": _text_layout, "latex": _latex_layout}
 
 def _is_beside(value: float, lo: float | None, hi: float | None) -> bool:
     return lo is not None and hi is not None and lo < hi and not lo <= value <= hi
+
+
+def _snapped(end: float | None, value: float) -> float | None:
+    """The value for an end that is it but for its last bits: they must not set the digits shown."""
+    return value if end is not None and math.isclose(end, value, rel_tol=_NOISE) else end
 
 
 def _closed(value: float, lo: float | None, hi: float | None) -> tuple[float | None, float | None]:

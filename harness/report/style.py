@@ -6,6 +6,7 @@ the page can exchange it for a CSS variable and follow the reader's light or dar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,13 @@ _SYMBOLS = {
     "E0": "E₀",
     "E0_max": "Eₘₐₓ",
     "N1": "N₁",
+    "C0": "C₀",
+    "B0": "B₀",
+    "R0": "R₀",
+    "B_max": "Bₘₐₓ",
+    "C_max": "Cₘₐₓ",
+    "alpha": "\N{GREEK SMALL LETTER ALPHA}",
+    "beta": "β",
     "tau": "τ",
 }
 _SLOPE_LAW = f"log₁₀ L = {MINUS}k(N) log₁₀ X + E₀(N),   k(N) = Kₘₐₓ/(1 + N₀/N)"
@@ -177,11 +185,15 @@ def unit_of(fit: Fit, parameter: str) -> str:
 
 def formula(fit: Fit) -> str:
     """The law in the fit's own X, or as its author wrote it."""
-    text = _FORMULAS.get(fit.law, get_law(fit.law).formula)
+    text = _FORMULAS.get(fit.law)
+    if text is None:
+        text = re.sub(r"[A-Za-z]\w*", lambda name: symbol(name[0]), get_law(fit.law).formula)
+        text = text.replace("log10", "log₁₀").replace("-", MINUS).replace(" * ", " ")
     if fit.group != "N":
         group = symbol(fit.group)
         text = text.replace("(N)", f"({group})").replace("each N", f"each {group}")
-    return text.replace("X", fit.x)
+    # A law's X or x is the fit's own abscissa.
+    return re.sub(r"\b[Xx]\b", fit.x, text)
 
 
 def _between(span: tuple[float, float], place: float) -> float:

@@ -37,6 +37,8 @@ Array = npt.NDArray[np.float64]
 
 WIDTH, LEFT, KEY = 7.0, 0.80, 1.52  # inches: sheet, left margin, column of keys on the right
 LEVEL = 0.95
+LINE = 0.23  # inches of a line of the heading
+_LETTER = 0.075  # inches of a letter in it on average
 RESIDUAL = f"Observed {MINUS} law"
 _LOSS_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
 _FEW_DECADES, _FEW_FOLD, _MOST_DECIMALS = 2.6, 6.0, 3
@@ -110,7 +112,20 @@ def heading(figure: Figure, title: str, lines: Sequence[str], *, left: float = L
     x = left / width
     figure.text(x, 1 - 0.30 / height, title, fontsize=TITLE, fontweight="bold")
     for row, line in enumerate(lines):
-        figure.text(x, 1 - (0.55 + 0.23 * row) / height, line, fontsize=TEXT)
+        figure.text(x, 1 - (0.55 + LINE * row) / height, line, fontsize=TEXT)
+
+
+def flowed(parts: Sequence[str]) -> list[str]:
+    """Parts on as few lines as the sheet has room for beside its margins."""
+    most = int((WIDTH - LEFT) / _LETTER)
+    lines: list[str] = []
+    for part in parts:
+        joined = f"{lines[-1]},   {part}" if lines else part
+        if lines and len(joined) <= most:
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    return lines
 
 
 def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _PLOT_WIDTH = canvas.WIDTH - canvas.LEFT - canvas.KEY
 _RIGHT = canvas.LEFT + _PLOT_WIDTH
-_TOP, _MAIN, _GAP, _RESIDUALS, _BOTTOM = 1.0, 3.05, 0.12, 0.95, 0.52
+_TOP, _MAIN, _GAP, _RESIDUALS, _BOTTOM = 0.54, 3.05, 0.12, 0.95, 0.52
 
 
 @figure_kind("scaling")
@@ -41,16 +41,18 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the first fit that the declaration names."""
     view = canvas.view_of(report, canvas.fits_of(declaration, report)[0])
     looks = size_looks(view.sizes)
-    figure = canvas.sheet(_TOP + _MAIN + _GAP + _RESIDUALS + _BOTTOM)
-    main = canvas.place(figure, left=canvas.LEFT, top=_TOP, width=_PLOT_WIDTH, height=_MAIN)
+    lines = [formula(view.fit), *canvas.flowed(parameters(view))]
+    top = _TOP + canvas.LINE * len(lines)
+    figure = canvas.sheet(top + _MAIN + _GAP + _RESIDUALS + _BOTTOM)
+    main = canvas.place(figure, left=canvas.LEFT, top=top, width=_PLOT_WIDTH, height=_MAIN)
     below = canvas.place(
         figure,
         left=canvas.LEFT,
-        top=_TOP + _MAIN + _GAP,
+        top=top + _MAIN + _GAP,
         width=_PLOT_WIDTH,
         height=_RESIDUALS,
     )
-    canvas.heading(figure, view.name, [formula(view.fit), ",   ".join(parameters(view))])
+    canvas.heading(figure, view.name, lines)
     draw_curves(main, view, looks)
     _draw_residuals(below, view, looks)
     canvas.log_abscissa(below, main.get_xlim())
@@ -61,7 +63,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     whole = {N for N in looks if N not in view.used}
     group = view.fit.group
     handles = canvas.curve_handles(group, looks, whole)
-    end = canvas.key(figure, _RIGHT, _TOP, key_title(group), handles)
+    end = canvas.key(figure, _RIGHT, top, key_title(group), handles)
     canvas.key(figure, _RIGHT, end + 0.05, "", _handles(view))
     return Drawing(figure, _caption(view), _alt(view), canvas.dark_of(looks))
 
@@ -72,9 +74,11 @@ def parameters(view: View) -> list[str]:
     for parameter, value in view.fit.params.items():
         lo, hi = interval(view, parameter)
         text = f"{symbol(parameter)} = {format_value(value, lo, hi)}"
-        parts.append(f"{text} {unit_of(view.fit, parameter)}".rstrip())
+        unit = unit_of(view.fit, parameter)
+        # A unit that depends on another parameter says more in the law's page than on a figure.
+        parts.append(text if unit.startswith("of ") else f"{text} {unit}".rstrip())
     own = [symbol(parameter.name) for parameter in get_law(view.fit.law).per_curve]
-    return parts or [f"{', '.join(own)} of its own for each curve"]
+    return parts or [f"every curve has its own {', '.join(own)}"]
 
 
 def interval(view: View, parameter: str) -> tuple[float | None, float | None]:
