@@ -10,9 +10,11 @@ import numpy as np
 from harness.analysis.resampling import leave_one_curve_out
 from harness.errors import DataError, SuiteError
 from harness.quantities import (
+    ONE_RUN,
     by_name,
     extrapolation_quantities,
     fit_quantities,
+    sampling_of,
     summary_quantities,
     uncertainty_quantities,
 )
@@ -112,13 +114,19 @@ def predict(fitted: Fitted, name: str, N: Sequence[float], x: Sequence[float]) -
         values = fit.predict(np.array([x]), np.array(N)[:, None])
     except DataError as error:
         return Predicted(None, missing=f"the fit has no prediction on the grid: {error.message}")
-    draws = None
-    if refits is not None and all(size in refits.k and size in refits.E0 for size in N):
-        k, E0 = (np.stack([by[size] for size in N], axis=1) for by in (refits.k, refits.E0))
-        draws = 10.0 ** (E0[:, :, None] - k[:, :, None] * np.log10(np.array(x)))
-    clusters = 0 if refits is None else len(refits.k)
-    doubt = ", ".join(flag for flag in fit.certificate.flags if flag == "not_converged") or None
-    return Predicted(values, draws, clusters, missing=one.incomplete, doubt=doubt)
+    doubt = "not_converged" if "not_converged" in fit.certificate.flags else None
+    whole = Predicted(values, missing=one.incomplete, doubt=doubt)
+    if refits is None:
+        return whole
+    sampling = sampling_of(fit, refits)
+    if sampling is None:
+        return replace(whole, no_draws=ONE_RUN)
+    try:
+        draws = np.stack([refits.predictions(x, size) for size in N], axis=1)
+    except DataError as error:
+        return replace(whole, no_draws=error.message)
+    middle = draws.mean(axis=0)
+    return replace(whole, draws=middle + sampling.factor * (draws - middle), df=sampling.df)
 
 
 def objective_ratio(fitted: Fitted, name: str, at: Point) -> float:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,7 +91,7 @@ def fit_quantities(
     for parameter, value in fit.params.items():
         flags = [f"{flag}:{parameter}" for flag in _DOUBT_ONE]
         found = [flag for flag in flags if flag in fit.certificate.flags]
-        yield one(parameter, value, fit.se.get(parameter), found, _spread(refits, parameter))
+        yield one(parameter, value, fit.se.get(parameter), found, _spread(fit, refits, parameter))
     for parameter, by_group in fit.by_curve.items():
         for group, value in by_group.items():
             key = label_text(fit.group, group)
@@ -104,16 +105,41 @@ def fit_quantities(
     yield one("n", float(fit.n))
 
 
-def _spread(refits: Resample | None, parameter: str) -> Spread | None:
+@dataclass(frozen=True)
+class Sampling:
+    """How far a spread over refits can be trusted.
+
+    Attributes:
+        factor: what it has to be multiplied by: drawing n things with replacement gives the
+            variance of a sample without Bessel's correction.
+        df: degrees of freedom: things drawn, less one for each group that they are drawn within.
+    """
+
+    factor: float
+    df: int
+
+
+ONE_RUN = "blocks of a single run hold nothing of the variance between runs"
+
+
+def sampling_of(fit: Fit, refits: Resample) -> Sampling | None:
+    """Of blocks within one run None: the variance between runs is not in them."""
+    if refits.method == "block":
+        return None
+    crossed = refits.method in ("curve", "question")
+    df = refits.clusters - (1 if crossed else len(fit.r2_by_curve))
+    return Sampling(math.sqrt(refits.clusters / df) if df > 0 else 1.0, df)
+
+
+def _spread(fit: Fit, refits: Resample | None, parameter: str) -> Spread | None:
     """The standard deviation over refits; None without them, or where they have an open end."""
-    ends = refits.intervals.get(parameter) if refits is not None else None
-    if refits is None or ends is None or not all(map(math.isfinite, ends)):
+    if refits is None or not all(map(math.isfinite, refits.intervals[parameter])):
         return None
-    draws = refits.draws[parameter]
+    sampling, draws = sampling_of(fit, refits), refits.draws[parameter]
     draws = draws[np.isfinite(draws)]
-    if len(draws) < 2:
+    if sampling is None or len(draws) < 2:
         return None
-    return Spread(float(draws.std(ddof=1)), df=len(refits.k) - 1)
+    return Spread(sampling.factor * float(draws.std(ddof=1)), df=sampling.df)
 
 
 def uncertainty_quantities(

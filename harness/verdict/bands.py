@@ -20,6 +20,7 @@ from harness.verdict.intervals import (
     ALPHA_DIFFERENT,
     ALPHA_DRIFTED,
     ALPHA_EQUIVALENT,
+    SAME,
     HalfWidths,
     outcome,
 )
@@ -43,14 +44,16 @@ class Predicted:
     Attributes:
         values: (G, X) predicted loss; None where the run has no fit, and then `missing` says why.
         draws: (R, G, X) predictions of the resampled refits; None without resampling.
-        clusters: how many curves, or other clusters, were drawn with replacement.
+        df: degrees of freedom of their spread: curves or clusters drawn, less one.
+        no_draws: why there are none.
         missing: why there are no values, or none that may be compared.
         doubt: why the predictions, though there, are not determined by the data.
     """
 
     values: NDArray[np.float64] | None
     draws: NDArray[np.float64] | None = None
-    clusters: int = 0
+    df: int = 0
+    no_draws: str = "the fit was not resampled: without refits there is no band"
     missing: str | None = None
     doubt: str | None = None
 
@@ -87,7 +90,7 @@ def judge_band(band: Band, predict: Predict, level: Level) -> Comparison:
     usable = _usable(predicted)
     if isinstance(usable, str):
         return _comparison(band, values, Verdict.INCONCLUSIVE, usable)
-    half = _half_widths(usable, predicted.clusters, band)
+    half = _half_widths(usable, predicted.df, band)
     points = set(outcome(difference, half, band.margin).ravel().tolist())
     verdict = _joined(points)
     reason = "" if verdict is Verdict.REPRODUCED else _where(band, values)
@@ -97,7 +100,7 @@ def judge_band(band: Band, predict: Predict, level: Level) -> Comparison:
     width = float(np.asarray(half.equivalence)[at])
     statistics = Statistics(
         se=float(np.asarray(half.se)[at]),
-        df=float(predicted.clusters - 1),
+        df=float(predicted.df),
         low=float(difference[at]) - width,
         high=float(difference[at]) + width,
         seeds=None,
@@ -109,21 +112,20 @@ def judge_band(band: Band, predict: Predict, level: Level) -> Comparison:
 def _usable(predicted: Predicted) -> NDArray[np.float64] | str:
     """The refits that succeeded, or why no band can be made of them."""
     if predicted.draws is None:
-        return "the fit was not resampled: without refits there is no band"
-    if predicted.clusters < 2:
+        return predicted.no_draws
+    if predicted.df < 1:
         return "one curve says nothing of how far another would be"
     draws = predicted.draws[np.isfinite(predicted.draws).all(axis=(1, 2))]
     if len(draws) < _FEWEST_REFITS:
         return f"only {len(draws)} refits succeeded; a band takes {_FEWEST_REFITS}"
-    if not (draws.std(axis=0) > 0).all():
+    if not (np.ptp(draws, axis=0) > SAME * np.abs(draws).max(axis=0)).all():
         return "zero variance: all refits predict the same"
     return draws
 
 
-def _half_widths(draws: NDArray[np.float64], clusters: int, band: Band) -> HalfWidths:
+def _half_widths(draws: NDArray[np.float64], df: int, band: Band) -> HalfWidths:
     from scipy import stats
 
-    df = clusters - 1
     own = draws.std(axis=0, ddof=1)
     # A source that gives no error is taken to be as uncertain as the run that repeats it.
     golden = own if band.se is None else np.array(band.se)

@@ -32,6 +32,9 @@ ALPHA_DRIFTED = 0.05
 ALPHA_DIFFERENT = 0.01
 POWER = 0.8
 
+# Numbers that agree to so many digits are one number computed twice, not a sample.
+SAME = 1e-12
+
 
 @dataclass(frozen=True)
 class Error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.verdict.intervals import Error, binomial, half_widths, mean_error, outcome
+from harness.verdict.intervals import SAME, Error, binomial, half_widths, mean_error, outcome
 from harness.verdict.model import Statistics, Verdict
 from harness.verdict.outcome import Judged
 from harness.verdict.power import seeds_needed
@@ -19,9 +19,6 @@ from harness.verdict.power import seeds_needed
 if TYPE_CHECKING:
     from harness.verdict.entry import Entry
     from harness.verdict.model import Quantity
-
-# Numbers that agree to so many digits are one number computed twice, not a sample.
-_SAME = 1e-12
 
 
 class _UndecidedError(Exception):
@@ -127,20 +124,21 @@ def _run(entry: Entry, quantity: Quantity, margin: float) -> _Run:
     scale = entry.scale
     assert quantity.value is not None
     if quantity.sample is None and quantity.spread is not None:
-        if not quantity.spread.se > 0:
+        if not quantity.spread.se > SAME * abs(quantity.value):
             raise _UndecidedError("all resampled refits give the same number")
         error = Error((quantity.spread.se / scale) ** 2, quantity.spread.df)
         return _Run(quantity.value / scale, error, 0.0, None, None)
     if quantity.sample is None:
         raise _UndecidedError(
-            "the run has one value and no spread: it takes several seeds, or a fit with `resample`"
+            "the run has one value and no spread: it takes several seeds, or a fit that is "
+            "resampled by curve, seed or question"
         )
     values = np.array(quantity.sample.values)
     seeds = len(values)
     questions = quantity.sample.questions or entry.questions
     if seeds < 2:
         raise _UndecidedError("a single seed says nothing of how far another would be")
-    if np.ptp(values) <= _SAME * np.abs(values).max():
+    if np.ptp(values) <= SAME * np.abs(values).max():
         raise _UndecidedError(f"zero variance: all {seeds} seeds gave the same number")
     # A step of the mean over seeds, when one question more is answered.
     step = 1.0 / (questions * seeds) / scale if questions is not None else 0.0
