@@ -148,14 +148,14 @@ def _row(name: str, group: Sequence[Comparison], fits: Mapping[str, Fit]) -> Row
 def _line(comparison: Comparison, fits: Mapping[str, Fit]) -> Line:
     found = at_resolution(comparison.found, comparison.digits)
     declared = comparison.declared or ""
-    beside = ""
+    beside = _interval(comparison)
     pooled = pooled_r2_fit(comparison.quantity)
     if pooled is not None and comparison.found is not None:
         fit = fits.get(pooled)
         if fit is None or not fit.r2_by_curve:
             found = _WITHHELD
         else:
-            beside = f"R² per curve: {per_curve_r2(fit)}"
+            beside = (f"{beside}; " if beside else "") + f"R² per curve: {per_curve_r2(fit)}"
     return Line(
         comparison=comparison,
         unit="" if comparison.unit in ("", "1") else comparison.unit,
@@ -169,6 +169,16 @@ def _line(comparison: Comparison, fits: Mapping[str, Fit]) -> Line:
         declared=f"declared {declared.replace('_', ' ')}" if declared else "",
         beside=beside,
     )
+
+
+def _interval(comparison: Comparison) -> str:
+    """The interval of the difference that a statistical comparison rests on; else empty."""
+    statistics = comparison.statistics
+    if statistics is None:
+        return ""
+    seeds = "" if statistics.seeds is None else f", {statistics.seeds} seeds"
+    low, high = signed(statistics.low), signed(statistics.high)
+    return f"90% interval of the difference: {low} to {high}{seeds}"
 
 
 def _without_noise(comparison: Comparison) -> float | None:

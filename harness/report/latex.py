@@ -19,6 +19,8 @@ _ESCAPES = str.maketrans(
         "#": r"\#",
         "^": r"\textasciicircum{}",
         "~": r"\textasciitilde{}",
+        "±": r"$\pm$",
+        "²": r"\textsuperscript{2}",
     }
 )
 _SYMBOLS = {
@@ -33,6 +35,8 @@ _SYMBOLS = {
     "B_max": r"B_{\mathrm{max}}",
     "C_max": r"C_{\mathrm{max}}",
     "C_mid": r"C_{\mathrm{mid}}",
+    "N": "N",
+    "tau": r"\tau",
     "alpha": r"\alpha",
     "beta": r"\beta",
     "A": "A",
