@@ -38,8 +38,10 @@ def test_rows_become_metrics(suite: Suite) -> None:
     ]
 
 
-def test_best_alone(suite: Suite) -> None:
-    assert replay(suite.context(best=BEST))["steps"] == 0
+def test_single_points_alone(suite: Suite) -> None:
+    told = replay(suite.context(best=BEST, before=BEST))
+    assert told["steps"] == 0
+    assert told["before"] == told["best"] == {"holdout.ErrRate": 0.6}
     assert metrics(suite) == []
 
 
@@ -57,11 +59,20 @@ def test_further_files_are_joined_by_step(suite: Suite) -> None:
     assert others == [{"holdout.ErrRate": 0.8}, {"holdout.ErrRate": 0.7}]
 
 
+def test_a_further_file_may_have_steps_of_its_own(tmp_path: Path) -> None:
+    table = TABLE.replace("instruct,1.4e+10,1,", "instruct,1.4e+10,0,")
+    suite = write_suite(tmp_path, table)
+    replay(suite.context(curve=CURVE, also=[also(**{"holdout.ErrRate": "ErrRate"})]))
+    assert metrics(suite)[:2] == [
+        {"step": 0, "evals": {"holdout.ErrRate": 0.6}},
+        {"step": 1, "samples": 512, "flops": 1.5e15, "evals": {"holdout.ErrRate": 0.9}},
+    ]
+
+
 @pytest.mark.parametrize(
     ("table", "section", "message"),
     [
-        (TABLE, also(**{"holdout.ErrRate": "ErrRate"}), "gives holdout.ErrRate again"),
-        (TABLE.replace("instruct,1.4e+10,1,", "instruct,1.4e+10,9,"), also(), "the curve lacks"),
+        (TABLE, also(**{"holdout.ErrRate": "ErrRate"}), "gives holdout.ErrRate of step 1 again"),
         (TABLE, {**also(), "columns": {}}, "which column is `step`"),
         (TABLE, {"data": "curve"}, r"settings.also\[0\] lacks columns, select"),
     ],

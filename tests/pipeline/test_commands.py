@@ -252,7 +252,7 @@ def test_explain_shows_the_parts_of_an_identity(checkout, harness) -> None:
     for part in ("suite_version: 2", "engine_version: 1", "Qwen2.5-0.5B", "sha256"):
         assert part in left.out
     assert harness("explain", "zz").code == 2
-    assert "14 cells" in harness("explain", "").err
+    assert "cells have an id that begins with ''" in harness("explain", "").err
 
 
 def test_an_unknown_container_is_refused_by_line(checkout, harness) -> None:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 EXPECTED = {
     "exp2": (22, 20, {"unknown_protocol": 2, "incomplete_data": 1}),
     "grpo": (16, 40, {}),
+    "crossdomain": (14, 88, {}),
 }
 
 
@@ -98,3 +99,23 @@ def test_larger_groups_win_at_equal_data_and_lose_at_equal_compute(
     assert order("C", 19.0) == at_equal_compute
     level = found(runs("grpo"), f"summary/last-10/{source}/")
     assert sorted(level, key=level.__getitem__) == ["32", "16", "8", "4"]
+
+
+def test_transfer_out_of_domain_is_the_choice_of_the_checkpoint_in_instruct(runs) -> None:
+    def gain(source: str, domain: str, to: str) -> float:
+        level = found(runs("crossdomain"), "summary/loss-")
+        return level[f"before/{source}/{domain}"] - level[f"{to}/{source}/{domain}"]
+
+    assert gain("instruct", "out-of-domain", "best") > 0.05
+    assert abs(gain("instruct", "out-of-domain", "last-10")) < 0.005
+    for source in ("base", "instruct"):
+        for to in ("best", "last-10"):
+            assert gain(source, "in-domain", to) > gain(source, "out-of-domain", to)
+
+
+def test_training_makes_loss_fall_faster_with_size_on_every_evaluation(runs) -> None:
+    slopes = found(runs("crossdomain"), "fit/")
+    after = {name: value for name, value in slopes.items() if name.endswith("/k/1")}
+    assert len(after) == 16
+    for name, value in after.items():
+        assert value > slopes[name.removesuffix("1") + "0"]

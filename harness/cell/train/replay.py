@@ -1,8 +1,9 @@
 """Engine `replay`: published points stand in for a training run (level R0).
 
 settings.curve says which rows of a pinned CSV file are the learning curve, settings.also (a list)
-which rows of further files were measured at its steps, settings.best which row is the best
-checkpoint. Numbers keep their exact value: what the file says is what the metrics say.
+which rows of further files join it by their steps, settings.before and settings.best which row is
+the model before training and its best checkpoint. Numbers keep their exact value: what the file
+says is what the metrics say.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ def replay(cell: CellContext) -> Mapping[str, object]:
     """Write the selected rows as metrics.
 
     Returns:
-        `steps`, `evals` (each metric's last value) and, if asked for, `best`.
+        `steps`, `evals` (each metric's last value) and, if asked for, `before` and `best`.
 
     Raises:
         DataError: where the file or the settings are wrong, as `file:line`.
     """
-    if not {"curve", "best"} & cell.settings.keys():
+    if not {"curve", *_POINTS} & cell.settings.keys():
         raise DataError(
             "nothing to replay", where="spec.json", expected="settings.curve or settings.best"
         )
@@ -38,36 +39,28 @@ def replay(cell: CellContext) -> Mapping[str, object]:
             for step, evals, columns in _curve(cell):
                 metrics.write(step, evals=evals, **columns)
             result = {"steps": metrics.steps, "evals": metrics.evals}
-    if "best" in cell.settings:
-        result["best"] = _best(cell)
+    result |= {name: _point(cell, name) for name in _POINTS if name in cell.settings}
     return result
 
 
+_POINTS = ("before", "best")
 _Line = tuple[int, dict[str, float], dict[str, float]]  # step, evals, columns
 
 
 def _curve(cell: CellContext) -> Iterator[_Line]:
-    """The lines of the curve, each with what the further files have for its step."""
-    curve = list(_lines(cell, _section(cell.settings, "curve", required=_CURVE)))
-    steps = {step for step, _, _ in curve}
-    more: dict[int, list[_Line]] = {}
-    for name, section in _also(cell):
-        for line in _lines(cell, section):
-            if line[0] not in steps:
-                raise DataError(
-                    f"settings.{name} has a step that the curve lacks",
-                    where=str(section["data"]),
-                    expected="steps of settings.curve only",
-                    found=str(line[0]),
-                )
-            more.setdefault(line[0], []).append(line)
-    for step, evals, columns in curve:
-        for _, further_evals, further_columns in more.get(step, ()):
-            for known, further in ((evals, further_evals), (columns, further_columns)):
+    """The lines of the curve and of the further files, one for each step, in their order."""
+    lines: dict[int, _Line] = {}
+    sections = [("curve", _section(cell.settings, "curve", required=_CURVE)), *_also(cell)]
+    for name, section in sections:
+        for step, evals, columns in _lines(cell, section):
+            _, known_evals, known_columns = lines.setdefault(step, (step, {}, {}))
+            for known, further in ((known_evals, evals), (known_columns, columns)):
                 if twice := sorted(known.keys() & further.keys()):
-                    raise DataError(f"settings.also gives {twice[0]} again", where="spec.json")
+                    raise DataError(
+                        f"settings.{name} gives {twice[0]} of step {step} again", where="spec.json"
+                    )
                 known.update(further)
-        yield step, evals, columns
+    yield from (lines[step] for step in sorted(lines))
 
 
 def _also(cell: CellContext) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -104,13 +97,13 @@ def _lines(cell: CellContext, section: Mapping[str, object]) -> Iterator[_Line]:
         yield last, {name: row.number(column) for name, column in evals.items()}, numbers
 
 
-def _best(cell: CellContext) -> dict[str, float]:
-    section = _section(cell.settings, "best", required={"data", "select", "evals"})
+def _point(cell: CellContext, name: str) -> dict[str, float]:
+    section = _section(cell.settings, name, required={"data", "select", "evals"})
     evals = _names(section, "evals")
     first, *others = _select(cell, section, set(evals.values()))
     if others:
         raise DataError(
-            "settings.best selects more than one row",
+            f"settings.{name} selects more than one row",
             where=others[0].where,
             expected=f"only the row at {first.where}",
             hint="add a column to `select`",
