@@ -8,9 +8,10 @@ import pytest
 
 from harness.data.pinned import check_table
 from harness.errors import DataError
+from harness.spec.discovery import list_suites
 from harness.spec.load import load_suite
+from harness.spec.lock import load_lock
 
-SUITE = Path(__file__).parents[2] / "suites" / "exp1" / "suite.yaml"
 CASES = json.loads(Path(__file__).with_name("bad_tables.json").read_text(encoding="utf-8"))
 
 
@@ -76,7 +77,10 @@ def test_other_files_are_not_looked_into(tmp_path):
     assert check_table(tmp_path, Declaration(path="model.bin")) == 0
 
 
-def test_the_data_of_exp1_keeps_its_declaration():
-    suite = load_suite(SUITE)
-    rows = {name: check_table(suite.root, declared) for name, declared in suite.data.items()}
-    assert rows == {"holdout-curves": 732 + 712, "best-checkpoints": 28}
+@pytest.mark.parametrize("name", list_suites())
+def test_the_data_of_every_suite_keep_their_declaration(name):
+    suite = load_suite(list_suites()[name])
+    here = {key: one for key, one in suite.data.items() if one.url is None}
+    rows = {key: check_table(suite.root, declared) for key, declared in here.items()}
+    assert rows == {key: load_lock(suite).data[key].rows for key in here}
+    assert all(rows.values())

@@ -47,9 +47,9 @@ def test_a_folder_of_the_same_name_is_not_a_suite(elsewhere):
 
 def test_an_unknown_suite_names_the_nearest(elsewhere):
     with pytest.raises(SuiteError) as caught:
-        find_suite("expl")
-    assert "no suite `expl`" in str(caught.value)
-    assert "did you mean `exp1`?" in str(caught.value)
+        find_suite("reptil")
+    assert "no suite `reptil`" in str(caught.value)
+    assert "did you mean `reptile`?" in str(caught.value)
 
 
 def test_suites_are_listed_in_order(elsewhere):
