@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.fitting import Analysed
     from harness.planning import Need
     from harness.steps import Checked
-    from harness.verdict.model import Comparison
+    from harness.verdict.model import Comparison, Statistics
 
 _COLOURS = {
     Verdict.REPRODUCED: "green",
@@ -174,6 +174,8 @@ def verdict_table(
         layout.head(group, overall(row))
         for comparison in row:
             layout.entry(comparison, notes.get(comparison.reason))
+            if comparison.statistics is not None:
+                layout.beneath(*_interval_of(comparison.statistics))
             fit = pooled_r2_fit(comparison.quantity)
             outcome = analyses[fit].outcome if fit is not None else None
             if outcome is not None:
@@ -181,12 +183,26 @@ def verdict_table(
                 layout.beneath("of each curve", by_curve)
         layout.end_of_row()
     told = [Text(f"[{number}] {reason}") for reason, number in notes.items()]
-    return Group(layout.body(), Text(_LEGEND, style="dim"), *told, Text(""))
+    legends = [_LEGEND_NUMBERS] if any("½ digit" in c.tolerance_reason for c in comparisons) else []
+    if any(c.tolerance_reason.startswith("margin") for c in comparisons):
+        legends.append(_LEGEND_MARGIN)
+    legend = [Text(f"tolerance: {'; '.join(legends)}\n", style="dim")] if legends else []
+    return Group(layout.body(), *legend, *told, Text(""))
 
 
-_LEGEND = (
-    "tolerance: ½ digit is half a unit of the last printed digit; slack is SE·√(ε(n-p)), how far a "
-    "parameter moves while the objective stays within ε of its minimum\n"
+def _interval_of(statistics: Statistics) -> tuple[str, str]:
+    seeds = "" if statistics.seeds is None else f", {statistics.seeds} seeds"
+    ends = f"{statistics.low:+.2g} to {statistics.high:+.2g}"
+    return f"90% of the difference{seeds}", ends
+
+
+_LEGEND_NUMBERS = (
+    "½ digit is half a unit of the last printed digit; slack is SE·√(ε(n-p)), how far a "
+    "parameter moves while the objective stays within ε of its minimum"
+)
+_LEGEND_MARGIN = (
+    "margin is the largest difference that is still the same result, set before the run; the 90% "
+    "interval has to lie within it"
 )
 _WIDE = 110
 

@@ -188,7 +188,7 @@ def _comparison(
         found=found,
         difference=difference,
         tolerance=band.margin,
-        tolerance_reason=f"margin {band.margin:g}, at all points at once: {band.margin_reason}",
+        tolerance_reason=f"margin {band.margin:g}: at all points at once; {band.margin_reason}",
         verdict=verdict,
         reason=reason,
         declared=None,
