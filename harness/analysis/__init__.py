@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.analysis.certificate import Certificate
     from harness.analysis.curves import Curves
+    from harness.analysis.draws import mean_over
     from harness.analysis.extrapolation import Extrapolation, blind_fit, clipped_end, extrapolate
     from harness.analysis.fits import Fit, fit
+    from harness.analysis.profiling import ProfileInterval, profile_likelihood
     from harness.analysis.resampling import LeaveOneOut, Resample, leave_one_curve_out, resample
     from harness.analysis.smoothing import Smoothed, smooth
     from harness.analysis.threshold import Crossing, time_to_threshold
@@ -25,6 +27,7 @@ _HOMES = {
     "Extrapolation": "extrapolation",
     "Fit": "fits",
     "LeaveOneOut": "resampling",
+    "ProfileInterval": "profiling",
     "Resample": "resampling",
     "Smoothed": "smoothing",
     "blind_fit": "extrapolation",
@@ -32,6 +35,8 @@ _HOMES = {
     "extrapolate": "extrapolation",
     "fit": "fits",
     "leave_one_curve_out": "resampling",
+    "mean_over": "draws",
+    "profile_likelihood": "profiling",
     "resample": "resampling",
     "smooth": "smoothing",
     "time_to_threshold": "threshold",
@@ -44,6 +49,7 @@ __all__ = [
     "Extrapolation",
     "Fit",
     "LeaveOneOut",
+    "ProfileInterval",
     "Resample",
     "Smoothed",
     "blind_fit",
@@ -51,6 +57,8 @@ __all__ = [
     "extrapolate",
     "fit",
     "leave_one_curve_out",
+    "mean_over",
+    "profile_likelihood",
     "resample",
     "smooth",
     "time_to_threshold",
