@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.steps import Checked
+    from harness.verdict.model import Sample
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ def record_first_run(checked: Checked) -> Path:
         InfrastructureError: the golden file cannot be written.
     """
     golden, path = _golden(checked)
-    _save(add(golden, checked.recorded, date=_today(), reason="first run"), path)
+    added = add(
+        golden, checked.recorded, date=_today(), reason="first run", samples=_samples(checked)
+    )
+    _save(added, path)
     return path
 
 
@@ -56,7 +60,7 @@ def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[Gold
         )
     golden, path = _golden(checked)
     found = unjudged(None, checked.quantities, collected.locked.loaded.suite.judge)
-    updated = update(golden, found, date=_today(), reason=reason)
+    updated = update(golden, found, date=_today(), reason=reason, samples=_samples(checked))
     before = {entry.id: entry.shown for entry in golden.entries}
     changes = [
         GoldenChange(entry.id, before.get(entry.id), entry.shown)
@@ -66,6 +70,10 @@ def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[Gold
     if changes and not dry_run:
         _save(updated, path)
     return changes
+
+
+def _samples(checked: Checked) -> dict[str, Sample | None]:
+    return {name: quantity.sample for name, quantity in checked.quantities.items()}
 
 
 def _golden(checked: Checked) -> tuple[Golden, Path]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -18,8 +21,10 @@ from harness.verdict.entry import Band, Entry, Kind, NotRecomputed, Refusal, Str
 from harness.verdict.model import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from harness.verdict.model import Sample
 
 # Recorded numbers may differ in the last bits between machines, and in nothing more.
 RECORDED_RTOL = 1e-9
@@ -134,8 +139,12 @@ def save_golden(golden: Golden, path: Path) -> None:
     beside.replace(path)
 
 
-def recorded_entry(name: str, value: float) -> Entry:
-    """The entry that a first run writes for a quantity that nobody has published."""
+def recorded_entry(name: str, value: float, sample: Sample | None = None) -> Entry:
+    """The entry that a first run writes for a quantity that nobody has published.
+
+    With a sample it holds the spread between seeds too, so that a margin, added by hand, makes it
+    an entry that levels R1 to R3 can judge.
+    """
     head, _, label = name.rpartition("/")
     return Entry(
         id=f"recorded/{name}",
@@ -148,33 +157,67 @@ def recorded_entry(name: str, value: float) -> Entry:
         source="this harness",
         place="a run of this suite",
         protocol="as in suite.yaml",
+        **_spread(sample),
     )
 
 
-def add(golden: Golden, found: Mapping[str, float], *, date: str, reason: str) -> Golden:
+def _spread(sample: Sample | None) -> dict[str, Any]:
+    """`sd` and `runs` of an entry; None of a single seed, or of seeds that do not differ."""
+    values = sample.values if sample is not None else ()
+    sd = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"sd": sd, "runs": len(values)} if sd > 0 else {"sd": None, "runs": None}
+
+
+Samples = Mapping[str, "Sample | None"]
+
+
+def add(
+    golden: Golden,
+    found: Mapping[str, float],
+    *,
+    date: str,
+    reason: str,
+    samples: Samples = MappingProxyType({}),
+) -> Golden:
     """Add recorded entries for names that have no entry of any kind; change none."""
-    covered = {entry.quantity for entry in golden.entries}
-    added = [recorded_entry(name, value) for name, value in found.items() if name not in covered]
+    added = _missing(golden, found, samples)
     return _changed(golden, golden.entries, added, [], date, reason)
 
 
-def update(golden: Golden, found: Mapping[str, float], *, date: str, reason: str) -> Golden:
+def update(
+    golden: Golden,
+    found: Mapping[str, float],
+    *,
+    date: str,
+    reason: str,
+    samples: Samples = MappingProxyType({}),
+) -> Golden:
     """Bring the recorded entries to what a run found, and add those for names without an entry.
 
     Published and refit entries are returned unchanged, whatever was found.
     """
-    covered = {entry.quantity for entry in golden.entries}
-    added = [recorded_entry(name, value) for name, value in found.items() if name not in covered]
+    added = _missing(golden, found, samples)
     rewritten: list[str] = []
     entries: list[Entry] = []
     for entry in golden.entries:
         value = found.get(entry.quantity)
         if entry.kind is Kind.RECORDED and value is not None and repr(value) != entry.printed:
             rewritten.append(entry.id)
-            entries.append(entry.model_copy(update={"printed": repr(value)}))
+            spread = _spread(samples.get(entry.quantity))
+            entries.append(entry.model_copy(update={"printed": repr(value), **spread}))
         else:
             entries.append(entry)
     return _changed(golden, entries, added, rewritten, date, reason)
+
+
+def _missing(golden: Golden, found: Mapping[str, float], samples: Samples) -> list[Entry]:
+    """Recorded entries for the names that have no entry."""
+    covered = {entry.quantity for entry in golden.entries}
+    return [
+        recorded_entry(name, value, samples.get(name))
+        for name, value in found.items()
+        if name not in covered
+    ]
 
 
 def _changed(

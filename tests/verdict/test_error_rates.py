@@ -61,6 +61,16 @@ def test_false_failure_where_nothing_differs(seeds: int, margin: float) -> None:
             assert found["not_reproduced"] <= 0.01, (runs, spread, found)
 
 
+def test_welchs_own_quantile_would_break_both_promises() -> None:
+    """Why the product does not use it: 10 seeds against 2 published runs of twice the spread."""
+    rng = np.random.default_rng(35_000)
+    own, golden = rng.normal(0.0, 1.0, (DRAWS, 10)), rng.normal(0.0, 2.0, (DRAWS, 2))
+    p = stats.ttest_ind(own, golden, axis=1, equal_var=False).pvalue
+    assert (p < 0.01).mean() > 0.05
+    one_sided = stats.ttest_ind(own, golden, axis=1, equal_var=False, alternative="less").pvalue
+    assert (one_sided < 0.05).mean() > 0.065
+
+
 def test_false_failure_at_a_shift_inside_the_margin() -> None:
     rng = np.random.default_rng(40_000)
     for seeds in SEEDS:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from harness.errors import SuiteError
 from harness.verdict.entry import Band, Kind
 from harness.verdict.golden import add, load_golden, save_golden, update
+from harness.verdict.model import Sample
 from tests.verdict.test_compare import entry, golden
 
 if TYPE_CHECKING:
@@ -212,6 +213,23 @@ def test_update_rewrites_what_runs_recorded_and_nothing_else() -> None:
     [change] = after.history
     assert change.reason == "a new law"
     assert set(change.entries) == {"r", "recorded/fit/a/R2"}
+
+
+def test_recorded_means_keep_the_spread_of_their_seeds() -> None:
+    samples = {"fit/a/K": Sample((0.1, 0.2, 0.3)), "b": Sample((0.5,)), "c": Sample((0.5, 0.5))}
+    found = {"fit/a/K": 0.2, "b": 0.5, "c": 0.5, "d": 1.0}
+    empty = golden()
+    first = add(empty, found, date="2026-01-01", reason="first run", samples=samples)
+    told = [(one.quantity, one.sd, one.runs) for one in first.entries]
+    assert told[0] == ("fit/a/K", pytest.approx(0.1), 3)
+    assert told[1:] == [("b", None, None), ("c", None, None), ("d", None, None)]
+    margin = {"margin": 0.05, "margin_reason": "set by hand, with a reason"}
+    kept = first.model_copy(update={"entries": (first.entries[0].model_copy(update=margin),)})
+    other = {"fit/a/K": Sample((0.2, 0.4, 0.6))}
+    after = update(kept, {"fit/a/K": 0.4}, date="2026-01-02", reason="a new engine", samples=other)
+    [one] = after.entries
+    assert (one.printed, one.sd, one.runs) == ("0.4", pytest.approx(0.2), 3)
+    assert (one.margin, one.margin_reason) == tuple(margin.values())
 
 
 def test_adding_changes_no_entry_that_is_there() -> None:
