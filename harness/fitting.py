@@ -115,7 +115,8 @@ def _outcome(analysis: Analysis, curves: Curves, labels: Collection[str]) -> Out
         blind = blind_fit(fitted, selected, analysis.extrapolate.blind_law)
     resampled = None
     if analysis.resample is not None:
-        resampled = resample(fitted, selected, n=analysis.resample.n, seed=analysis.resample.seed)
+        drawn = analysis.resample
+        resampled = resample(fitted, selected, by=drawn.by, n=drawn.n, seed=drawn.seed)
     return Outcome(
         fitted,
         selected,
