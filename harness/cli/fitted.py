@@ -23,7 +23,20 @@ if TYPE_CHECKING:
 
 def document(found: TableFit) -> dict[str, Any]:
     """The result as data."""
-    return {"fit": fit_document(found.fit, found.resample), "notes": list(found.notes)}
+    return {
+        "fit": fit_document(found.fit, found.resample),
+        "rivals": [
+            {
+                "law": one.law,
+                "fit": None if one.fit is None else fit_document(one.fit, None),
+                "delta_bic": one.bic,
+                "reason": one.reason,
+            }
+            for one in found.rivals
+        ],
+        "profiles": list(found.profiles),
+        "notes": list(found.notes),
+    }
 
 
 def print_fit(found: TableFit) -> None:
@@ -50,6 +63,15 @@ def print_fit(found: TableFit) -> None:
         + ("no other found" if gap is None else f"the next {gap:.2%} worse"),
         soft_wrap=True,
     )
+    if found.rivals:
+        screen.print(_rivals(found))
+    for one in found.profiles:
+        text = format_value(fit.params[one.parameter], one.low, one.high)
+        screen.print(
+            f"profile likelihood, {one.level:.0%}: {symbol(one.parameter)} = {text}"
+            + (f" ({one.note})" if one.note else ""),
+            soft_wrap=True,
+        )
     flags = flags_in_words(fit, found.resample)
     if not flags:
         screen.print("no flags", style="green")
@@ -92,4 +114,19 @@ def _curves(fit: Fit, resample: Resample | None) -> Table:
             ends = curve_interval(fit, resample, name, value)
             cells.append(format_value(values[value], *ends))
         table.add_row(told_group(fit, value), *cells, f"{r2:.3f}")
+    return table
+
+
+def _rivals(found: TableFit) -> Table:
+    """The law asked for and its rivals on the same points, best BIC first."""
+    table = _table("law", "parameters", "BIC - that of the first", "R2 of each curve", "flags")
+    fits = [(0.0, found.fit), *((one.bic, one.fit) for one in found.rivals if one.fit is not None)]
+    for bic, fit in sorted(fits, key=lambda pair: pair[0]):
+        r2 = sorted(fit.r2_by_curve.values())
+        span = f"{r2[0]:.3f}" if len(r2) == 1 else f"{r2[0]:.3f} to {r2[-1]:.3f}"
+        flags = ", ".join(flag for flag, _ in flags_in_words(fit, None)) or "none"
+        table.add_row(fit.law, str(fit.p), f"{bic - min(b for b, _ in fits):.1f}", span, flags)
+    for one in found.rivals:
+        if one.fit is None:
+            table.add_row(one.law, "-", "-", "-", f"not fitted: {one.reason}")
     return table

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analysis import Curves, clipped_end, fit, resample
+from harness.analysis import Curves, clipped_end, fit, profile_likelihood, resample
 from harness.analysis.laws import get_law
 from harness.errors import DataError, HarnessError
 from harness.report.numbers import value_label
@@ -22,7 +22,7 @@ from harness.tablefit.reading import STDIN, Table, read_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.analysis import Fit, Resample
+    from harness.analysis import Fit, ProfileInterval, Resample
 
 ONE_CURVE = "curve"  # the group of a table that holds one
 _FEWEST_TO_DRAW = 3  # curves
@@ -56,6 +56,19 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """Another law on the same rows; `fit` is None where it cannot be fitted, for the reason given.
+
+    bic: of its fit less that of the law asked for; below 0 where the rival is better.
+    """
+
+    law: str
+    fit: Fit | None
+    bic: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class TableFit:
     """What came of it. used: the rows of the window. clipped: those that `drop_last` took from it.
 
@@ -66,6 +79,8 @@ class TableFit:
     used: Curves
     clipped: Curves
     resample: Resample | None
+    rivals: Sequence[Rival]
+    profiles: Sequence[ProfileInterval]
     notes: Sequence[str]
 
 
@@ -76,7 +91,8 @@ def fit_table(wish: Wish) -> TableFit:
         SuiteError: an unknown law, option or name in `where`.
         DataError: rows that the law cannot be fitted to, with file and line where there is one.
     """
-    get_law(wish.law)  # an unknown one is told before a long table is read
+    for law in (wish.law, *wish.rivals):
+        get_law(law)  # an unknown one is told before a long table is read
     table = rows_of(wish)
     group = wish.group or ONE_CURVE
     notes = _notes(wish, table)
@@ -92,8 +108,18 @@ def fit_table(wish: Wish) -> TableFit:
         used=table.curves.where(kept),
         clipped=clipped_end(found, table.curves),
         resample=resampled,
+        rivals=[_rival(wish, found, table, law) for law in wish.rivals],
+        profiles=[profile_likelihood(found, table.curves, name) for name in wish.profiles],
         notes=notes,
     )
+
+
+def _rival(wish: Wish, found: Fit, table: Table, law: str) -> Rival:
+    try:
+        other = fit(table.curves, law, x=wish.x, y=wish.y, group=found.group, **wish.options)
+    except DataError as error:
+        return Rival(law, None, math.nan, error.message)
+    return Rival(law, other, other.bic - found.bic, "")
 
 
 def rows_of(wish: Wish) -> Table:
