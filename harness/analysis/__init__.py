@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.analysis.certificate import Certificate
+    from harness.analysis.comparison import Rival, compare_laws
     from harness.analysis.curves import Curves
     from harness.analysis.draws import mean_over
     from harness.analysis.extrapolation import Extrapolation, blind_fit, clipped_end, extrapolate
     from harness.analysis.fits import Fit, fit
+    from harness.analysis.holdout import held_out
     from harness.analysis.profiling import ProfileInterval, profile_likelihood
     from harness.analysis.resampling import LeaveOneOut, Resample, leave_one_curve_out, resample
     from harness.analysis.smoothing import Smoothed, smooth
@@ -29,11 +31,14 @@ _HOMES = {
     "LeaveOneOut": "resampling",
     "ProfileInterval": "profiling",
     "Resample": "resampling",
+    "Rival": "comparison",
     "Smoothed": "smoothing",
     "blind_fit": "extrapolation",
     "clipped_end": "extrapolation",
+    "compare_laws": "comparison",
     "extrapolate": "extrapolation",
     "fit": "fits",
+    "held_out": "holdout",
     "leave_one_curve_out": "resampling",
     "mean_over": "draws",
     "profile_likelihood": "profiling",
@@ -51,11 +56,14 @@ __all__ = [
     "LeaveOneOut",
     "ProfileInterval",
     "Resample",
+    "Rival",
     "Smoothed",
     "blind_fit",
     "clipped_end",
+    "compare_laws",
     "extrapolate",
     "fit",
+    "held_out",
     "leave_one_curve_out",
     "mean_over",
     "profile_likelihood",

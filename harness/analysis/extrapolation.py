@@ -1,19 +1,22 @@
 """Predict points that a fit has not seen, and say what the prediction was allowed to know.
 
-`blind`: nothing was fitted on the predicted points. `calibrated`: the slope is the fit's, but
-E0 of the curve was fitted on the very points that are predicted, so that only their shape is
-tested, not their level.
+`blind`: nothing was fitted on the predicted points. `calibrated`: what the law shares is the
+fit's, but the curve's own parameters were fitted on the very points that are predicted, so that
+only their shape is tested, not their level.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from harness.analysis.estimator import Estimator, Problems
 from harness.analysis.fits import fit as fit_law
-from harness.analysis.laws import SharedSlopeLaw, get_law
+from harness.analysis.laws import FormulaLaw, get_law
+from harness.analysis.optimum import is_fast
 from harness.analysis.profile import profile
 from harness.errors import DataError
 
@@ -23,19 +26,23 @@ if TYPE_CHECKING:
     from harness.analysis.curves import Curves
     from harness.analysis.fits import Fit
 
+Kind = Literal["blind", "calibrated"]
+
 
 @dataclass(frozen=True, eq=False)
 class Extrapolation:
     """Held-out points of one curve against their prediction.
 
-    x, observed, predicted: (n,) in ascending x; L as a share. k, E0: the line that predicts.
-    rmse: root of the mean square of observed - predicted. relative_error: mean of
-    |observed - predicted| / observed. r2: 1 - squares about the prediction / squares about
-    the mean of the held-out points; negative where the mean alone would do better, NaN where
-    all points are equal.
+    part: which points: "chosen", the "last" of a curve or the "largest" group. x, observed,
+    predicted: (n,) in ascending x; L as a share. k, E0: the line that predicts, NaN for a law
+    whose curves are no lines. rmse: root of the mean square of observed - predicted.
+    relative_error: mean of |observed - predicted| / observed. r2: 1 - squares about the prediction
+    / squares about the mean of the held-out points; negative where the mean alone would do better,
+    NaN where all points are equal. reason: why there is no prediction, and then predicted and all
+    errors are NaN; else empty.
     """
 
-    kind: Literal["blind", "calibrated"]
+    kind: Kind
     law: str
     N: float
     x: NDArray[np.float64]
@@ -46,6 +53,8 @@ class Extrapolation:
     rmse: float
     relative_error: float
     r2: float
+    part: Literal["chosen", "last", "largest"] = "chosen"
+    reason: str = ""
 
 
 def extrapolate(fit: Fit, held_out: Curves, *, blind: Fit | None = None) -> list[Extrapolation]:
@@ -61,30 +70,37 @@ def extrapolate(fit: Fit, held_out: Curves, *, blind: Fit | None = None) -> list
     results = []
     for (size,), rows in held_out.groups([fit.group]):
         N = float(size)
-        if N in fit.by_curve["E0"]:
-            results.append(_predict("blind", fit, rows, N, fit.intercept(N)))
+        if N in fit.r2_by_curve:
+            results.append(predict_curve("blind", fit, rows, N))
             continue
         blindly = _knows_all(fit, blind)
-        results.append(_predict("blind", blindly, rows, N, blindly.intercept(N)))
+        results.append(predict_curve("blind", blindly, rows, N))
         if blindly is not fit:
-            results.append(_predict("calibrated", fit, rows, N, _calibrate(fit, rows, N)))
+            results.append(predict_curve("calibrated", fit, rows, N))
     return results
+
+
+def refit(fitted: Fit, curves: Curves, law: str | None = None, **options: Any) -> Fit:
+    """Fit a law, that of `fitted` if none is named, as `fitted` was, but for `options`."""
+    chosen = fitted.selection
+    as_before = {
+        "x": chosen.x,
+        "y": chosen.y,
+        "group": chosen.group,
+        "weights": chosen.weights,
+        "space": chosen.space,
+        "loss": chosen.loss,
+        "delta": chosen.delta,
+        "run": chosen.run,
+        "drop_first": chosen.drop_first,
+        "drop_last": chosen.drop_last,
+    }
+    return fit_law(curves, law or fitted.law, **{**as_before, **options})
 
 
 def blind_fit(fitted: Fit, curves: Curves, law: str) -> Fit:
     """Fit `law` to the window of `fitted`, so that it may predict an N that neither has seen."""
-    chosen = fitted.selection
-    return fit_law(
-        curves,
-        law,
-        x=chosen.x,
-        y=chosen.y,
-        group=chosen.group,
-        weights=chosen.weights,
-        space=chosen.space,
-        drop_first=chosen.drop_first,
-        drop_last=chosen.drop_last,
-    )
+    return refit(fitted, curves, law)
 
 
 def clipped_end(fit: Fit, curves: Curves) -> Curves:
@@ -94,45 +110,33 @@ def clipped_end(fit: Fit, curves: Curves) -> Curves:
     return curves.where(before_end & ~selection.kept(curves))
 
 
-def _knows_all(fit: Fit, blind: Fit | None) -> Fit:
-    for one in (fit, blind):
-        if one is not None:
-            law = get_law(one.law)
-            if isinstance(law, SharedSlopeLaw) and law.shares_intercept:
-                return one
-    raise DataError(
-        f"no fit can predict an unseen {fit.group} blind",
-        expected="a law that shares all parameters, e.g. loglinear_kn_e0",
-        found=fit.law if blind is None else f"{fit.law} and {blind.law}",
-        hint="write blind_law: loglinear_kn_e0 under `extrapolate`",
-    )
+def shares_all(law: str) -> bool:
+    """Whether a law leaves nothing free for a single curve, and so knows any N."""
+    return not get_law(law).per_curve
 
 
-def _calibrate(fit: Fit, rows: Curves, N: float) -> float:
-    window = replace(fit.selection, drop_first=0, drop_last=0).window(rows)
-    k = fit.slope(N)
-    level = profile(window, fit.space).terms(np.array([[k]]), None).c[0, 0]
-    return float(level + k * window.centre[0])
+def predict_curve(kind: Kind, fit: Fit, rows: Curves, N: float) -> Extrapolation:
+    """Rows of one curve against the fit, whose own parameters of it are calibrated if asked for.
 
-
-def _predict(
-    kind: Literal["blind", "calibrated"], fit: Fit, rows: Curves, N: float, E0: float
-) -> Extrapolation:
-    order = np.argsort(rows[fit.x], kind="stable")
-    x, observed = rows[fit.x][order], rows[fit.y][order]
-    points = np.stack([x, observed])
-    if not (np.isfinite(points).all() and (points > 0).all()):
-        bad = ~(np.isfinite(points) & (points > 0)).all(0)
+    Raises DataError for rows that are no numbers that the law takes.
+    """
+    x, observed = held_points(fit, rows)
+    positive = not isinstance(get_law(fit.law), FormulaLaw)
+    good = np.isfinite(x) & np.isfinite(observed)
+    if positive:
+        good &= (x > 0) & (observed > 0)
+    if not good.all():
         raise DataError(
             f"held-out points of {fit.group}={N:g} are not numbers that the law takes",
-            expected=f"{fit.x} and {fit.y} finite and above 0",
-            found=f"{fit.x}={x[bad][0]:g}, {fit.y}={observed[bad][0]:g}",
+            expected=f"{fit.x} and {fit.y} finite" + (" and above 0" if positive else ""),
+            found=f"{fit.x}={x[~good][0]:g}, {fit.y}={observed[~good][0]:g}",
             hint="narrow `extrapolate: to`",
         )
-    k = fit.slope(N)
-    predicted = 10.0 ** (E0 - k * np.log10(x))
+    predicted, k, E0 = _lines(kind, fit, rows, N, x) if positive else _curve(kind, fit, rows, N, x)
     error = observed - predicted
     spread = float(((observed - observed.mean()) ** 2).sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = float((np.abs(error) / np.abs(observed)).mean())
     return Extrapolation(
         kind=kind,
         law=fit.law,
@@ -143,6 +147,81 @@ def _predict(
         k=k,
         E0=E0,
         rmse=float(np.sqrt((error**2).mean())),
-        relative_error=float((np.abs(error) / observed).mean()),
-        r2=1.0 - float((error**2).sum()) / spread if spread > 0 else float("nan"),
+        relative_error=relative,
+        r2=1.0 - float((error**2).sum()) / spread if spread > 0 else math.nan,
     )
+
+
+def no_prediction(kind: Kind, fit: Fit, rows: Curves, N: float, reason: str) -> Extrapolation:
+    """Held-out rows of a curve that nothing predicts, and why."""
+    x, observed = held_points(fit, rows)
+    nan = math.nan
+    nothing = np.full(len(x), nan)
+    return Extrapolation(
+        kind, fit.law, N, x, observed, nothing, nan, nan, nan, nan, nan, reason=reason
+    )
+
+
+def held_points(fit: Fit, rows: Curves) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """x and y of rows, in ascending x."""
+    order = np.argsort(rows[fit.x], kind="stable")
+    return rows[fit.x][order], rows[fit.y][order]
+
+
+def _knows_all(fit: Fit, blind: Fit | None) -> Fit:
+    for one in (fit, blind):
+        if one is not None and shares_all(one.law):
+            return one
+    raise DataError(
+        f"no fit can predict an unseen {fit.group} blind",
+        expected="a law that shares all parameters, e.g. loglinear_kn_e0",
+        found=fit.law if blind is None else f"{fit.law} and {blind.law}",
+        hint="write blind_law: loglinear_kn_e0 under `extrapolate`",
+    )
+
+
+def _lines(
+    kind: Kind, fit: Fit, rows: Curves, N: float, x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float, float]:
+    """A straight line: its values at x, k and E0."""
+    k = fit.slope(N)
+    E0 = fit.intercept(N) if kind == "blind" else _level(fit, rows, N)
+    return 10.0 ** (E0 - k * np.log10(x)), k, E0
+
+
+def _level(fit: Fit, rows: Curves, N: float) -> float:
+    """The E0 that is best on a curve's own points, its slope as fitted."""
+    selection = replace(fit.selection, drop_first=0, drop_last=0)
+    window = selection.window(rows)
+    k = fit.slope(N)
+    estimator = Estimator(get_law(fit.law), window, space=fit.space, loss=fit.loss, delta=fit.delta)
+    best = profile(window, "linear" if fit.space == "linear" else "log10")
+    level = float(best.terms(np.array([[k]]), None).c[0, 0])
+    start = level + k * float(window.centre[0])
+    if is_fast(estimator):
+        return start
+    return _own(estimator, fit, {"k": k, "E0": start})["E0"]
+
+
+def _curve(
+    kind: Kind, fit: Fit, rows: Curves, N: float, x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float, float]:
+    """Any formula: its values at x; it has no k and no E0."""
+    if kind == "blind":
+        return fit.predict(x, N), math.nan, math.nan
+    window = replace(fit.selection, drop_first=0, drop_last=0).window(rows)
+    estimator = Estimator(get_law(fit.law), window, space=fit.space, loss=fit.loss, delta=fit.delta)
+    # Its own parameters are sought from those of the fitted curve that is nearest in N.
+    near = min(fit.r2_by_curve, key=lambda size: abs(size - N))
+    start = {name: values[near] for name, values in fit.by_curve.items()}
+    own = _own(estimator, fit, start)
+    z = estimator.coordinates(fit.params, {name: np.array([v]) for name, v in own.items()})
+    return estimator.predicted_at(z, x, 0), math.nan, math.nan
+
+
+def _own(estimator: Estimator, fit: Fit, start: dict[str, float]) -> dict[str, float]:
+    """The best parameters of the one curve of `estimator`, what is shared held at the fit's."""
+    z = estimator.coordinates(fit.params, {name: np.array([v]) for name, v in start.items()})
+    held = np.arange(estimator.size) < estimator.form.shared
+    end = estimator.minimise(z[None], Problems(), held=held)
+    return {name: float(v[0, 0]) for name, v in estimator.parameters(end.z)[1].items()}
