@@ -21,6 +21,7 @@ from harness.analysis import newton
 from harness.analysis.forms import form_of, points_of
 from harness.analysis.losses import NEGLIGIBLE, get_loss, get_space
 from harness.analysis.newton import Derivatives, Minima
+from harness.analysis.polish import MOST_POINTS, balance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,8 @@ _CHUNK = 1 << 15  # numbers per array while derivatives are taken; larger ones l
 _COMPLEX_STEP = 1e-30
 _DIFFERENCE = 1e-6
 _REFIT = 1e-11  # a refit ends with the step that is predicted to gain less than this
+_ROUGH = 60  # iterations of a rough search
+_ROUGHLY_0 = 1e-3  # smoothing of |r| at which it stops
 _FEW = 4  # from so many refits on, the model about their common start is worth its making
 _MODEL_COORDINATES = 40  # and up to so many coordinates
 _SHRINK = 0.3  # factor between one smoothing of the loss and the next; coarser, Newton may zigzag
@@ -194,24 +197,30 @@ class Estimator:
             F[rows] += (w * self.loss.value(r, self.delta)).sum(-1)
         return F
 
-    def jacobian(
+    def slopes(
         self, z: NDArray[np.float64], part: slice
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """At z (M,) and the points `part`, all times the root of the weights: derivatives of the
-        residuals by local coordinates (n', local), residuals, rho', observations (n',) each.
-
-        rho' of LAD is that of its last smoothing: where r = 0 any value between -1 and 1 is a
-        subgradient, and there it is the one that balances the other points.
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Derivatives of the residuals by local coordinates (n', local), and residuals (n',), at
+        z (M,) and the points `part`.
         """
         at = self._points(part)
-        f, J, _ = self._derivatives(z[None], at)
+        f, J, _ = self._derivatives(z[None], at, rough=True)
         by_f, _ = self.space.slopes(f, at.y)
-        root = np.sqrt(at.w)
-        r = self.space.residual(f, at.y)[0]
         columns = [np.broadcast_to(by_f * one, f.shape)[0] for one in J]
-        push = self.loss.smooth(r, self._smoothings(z)[-1])[1]
-        observed = root * self.space.observed(at.y)
-        return root[:, None] * np.stack(columns, axis=1), root * r, root * push, observed
+        return np.stack(columns, axis=1), self.space.residual(f, at.y)[0]
+
+    def subgradient(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """rho' of the residuals (n,) at z (M,); for LAD, of the subgradients there are, the one
+        that comes nearest to balance.
+        """
+        if self.form.shared == 0 and self.G > 1:
+            places = np.arange(self.form.own) * self.G
+            parts = [one.subgradient(z[places + i]) for i, (one, _) in enumerate(self.each_curve)]
+            return np.concatenate(parts)
+        if self.loss.name == "lad" and len(self.window.x) <= MOST_POINTS:
+            return balance(self, z)
+        r = self.space.residual(self.predicted(z), self.window.L)
+        return self.loss.smooth(r, self._smoothings(z)[-1])[1]
 
     def minimise(
         self,
@@ -220,15 +229,20 @@ class Estimator:
         *,
         held: NDArray[np.bool_] | None = None,
         decrease: float = _REFIT,
+        rough: bool = False,
     ) -> Minima:
-        """The optimum of each problem, downhill from z; see the class for shapes."""
+        """The optimum of each problem, downhill from z; see the class for shapes.
+
+        `rough` stops early and, where the law has no exact derivatives, goes without second ones:
+        enough to tell one basin from another.
+        """
         problems = problems or Problems()
         if self.form.shared == 0 and self.G > 1:
-            return self._minimise_each(z, problems, held, decrease)
+            return self._minimise_each(z, problems, held=held, decrease=decrease, rough=rough)
         given = (problems.factors, problems.observed, z if z.ndim == 2 else None, held)
         R = max([1] + [len(one) for one in given if one is not None and one.ndim == 2])
         fixed = None if held is None else np.broadcast_to(held, (R, self.size))
-        levels = self._smoothings(z)
+        levels = self._smoothings(z, rough=rough)
         common = z.ndim == 1
         z = np.array(np.broadcast_to(z, (R, self.size)))
         noise = self._noise(problems, R)
@@ -239,13 +253,14 @@ class Estimator:
             for h in levels:
                 last = h == levels[-1]
                 found = newton.minimise(
-                    self._objective(problems, h),
+                    self._objective(problems, h, rough=rough),
                     z,
                     self.lower,
                     self.upper,
                     noise=noise,
                     fixed=fixed,
                     decrease=decrease if last else 1e-3,
+                    iterations=_ROUGH if rough else newton.MAX_ITERATIONS,
                 )
                 z = found.z
             F = self.value(z, problems) if self.loss.name == "lad" else found.F
@@ -255,11 +270,11 @@ class Estimator:
         self,
         z: NDArray[np.float64],
         problems: Problems,
-        held: NDArray[np.bool_] | None,
-        decrease: float,
+        **options: Any,
     ) -> Minima:
         """Curves that share no parameter are problems of their own."""
         ends = []
+        held = options.pop("held")
         for i, (one, part) in enumerate(self.each_curve):
             places = np.arange(self.form.own) * self.G + i
             factors, cluster, observed = problems.factors, problems.cluster, problems.observed
@@ -269,7 +284,7 @@ class Estimator:
                 None if observed is None else observed[:, part],
             )
             kept = None if held is None else held[..., places]
-            ends.append(one.minimise(z[..., places], own, held=kept, decrease=decrease))
+            ends.append(one.minimise(z[..., places], own, held=kept, **options))
         F, converged = sum(end.F for end in ends), np.all([end.converged for end in ends], axis=0)
         by_curve = np.stack([end.z for end in ends], axis=-1)
         return Minima(by_curve.reshape(len(by_curve), -1), np.asarray(F), converged)
@@ -297,7 +312,7 @@ class Estimator:
             each = np.asarray(np.bincount(problems.cluster, each, clusters), dtype=np.float64)
         return np.asarray(NOISE * (problems.factors @ each) + np.finfo(float).tiny)
 
-    def _smoothings(self, z: NDArray[np.float64]) -> list[float]:
+    def _smoothings(self, z: NDArray[np.float64], *, rough: bool = False) -> list[float]:
         """Smoothings to go through, from the size of the residuals down to the loss itself."""
         if not self.loss.smoothed:
             return [0.0]
@@ -306,7 +321,8 @@ class Estimator:
             r = np.abs(self.space.residual(at, self.window.L))
         usual = float((self.window.w * r).sum()) if np.isfinite(r).all() else 1.0
         observed = float((self.window.w * np.abs(self.space.observed(self.window.L))).sum())
-        last = self.delta or max(NEGLIGIBLE * usual, 1e-13 * observed, np.finfo(float).tiny)
+        share = _ROUGHLY_0 if rough else NEGLIGIBLE
+        last = self.delta or max(share * usual, 1e-13 * observed, np.finfo(float).tiny)
         levels = [last]
         while levels[-1] < usual:
             levels.append(levels[-1] / _SHRINK)
@@ -314,14 +330,14 @@ class Estimator:
 
     # What follows takes derivatives; F, g and H are in coordinates z.
 
-    def _objective(self, problems: Problems, h: float) -> newton.Objective:
+    def _objective(self, problems: Problems, h: float, *, rough: bool = False) -> newton.Objective:
         def evaluate(z: NDArray[np.float64], rows: NDArray[np.intp]) -> Derivatives:
             R, M = z.shape
             F, g, H = np.zeros(R), np.zeros((R, M)), np.zeros((R, M, M))
             for places, part, at in self._pieces(np.arange(R)):
                 y = problems.y(self.window.L, rows[places], part)
                 w = problems.weights(self.window.w, rows[places], part)
-                f, J, second = self._derivatives(z[places], at)
+                f, J, second = self._derivatives(z[places], at, rough=rough)
                 r = self.space.residual(f, y)
                 by_f, by_ff = self.space.slopes(f, y)
                 rho, first, bend = self.loss.smooth(r, h)
@@ -370,7 +386,7 @@ class Estimator:
                 H[:, place(i), place(j)] += total(term, j)
 
     def _derivatives(
-        self, z: NDArray[np.float64], at: Points
+        self, z: NDArray[np.float64], at: Points, *, rough: bool = False
     ) -> tuple[NDArray[np.float64], list[Any], Any]:
         local = self._local(z, at)
         exact = self.form.derivatives(local, at)
@@ -379,7 +395,7 @@ class Estimator:
             return f, J, second
         f, J = self._complex_step(local, at)
         second = {}
-        for j in range(len(local)):
+        for j in range(0 if rough else len(local)):
             # Second derivatives only steer the step, so differences will do.
             moved = [*local[:j], local[j] + _DIFFERENCE, *local[j + 1 :]]
             _, nearby = self._complex_step(moved, at, last=j)

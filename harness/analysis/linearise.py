@@ -120,20 +120,22 @@ def _triangles(
     """
     P, own, G, M = estimator.form.shared, estimator.form.own, estimator.G, estimator.size
     blocks = []
-    sums, lengths, size = np.zeros(M), np.zeros(M), 0.0
-    residual_size, observed_size = 0.0, 0.0
+    window, space = estimator.window, estimator.space
+    root, push = np.sqrt(window.w), estimator.subgradient(z)
+    push *= root
+    sums, lengths, residual_size = np.zeros(M), np.zeros(M), 0.0
     ends = np.cumsum(estimator.window.n)
     for i, end in enumerate(ends):
         places = np.concatenate([np.arange(P), P + np.arange(own) * G + i]).astype(int)
         triangle = np.zeros((0, P + own + 1))
         for first in range(end - estimator.window.n[i], end, 1 << 14):
             part = slice(int(first), int(min(first + (1 << 14), end)))
-            J, r, push, observed = estimator.jacobian(z, part)
-            sums[places] += J.T @ push
+            J, r = estimator.slopes(z, part)
+            J *= root[part, None]
+            r *= root[part]
+            sums[places] += J.T @ push[part]
             lengths[places] += (J * J).sum(0)
-            size += float(push @ push)
             residual_size += float(r @ r)
-            observed_size += float(observed @ observed)
             below = np.column_stack([J, r])
             triangle = np.asarray(np.linalg.qr(np.vstack([triangle, below]), mode="r"))
         if P:
@@ -141,8 +143,9 @@ def _triangles(
             wide[:, places], wide[:, -1] = triangle[:, :-1], triangle[:, -1]
             triangle = wide
         blocks.append(triangle)
+    observed_size = float((window.w * space.observed(window.L) ** 2).sum())
     exact = residual_size <= _EXACT**2 * observed_size
-    return blocks, _Push(sums, np.sqrt(lengths), float(np.sqrt(size)), exact)
+    return blocks, _Push(sums, np.sqrt(lengths), float(np.linalg.norm(push)), exact)
 
 
 def _gradient_norm(estimator: Estimator, push: _Push, held: NDArray[np.bool_]) -> float:

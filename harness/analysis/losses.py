@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-NEGLIGIBLE = 1e-8  # delta of the last smoothing of |r|, relative to the mean |r|
+NEGLIGIBLE = 1e-7  # delta of the last smoothing of |r|, relative to the mean |r|
 _LN10 = math.log(10.0)
 
 Three = tuple["NDArray[np.float64]", "NDArray[np.float64]", "NDArray[np.float64]"]

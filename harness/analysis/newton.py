@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MAX_ITERATIONS = 200
 DECREASE = 1e-14  # stop once Newton predicts a smaller relative decrease; one step follows
+_SHORTEST = 1e-3  # a Newton step is cut to this share before it is damped
 _DEFINITE = 1e-11  # smallest pivot of a scaled Hessian that counts as positive definite
 
 
@@ -42,6 +43,7 @@ def minimise(
     noise: NDArray[np.float64],
     fixed: NDArray[np.bool_] | None = None,
     decrease: float = DECREASE,
+    iterations: int = MAX_ITERATIONS,
 ) -> Minima:
     """Minimise R problems of P variables from z (R, P) within lower, upper (P,).
 
@@ -54,17 +56,18 @@ def minimise(
     R, P = z.shape
     held_always = np.zeros((R, P), dtype=bool) if fixed is None else fixed
     F, g, H = objective(z, np.arange(R))
-    damping = np.zeros(R)
+    damping, length = np.zeros(R), np.ones(R)
     converged = np.zeros(R, dtype=bool)
     usable = np.isfinite(F) & np.isfinite(H).all((1, 2))
     F = np.where(usable, F, np.inf)  # a start from which nothing can be computed ends nowhere
     active = np.flatnonzero(usable)
-    for _ in range(MAX_ITERATIONS):
+    for _ in range(iterations):
         if not len(active):
             break
         za, ga, Ha, Fa = z[active], g[active], H[active], F[active]
         held = held_always[active] | ((za <= lower) & (ga > 0)) | ((za >= upper) & (ga < 0))
-        step, predicted = _step(ga, Ha, held, damping[active])
+        step, predicted, definite = _step(ga, Ha, held, damping[active])
+        step *= length[active, None]
         trial = np.clip(za + step, lower, upper)
         Ft, gt, Ht = objective(trial, active)
         better = (Ft <= Fa + noise[active]) & np.isfinite(Ht).all((1, 2))
@@ -72,8 +75,12 @@ def minimise(
         z[took], F[took], g[took], H[took] = trial[better], Ft[better], gt[better], Ht[better]
         small = predicted <= decrease * Fa + 1e-10 * noise[active]
         converged[active] = small
+        # Downhill along a definite Newton step there is a lower point, so go less far before
+        # turning: in the narrow valleys of losses with kinks, damping would creep.
+        shorter = ~better & definite & (damping[active] == 0) & (length[active] > _SHORTEST)
+        length[active] = np.where(shorter, length[active] * _along(Fa, Ft, (ga * step).sum(1)), 1.0)
         damping[active] = np.where(
-            better,
+            better | shorter,
             np.where(damping[active] > 1e-4, damping[active] / 10, 0.0),
             np.maximum(damping[active] * 10, 0.1),
         )
@@ -86,8 +93,10 @@ def _step(
     H: NDArray[np.float64],
     held: NDArray[np.bool_],
     damping: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Damped step (R, P), 0 where held, and the decrease that the undamped one predicts (R,)."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Damped step (R, P), 0 where held, the decrease that the undamped one predicts (R,), and
+    whether H is positive definite (R,).
+    """
     diagonal = np.abs(np.diagonal(H, axis1=1, axis2=2))
     floor = 1e-12 * diagonal.max(axis=1, keepdims=True) + np.finfo(float).tiny
     d = np.where(held, 0.0, 1.0 / np.sqrt(np.maximum(diagonal, floor)))
@@ -108,7 +117,17 @@ def _step(
         steepest = along / (values + damping[bent, None])
         step[bent] = np.einsum("rpv,rv->rp", vectors, steepest)
         predicted[bent] = 0.5 * (along * along / values).sum(1)
-    return -step * d, predicted
+    return -step * d, predicted, definite
+
+
+def _along(
+    F: NDArray[np.float64], Ft: NDArray[np.float64], slope: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The share of a step, from 0.1 to 0.5, at which the parabola through what is known is least:
+    F and its slope along the step here, Ft at its end.
+    """
+    share = -0.5 * slope / (Ft - F - slope)
+    return np.where(np.isfinite(share), np.clip(share, 0.1, 0.5), 0.1)
 
 
 def _solve(

@@ -11,7 +11,8 @@ from harness.analysis.certificate import SAME_BASIN, rises
 from harness.analysis.estimator import NOISE, Estimator
 from harness.analysis.forms import FormulaForm, points_of
 from harness.analysis.laws import SharedSlopeLaw
-from harness.analysis.newton import DECREASE
+from harness.analysis.newton import DECREASE, Minima
+from harness.analysis.polish import MOST_POINTS, polish
 from harness.analysis.profile import profile
 from harness.analysis.search import Search, free_lines
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MANY = 20_000  # points above which basins are sought on a sample of them
-_BASINS = 8  # least-squares optima from which other losses start
+_BASINS = 8  # least-squares optima that are followed to the end, and from which losses start
+_SAME_PLACE = 1e-6  # objectives of rough searches that differ by less are followed as one
 _FAST_SPACES = ("linear", "log10")
 
 
@@ -126,22 +128,16 @@ def _find(estimator: Estimator) -> Optimum:
     if len(estimator.window.x) > _MANY:
         thin = estimator.on(estimator.window.thinned(_MANY))
     squares = thin.under("squares", None)
-    found = squares.minimise(_starts(squares), decrease=DECREASE)
-    order = np.argsort(found.F, kind="stable")
-    z, F = found.z, found.F
+    basins, ends = _basins(squares, _starts(squares))
     if estimator.loss.name != "squares":
-        z = _distinct(z[order], F[order])[:_BASINS]
-        found = thin.minimise(z, decrease=DECREASE)
-        z, F = found.z, found.F
-        order = np.argsort(F, kind="stable")
-    basins = _distinct(z[order], F[order])
-    polished = estimator.minimise(basins[:2], decrease=DECREASE)
-    best = int(polished.F.argmin())
-    z_best, F_best = polished.z[best], float(polished.F[best])
-    if thin is estimator:
-        ends = np.where(F.min() * (1 + SAME_BASIN) >= F, F_best, F)
-    else:
-        ends = F * (F_best / F.min()) if F.min() > 0 else F
+        basins, ends = _basins(thin, basins)
+    z_best, F_best = basins[0], float(ends.min())
+    if thin is not estimator:
+        polished = estimator.minimise(basins[:2], decrease=DECREASE)
+        best = int(polished.F.argmin())
+        if F_best > 0:
+            ends = ends * (float(polished.F[best]) / F_best)
+        z_best, F_best = polished.z[best], float(polished.F[best])
     held = _held(estimator, z_best)
     names = _names(estimator)
     return Optimum(
@@ -154,6 +150,38 @@ def _find(estimator: Estimator) -> Optimum:
         flat=_flat(estimator, z_best, F_best, names),
         noise=NOISE * estimator.scale,
     )
+
+
+def _basins(
+    estimator: Estimator, starts: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distinct optima (B, M), best first, and the objective at which each start ended (S,).
+
+    Starts that come to the same place on a rough search are followed to the end as one.
+    """
+    rough = estimator.minimise(starts, decrease=1e-8, rough=True)
+    F = np.where(np.isfinite(rough.F), rough.F, np.inf)
+    order = np.argsort(F, kind="stable")
+    noise = NOISE * estimator.scale
+    new = np.concatenate([[True], F[order][1:] > F[order][:-1] * (1 + _SAME_PLACE) + noise])
+    first = order[new][:_BASINS]
+    found = _followed(estimator, rough.z[first])
+    place = np.empty(len(F), dtype=np.intp)
+    place[order] = np.cumsum(new) - 1
+    followed = place < len(first)
+    ends = F.copy()
+    ends[followed] = found.F[place[followed]]
+    best_first = np.argsort(found.F, kind="stable")
+    basins = _distinct(found.z[best_first], found.F[best_first])
+    return (basins if len(basins) else rough.z[:1]), ends
+
+
+def _followed(estimator: Estimator, z: NDArray[np.float64]) -> Minima:
+    """Optima from rough ones (S, M), to full precision."""
+    if estimator.loss.name != "lad" or len(estimator.window.x) > MOST_POINTS:
+        return estimator.minimise(z, decrease=DECREASE)
+    corners = np.array([polish(estimator, one) for one in z])
+    return Minima(corners, estimator.value(corners), np.ones(len(z), dtype=bool))
 
 
 def _starts(squares: Estimator) -> NDArray[np.float64]:
@@ -182,7 +210,7 @@ def _flat(
     start = np.repeat(z[None], len(places), axis=0)
     start[np.arange(len(places)), places] = sides
     kept = np.arange(estimator.size) == np.array(places)[:, None]
-    ends = estimator.minimise(start, held=kept, decrease=1e-8)
+    ends = estimator.minimise(start, held=kept, decrease=1e-8, rough=True)
     low = ~rises(estimator, best, ends.F, dof)
     return tuple(dict.fromkeys(names[places[i]] for i in np.flatnonzero(low)))
 

@@ -132,7 +132,11 @@ def test_slope_is_the_published_formula(K_max, N0, N_ref):
 def test_formulas_are_analytic(name):
     """The fit differentiates by complex steps; differences must agree with them."""
     one = get_law(name)
-    z = np.array(one.coordinates({"K_max": 0.13, "N0": 13e9, "E0_max": 2.0, "N1": 20e9}, 5e9))
+    z = np.array(
+        one.coordinates(
+            {"K_max": 0.13, "N0": 13e9, "E0_max": 2.0, "N1": 20e9, "C0": 50.0, "r": 1.2}, 5e9
+        )
+    )
     forms = [one.slope, one.intercept] if one.shares_intercept else [one.slope]
     for form in forms:
         for j in range(len(z)):

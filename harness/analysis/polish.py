@@ -1,0 +1,95 @@
+"""The last steps to an optimum of absolute residuals, which lies where some of them are 0.
+
+Near it the problem is a linear program, min sum_i w_i |r_i + J_i d|: its corners are exact where a
+smoothed loss only comes close, and its dual variables show whether the corner is an optimum.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.analysis.estimator import Estimator
+
+MOST_POINTS = 20_000  # above, a program of all points costs more than what it gains
+_ZERO = 1e-7  # residuals below this share of their mean count as 0
+_STEPS = 30
+_SETTLED = 1e-13
+
+
+def polish(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """z (M,) or a lower point near it, by linear programs in a box that shrinks as they mislead."""
+    from scipy import optimize
+    from scipy.sparse import csr_array, eye_array, hstack
+
+    program: Any = optimize.linprog  # its annotations know no sparse table
+    w = estimator.window.w
+    n, M = len(w), len(z)
+    F = float(estimator.value(z[None])[0])
+    box = 1.0
+    for _ in range(_STEPS):
+        r, J = dense(estimator, z)
+        scale = np.linalg.norm(np.sqrt(w)[:, None] * J, axis=0)
+        free = np.where(scale > 0, F / np.maximum(scale, 1e-300), 0.0)
+        low = np.maximum(-box, (estimator.lower - z) / np.maximum(free, 1e-300))
+        high = np.minimum(box, (estimator.upper - z) / np.maximum(free, 1e-300))
+        # In units of F, so that the solver's own tolerances mean something.
+        table = hstack([csr_array(J * free / F), -eye_array(n), eye_array(n)])
+        bounds = np.vstack([np.column_stack([low, high]), np.tile([0.0, np.inf], (2 * n, 1))])
+        cost = np.concatenate([np.zeros(M), w, w])
+        found = program(cost, A_eq=table, b_eq=-r / F, bounds=bounds, method="highs-ds")
+        if found.x is None:
+            return z
+        trial = np.clip(z + found.x[:M] * free, estimator.lower, estimator.upper)
+        lower = float(estimator.value(trial[None])[0])
+        if lower < F:
+            settled = F - lower <= _SETTLED * F
+            z, F = trial, lower
+            if settled:
+                return z
+        else:
+            box *= 0.2
+            if box < 1e-9:
+                return z
+    return z
+
+
+def balance(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A subgradient of |r| at z: signs (n,), and for residuals of 0 what balances the others.
+
+    At an optimum such values lie between -1 and 1 and make the gradient vanish; elsewhere none
+    within those limits do.
+    """
+    from scipy.optimize import lsq_linear
+
+    r, J = dense(estimator, z)
+    w = estimator.window.w
+    zero = np.abs(r) <= _ZERO * float((w * np.abs(r)).sum())
+    signs = np.sign(r)
+    if zero.any() and not zero.all():
+        lengths = np.maximum(np.linalg.norm(np.sqrt(w)[:, None] * J, axis=0), 1e-300)
+        pull = (w * signs)[~zero] @ (J / lengths)[~zero]
+        table = (w[:, None] * J / lengths)[zero].T
+        size = np.abs(table).max()
+        if size > 0:
+            found = lsq_linear(table / size, -pull / size, (-1.0, 1.0), tol=1e-14)
+            signs[zero] = found.x
+    return np.asarray(signs)
+
+
+def dense(
+    estimator: Estimator, z: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Residuals (n,) and their derivatives by all coordinates (n, M) at z (M,)."""
+    n = len(estimator.window.x)
+    P, own, G = estimator.form.shared, estimator.form.own, estimator.G
+    local, r = estimator.slopes(z, slice(0, n))
+    J = np.zeros((n, estimator.size))
+    J[:, :P] = local[:, :P]
+    for q in range(own):
+        J[np.arange(n), P + q * G + estimator.window.curve] = local[:, P + q]
+    return r, J
