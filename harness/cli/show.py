@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -183,9 +184,8 @@ def verdict_table(
                 layout.beneath("of each curve", by_curve)
         layout.end_of_row()
     told = [Text(f"[{number}] {reason}") for reason, number in notes.items()]
-    legends = [_LEGEND_NUMBERS] if any("½ digit" in c.tolerance_reason for c in comparisons) else []
-    if any(c.tolerance_reason.startswith("margin") for c in comparisons):
-        legends.append(_LEGEND_MARGIN)
+    why = [c.tolerance_reason for row in rows.values() for c in row]
+    legends = [text for word, text in _LEGENDS.items() if any(word in reason for reason in why)]
     legend = [Text(f"tolerance: {'; '.join(legends)}\n", style="dim")] if legends else []
     return Group(layout.body(), *legend, *told, Text(""))
 
@@ -196,15 +196,16 @@ def _interval_of(statistics: Statistics) -> tuple[str, str]:
     return f"90% of the difference{seeds}", ends
 
 
-_LEGEND_NUMBERS = (
-    "½ digit is half a unit of the last printed digit; slack is SE·√(ε(n-p)), how far a "
-    "parameter moves while the objective stays within ε of its minimum"
-)
-_LEGEND_MARGIN = (
-    "margin is the largest difference that is still the same result, set before the run; the 90% "
-    "interval has to lie within it"
-)
+# What a tolerance can be made of, by the word that stands for it.
+_LEGENDS = {
+    "½ digit": "½ digit is half a unit of the last printed digit",
+    "SE·√": "slack is SE·√(ε(n-p)), how far a parameter moves while the objective stays within ε "
+    "of its minimum",
+    "margin": "margin is the largest difference that is still the same result, set before the run; "
+    "the 90% interval has to lie within it",
+}
 _WIDE = 110
+_HEADING = 40
 
 
 class _Wide:
@@ -221,7 +222,9 @@ class _Wide:
         self._table.add_column("verdict", no_wrap=True)
 
     def head(self, group: str, verdict: Verdict) -> None:
-        self._table.add_row(Text(group, style="bold"), *[""] * 5, verdict_text(verdict))
+        # A heading may not widen its column at the cost of the others.
+        heading = Text("\n".join(wrap(group, _HEADING)), style="bold")
+        self._table.add_row(heading, *[""] * 5, verdict_text(verdict))
 
     def entry(self, comparison: Comparison, note: int | None) -> None:
         self._table.add_row(

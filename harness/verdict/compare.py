@@ -107,7 +107,7 @@ def _judged(
         return unused(entry)
     if quantity.missing is not None or quantity.value is None:
         return without_value(quantity)
-    if entry.at is not None:
+    if entry.at is not None and golden.level in (Level.R0, Level.R1):
         return judge_objective(entry.at, quantity, golden, objective_ratio)
     return _RULES[golden.level](entry, quantity, golden)
 

@@ -156,6 +156,9 @@ class Entry(_Shown, Strict):
         if self.sd is not None and self.runs is None:
             msg = "`sd` needs `runs`: how many runs stand behind the published number"
             raise ValueError(msg)
+        if self.questions is not None and not 0 <= self.value * self.scale <= 1:
+            msg = "`questions` is for a share: the printed number times `scale` lies in [0, 1]"
+            raise ValueError(msg)
         if self.between is not None and any((self.rtol, self.margin, self.at)):
             msg = "a range is its own tolerance: `between` goes without rtol, margin and at"
             raise ValueError(msg)

@@ -113,6 +113,7 @@ RANGE = {"printed": None, "between": ["0.2", "0.4"]}
         ({"sd": 0.01}, "needs `runs`"),
         ({"sd": 0.01, "runs": 0}, "greater than or equal to 1"),
         ({"input_rounding": -0.1}, "greater than 0"),
+        ({"printed": "84", "questions": 128}, "for a share"),
     ],
 )
 def test_entries_that_contradict_themselves_are_refused(changes: dict, message: str) -> None:
