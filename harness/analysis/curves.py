@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.analysis.tables import columns_of, refuse_smoothed
 from harness.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -30,12 +30,14 @@ class Curves:
     else is text in an object array. Units are the column's own: `N` parameters, `step`
     optimiser steps, `D` samples, `C` FLOPs, `ErrRate` a share between 0 and 1.
 
-    Raises DataError if the columns differ in length.
+    Raises DataError if the columns differ in length, or one holds smoothed points.
     """
 
     columns: Mapping[str, NDArray[Any]]
 
     def __post_init__(self) -> None:
+        for name, values in self.columns.items():
+            refuse_smoothed(name, values)
         columns = {name: _column(values) for name, values in self.columns.items()}
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
@@ -110,7 +112,12 @@ class Curves:
         Raises DataError for anything else, and for smoothed points: a smoothed curve has lost
         the scatter by which a fit is judged.
         """
-        return curves_of(table)
+        if isinstance(table, Curves):
+            return table
+        refuse_smoothed("the table", table)
+        if isinstance(table, str | Path):
+            return cls.from_csv(table)
+        return cls(columns_of(table))
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Curves:
@@ -177,17 +184,6 @@ class Curves:
             columns[name] = _numbers(file, lines, name, texts) if is_number else _column(texts)
         _check_unique(file, lines, columns, unique)
         return cls(columns)
-
-
-def curves_of(table: Any) -> Curves:
-    """See `Curves.of`."""
-    if isinstance(table, Curves):
-        return table
-    if isinstance(table, str | Path):
-        return Curves.from_csv(table)
-    if isinstance(table, Mapping):
-        return Curves({str(name): np.asarray(values) for name, values in table.items()})
-    raise NotImplementedError
 
 
 def _column(values: Iterable[Any] | NDArray[Any]) -> NDArray[Any]:

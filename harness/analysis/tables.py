@@ -1,0 +1,95 @@
+"""Columns of any table: pandas, polars and pyarrow by what they can do, none of them imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def columns_of(table: Any) -> dict[str, NDArray[Any]]:
+    """Name -> values of a mapping of arrays, a DataFrame or a pyarrow Table.
+
+    Missing values become NaN. Raises DataError for what is no table, for a name that comes
+    twice, a column that is not one value per row, and for dates and complex numbers.
+    """
+    if isinstance(table, Mapping):
+        names = list(table)
+    elif hasattr(table, "column_names"):
+        names = list(table.column_names)
+    elif hasattr(table, "columns") and hasattr(table, "__getitem__"):
+        names = list(table.columns)
+    else:
+        raise DataError(
+            "this is no table",
+            expected="Curves, a pandas or polars DataFrame, a pyarrow Table, a mapping of columns, "
+            "or the path of a CSV file",
+            found=type(table).__name__,
+            hint="e.g. fit({'C': [...], 'ErrRate': [...], 'N': [...]})",
+        )
+    columns: dict[str, NDArray[Any]] = {}
+    for name in names:
+        if str(name) in columns:
+            raise DataError(
+                f"the column {name!r} comes twice",
+                expected="every name once",
+                found=", ".join(map(str, names)),
+                hint="rename or drop one of them",
+            )
+        columns[str(name)] = _values(str(name), table[name])
+    return columns
+
+
+def refuse_smoothed(name: str, values: Any) -> None:
+    """Raise DataError for values that say of themselves that they were smoothed.
+
+    Smoothing removes the scatter by which a fit is judged, and makes neighbours repeat each other.
+    """
+    if getattr(values, "smoothed", False) is True:
+        raise DataError(
+            f"{name} holds smoothed points",
+            expected="points as they were measured",
+            found=type(values).__name__,
+            hint="fit the points themselves; draw the smoothed curve beside the fit",
+        )
+
+
+def _values(name: str, column: Any) -> NDArray[Any]:
+    refuse_smoothed(name, column)
+    values = column if isinstance(column, np.ndarray) else _to_numpy(column)
+    if values.ndim != 1 or values.dtype.kind in "mMcV":
+        raise DataError(
+            f"{name} is not a column of numbers or text",
+            expected="one number or text per row",
+            found=f"{values.dtype} of shape {values.shape}",
+            hint="convert the column, or leave it out",
+        )
+    if values.dtype.kind != "O":
+        return values
+    values = np.array([None if repr(v) == "<NA>" else v for v in values], dtype=object)
+    if any(isinstance(v, str) for v in values):
+        return values
+    try:
+        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{name} is not a column of numbers or text",
+            expected="one number or text per row",
+            found=", ".join(sorted({type(v).__name__ for v in values})),
+            hint="convert the column, or leave it out",
+        ) from None
+
+
+def _to_numpy(column: Any) -> NDArray[Any]:
+    if hasattr(column, "to_numpy"):
+        return np.asarray(column.to_numpy())
+    try:
+        return np.asarray(column)
+    except ValueError:  # rows of unequal length
+        return np.empty((0, 0))
