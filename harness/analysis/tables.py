@@ -33,17 +33,16 @@ def columns_of(table: Any) -> dict[str, NDArray[Any]]:
             found=type(table).__name__,
             hint="e.g. fit({'C': [...], 'ErrRate': [...], 'N': [...]})",
         )
-    columns: dict[str, NDArray[Any]] = {}
-    for name in names:
-        if str(name) in columns:
+    told = [str(name) for name in names]
+    for name in told:
+        if told.count(name) > 1:
             raise DataError(
                 f"the column {name!r} comes twice",
                 expected="every name once",
-                found=", ".join(map(str, names)),
+                found=", ".join(told),
                 hint="rename or drop one of them",
             )
-        columns[str(name)] = _values(str(name), table[name])
-    return columns
+    return {text: _values(text, table[name]) for text, name in zip(told, names, strict=True)}
 
 
 def refuse_smoothed(name: str, values: Any) -> None:
