@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.analysis import Curves, fit
-from harness.analysis.extrapolation import Extrapolation, blind_fit, clipped_end, extrapolate
+from harness.analysis import Curves, fit, mean_over
+from harness.analysis.comparison import Rival, compare_laws
+from harness.analysis.draws import CROSSED
+from harness.analysis.extrapolation import (
+    Extrapolation,
+    blind_fit,
+    clipped_end,
+    extrapolate,
+    refit,
+)
+from harness.analysis.holdout import held_out
+from harness.analysis.profiling import ProfileInterval, profile_likelihood
 from harness.analysis.resampling import Resample, resample
-from harness.errors import DataError, SuiteError
+from harness.errors import DataError, HarnessError, SuiteError
 from harness.quantities import label_text
 from harness.selection import select
 from harness.spec.expression import compile_expression
@@ -33,6 +43,10 @@ class Outcome:
         used: the rows of the window.
         held_out: the rows that the fit had to predict.
         extrapolations: one for each predicted curve, two (blind, calibrated) for a new size.
+        held_out_errors: of the last share of each curve and of the largest group, always.
+        rivals: the law and its rivals, the least BIC first; none without rivals.
+        profiles: of the parameters that the analysis names.
+        notes: what of these could not be had, and why.
     """
 
     fit: Fit
@@ -41,6 +55,10 @@ class Outcome:
     held_out: Curves
     resample: Resample | None
     extrapolations: Sequence[Extrapolation]
+    held_out_errors: Sequence[Extrapolation] = ()
+    rivals: Sequence[Rival] = ()
+    profiles: Sequence[ProfileInterval] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,8 @@ def _outcome(analysis: Analysis, curves: Curves, labels: Collection[str]) -> Out
     if analysis.extrapolate is not None:
         to_predict = select(curves, analysis.extrapolate.to)
     _refuse_mixed(analysis, curves.where(chosen | to_predict), labels)
-    selected = curves.where(chosen)
+    rows = curves.where(chosen)
+    selected = _points(analysis, rows)
     fitted = fit(
         selected,
         analysis.law,
@@ -103,33 +122,77 @@ def _outcome(analysis: Analysis, curves: Curves, labels: Collection[str]) -> Out
         group=analysis.group,
         weights=analysis.weights,
         space=analysis.space,
+        loss=analysis.loss,
+        delta=analysis.delta,
+        run=analysis.run,
         drop_first=analysis.drop_first,
         drop_last=analysis.drop_last,
     )
     kept = fitted.selection.kept(selected)
     if analysis.extrapolate is None:
-        held_out, blind = clipped_end(fitted, selected), None
+        predicted, blind = clipped_end(fitted, selected), None
     else:
-        _refuse_overlap(analysis, analysis.extrapolate, selected.where(kept & to_predict[chosen]))
-        held_out = curves.where(to_predict)
+        seen = chosen & to_predict
+        if selected is rows:
+            seen[chosen] = kept & to_predict[chosen]
+        _refuse_overlap(analysis, analysis.extrapolate, curves.where(seen))
+        predicted = _points(analysis, curves.where(to_predict))
         blind = blind_fit(fitted, selected, analysis.extrapolate.blind_law)
     resampled = None
     if analysis.resample is not None:
-        drawn = analysis.resample
-        resampled = resample(fitted, selected, by=drawn.by, n=drawn.n, seed=drawn.seed)
+        by = analysis.resample
+        resampled = resample(fitted, rows, by=by.by, n=by.n, seed=by.seed)
+    errors = held_out(fitted, selected, analysis.held_out)
+    rivals, notes = _rivals(analysis, fitted, selected, errors)
     return Outcome(
         fitted,
         selected,
         selected.where(kept),
-        held_out,
+        predicted,
         resampled,
-        extrapolate(fitted, held_out, blind=blind),
+        extrapolate(fitted, predicted, blind=blind),
+        errors,
+        rivals,
+        [profile_likelihood(fitted, selected, name) for name in analysis.profile],
+        notes,
     )
+
+
+def _points(analysis: Analysis, rows: Curves) -> Curves:
+    """The rows, or their means where what is drawn again is the same things in every curve."""
+    if analysis.resample is None or analysis.resample.by not in CROSSED or not len(rows):
+        return rows
+    return mean_over(
+        rows,
+        analysis.resample.by,
+        group=analysis.group,
+        x=analysis.x,
+        y=analysis.y,
+        run=analysis.run,
+    )
+
+
+def _rivals(
+    analysis: Analysis, fitted: Fit, selected: Curves, errors: Sequence[Extrapolation]
+) -> tuple[list[Rival], list[str]]:
+    """The comparison with the rivals that can be fitted, and why the others cannot."""
+    if not analysis.rivals:
+        return [], []
+    fits, notes = [fitted], []
+    for law in analysis.rivals:
+        try:
+            fits.append(refit(fitted, selected, law))
+        except HarnessError as error:
+            notes.append(f"the rival {law} cannot be fitted: {error.message}")
+    return compare_laws(fits, selected, analysis.held_out, known={fitted.law: errors}), notes
 
 
 def _refuse_mixed(analysis: Analysis, rows: Curves, labels: Collection[str]) -> None:
     """A curve is one cell, or several that differ in their seed or in the abscissa only."""
-    others = [name for name in labels if name not in (analysis.group, analysis.x, "seed")]
+    told_apart = {analysis.group, analysis.x, analysis.run, "seed"}
+    if analysis.resample is not None:
+        told_apart.add(analysis.resample.by)
+    others = [name for name in labels if name not in told_apart]
     for (value,), curve in rows.groups([analysis.group]):
         mixed = {name: np.unique(curve[name]).tolist() for name in others}
         mixed = {name: values for name, values in mixed.items() if len(values) > 1}

@@ -126,11 +126,18 @@ def _check_analyses(suite: Suite, laws: Collection[str] | None) -> None:
     _unique("analyses", ((a.name, suite.at_analysis(i)) for i, a in enumerate(suite.analyses)))
     for number, analysis in enumerate(suite.analyses):
         for law in analysis.laws if laws is not None else ():
-            key = ("law",) if law == analysis.law else ("extrapolate", "blind_law")
+            rival = law in analysis.rivals and law != analysis.law
+            blind = ("rivals",) if rival else ("extrapolate", "blind_law")
+            key = ("law",) if law == analysis.law else blind
             _known("registered law", law, laws or (), suite.at_analysis(number, *key))
-        for name in ("x", "y", "group"):
-            where = suite.at_analysis(number, name)
-            _known("curve column", getattr(analysis, name), columns, where)
+        for name in ("x", "y", "group", "run"):
+            if getattr(analysis, name) is not None:
+                where = suite.at_analysis(number, name)
+                _known("curve column", getattr(analysis, name), columns, where)
+        if analysis.resample is not None:
+            where = suite.at_analysis(number, "resample", "by")
+            drawn = ["curve", "block", *columns]
+            _known("thing to draw", analysis.resample.by, drawn, where)
         if analysis.where is not None:
             where = suite.at_analysis(number, "where")
             compile_expression(analysis.where, columns, where=where)
