@@ -11,12 +11,17 @@ from rich.text import Text
 from harness.cli.show import console
 from harness.report.describe import flags_in_words, objective_in_words
 from harness.report.document import fit_document
+from harness.report.held import HEADS, RIVAL_HEADS, held_rows, rival_rows
 from harness.report.intervals import curve_interval, kind_of_interval, shared_interval
 from harness.report.numbers import format_value, significant
 from harness.report.style import formula, symbol, unit_of
 from harness.tablefit.fitting import told_group
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rich.console import JustifyMethod
+
     from harness.analysis import Fit, Resample
     from harness.tablefit.fitting import TableFit
 
@@ -25,15 +30,8 @@ def document(found: TableFit) -> dict[str, Any]:
     """The result as data."""
     return {
         "fit": fit_document(found.fit, found.resample),
-        "rivals": [
-            {
-                "law": one.law,
-                "fit": None if one.fit is None else fit_document(one.fit, None),
-                "delta_bic": one.bic,
-                "reason": one.reason,
-            }
-            for one in found.rivals
-        ],
+        "held_out": list(found.held_out),
+        "rivals": list(found.rivals),
         "profiles": list(found.profiles),
         "notes": list(found.notes),
     }
@@ -63,6 +61,8 @@ def print_fit(found: TableFit) -> None:
         + ("no other found" if gap is None else f"the next {gap:.2%} worse"),
         soft_wrap=True,
     )
+    if found.held_out:
+        screen.print(_held_out(found))
     if found.rivals:
         screen.print(_rivals(found))
     for one in found.profiles:
@@ -88,10 +88,12 @@ def _counted(fit: Fit) -> str:
     return f"{count} curve" if count == 1 else f"{count} curves"
 
 
-def _table(*heads: str) -> Table:
+def _table(*heads: str, words: Collection[str] = ()) -> Table:
+    """Columns of numbers, right-aligned, but for the first and those of `words`."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for rank, head in enumerate(heads):
-        table.add_column(head, justify="right" if rank else "left")
+        justify: JustifyMethod = "right" if rank and head not in words else "left"
+        table.add_column(head, justify=justify, overflow="fold")
     return table
 
 
@@ -117,16 +119,16 @@ def _curves(fit: Fit, resample: Resample | None) -> Table:
     return table
 
 
+def _held_out(found: TableFit) -> Table:
+    table = _table(*HEADS, words=(HEADS[1], HEADS[2], HEADS[-1]))
+    for row in held_rows(found.fit, found.held_out):
+        table.add_row(*row.cells)
+    return table
+
+
 def _rivals(found: TableFit) -> Table:
-    """The law asked for and its rivals on the same points, best BIC first."""
-    table = _table("law", "parameters", "BIC - that of the first", "R2 of each curve", "flags")
-    fits = [(0.0, found.fit), *((one.bic, one.fit) for one in found.rivals if one.fit is not None)]
-    for bic, fit in sorted(fits, key=lambda pair: pair[0]):
-        r2 = sorted(fit.r2_by_curve.values())
-        span = f"{r2[0]:.3f}" if len(r2) == 1 else f"{r2[0]:.3f} to {r2[-1]:.3f}"
-        flags = ", ".join(flag for flag, _ in flags_in_words(fit, None)) or "none"
-        table.add_row(fit.law, str(fit.p), f"{bic - min(b for b, _ in fits):.1f}", span, flags)
-    for one in found.rivals:
-        if one.fit is None:
-            table.add_row(one.law, "-", "-", "-", f"not fitted: {one.reason}")
+    """The law asked for and its rivals on the same points, the least BIC first."""
+    table = _table(*RIVAL_HEADS, words=RIVAL_HEADS[-1:])
+    for row in rival_rows(found.rivals):
+        table.add_row(*row)
     return table

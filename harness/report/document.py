@@ -15,7 +15,7 @@ from harness.report import judged, limits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.analysis import Fit, Resample
+    from harness.analysis import Extrapolation, Fit, ProfileInterval, Resample
     from harness.report.figures import Omitted, Rendered
     from harness.report.model import ReportInput
 
@@ -81,6 +81,16 @@ def fit_document(fit: Fit, resample: Resample | None) -> dict[str, object]:
         }
     plain["r2_by_curve"] = _by_curve(fit, fit.r2_by_curve)
     return {**plain, "resample": _resample(resample)}
+
+
+def _held_out(found: Extrapolation) -> dict[str, object]:
+    names = ("part", "kind", "law", "N", "rmse", "relative_error", "r2", "reason")
+    return {**{name: getattr(found, name) for name in names}, "n": len(found.x)}
+
+
+def _profile(found: ProfileInterval) -> dict[str, object]:
+    names = ("parameter", "level", "low", "high", "note")
+    return {name: getattr(found, name) for name in names}
 
 
 def _by_curve(fit: Fit, values: Mapping[float, float]) -> list[dict[str, float]]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from harness.report import judged, limits
 from harness.report.describe import flags_in_words, interval_in_words, objective_in_words
 from harness.report.figures import Omitted, Rendered
+from harness.report.held import HEADS, RIVAL_HEADS, held_rows, rival_rows
 from harness.report.intervals import curve_interval, shared_interval
+from harness.report.model import group_of
 from harness.report.numbers import format_value, significant, value_label
 from harness.report.style import DARK_INKS, formula, symbol, unit_of
 from harness.report.svg import color_variables, inline
@@ -17,7 +19,7 @@ from harness.report.svg import color_variables, inline
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from harness.analysis import Fit
+    from harness.analysis import Fit, ProfileInterval
     from harness.report.model import ReportInput
     from harness.report.svg import InlineSvg
 
@@ -34,6 +36,8 @@ class _FitView:
     pooled: str
     points: str
     resample: str
+    held_out: Sequence[Sequence[str]]  # rows under HEADS
+    rivals: Sequence[Sequence[str]]  # rows under RIVAL_HEADS
     facts: Sequence[tuple[str, str]]
     flags: Sequence[tuple[str, str]]  # flag, what it means
 
@@ -78,6 +82,8 @@ def render_html(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
             if isinstance(figure, Rendered)
         ],
         omitted=[figure for figure in figures if isinstance(figure, Omitted)],
+        held_heads=HEADS,
+        rival_heads=RIVAL_HEADS,
         fits=[_fit_view(name, fit, report) for name, fit in report.fits.items()],
         extrapolations=list(_extrapolation_rows(report)),
         provenance=list(_flat(report.provenance)),
@@ -130,7 +136,9 @@ def _fit_view(name: str, fit: Fit, report: ReportInput) -> _FitView:
         pooled=f"{fit.r2:.4f}",
         points=f"{fit.n:,} points; {objective_in_words(fit)}",
         resample=interval_in_words(resample),
-        facts=_facts(fit),
+        held_out=[row.cells for row in held_rows(fit, report.held_out.get(name, ()))],
+        rivals=rival_rows(report.rivals.get(name, ())),
+        facts=[*_facts(fit), *_profiles(fit, report.profiles.get(name, ()))],
         flags=flags_in_words(fit, resample),
     )
 
@@ -157,6 +165,17 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
     return facts
 
 
+def _profiles(fit: Fit, found: Sequence[ProfileInterval]) -> list[tuple[str, str]]:
+    return [
+        (
+            f"profile likelihood of {symbol(one.parameter)}, {one.level:.0%}",
+            format_value(fit.params[one.parameter], one.low, one.high)
+            + (f" ({one.note})" if one.note else ""),
+        )
+        for one in found
+    ]
+
+
 def _extrapolation_rows(report: ReportInput) -> Iterator[tuple[str, ...]]:
     # Unseen curves first: they are what the two kinds are about.
     for name, found in sorted(
@@ -165,7 +184,7 @@ def _extrapolation_rows(report: ReportInput) -> Iterator[tuple[str, ...]]:
         for one in found:
             yield (
                 name,
-                value_label(report.fits[name].group, one.N),
+                value_label(group_of(report, name), one.N),
                 one.kind,
                 one.law,
                 str(len(one.x)),

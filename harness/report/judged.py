@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.report.numbers import at_resolution, signed, significant, size_label
+from harness.report.numbers import at_resolution, signed, significant, value_label
 from harness.verdict.expectation import told
 from harness.verdict.model import Verdict, by_group, overall
 
@@ -116,7 +116,8 @@ def declared_sentence(report: ReportInput) -> str:
 
 def per_curve_r2(fit: Fit) -> str:
     """R2 of each curve in size order: `0.5B 0.512 · 1.5B 0.547`."""
-    return " · ".join(f"{size_label(N)} {r2:.3f}" for N, r2 in sorted(fit.r2_by_curve.items()))
+    values = sorted(fit.r2_by_curve.items())
+    return " · ".join(f"{value_label(fit.group, curve)} {r2:.3f}" for curve, r2 in values)
 
 
 def pooled_r2_fit(quantity: str) -> str | None:

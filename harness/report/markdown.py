@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.report import judged, limits
-from harness.report.numbers import format_value, significant, size_label
+from harness.report.held import HEADS, RIVAL_HEADS, held_rows, rival_rows
+from harness.report.model import group_of
+from harness.report.numbers import format_value, significant, value_label
 from harness.report.style import symbol, unit_of
 from harness.verdict.model import Verdict
 
@@ -42,6 +44,8 @@ def _render(report: ReportInput, *, fold: bool) -> str:
     lines.extend(_not_recomputed(report))
     lines.extend(_fits(report))
     lines.extend(_extrapolations(report))
+    if not fold:
+        lines.extend(_held_out(report))
     if report.rerun:
         lines += ["### Rerun", "", "```sh", *report.rerun, "```", ""]
     lines += ["### Limits", "", *(f"- {_text(one)}" for one in limits.sentences(report)), ""]
@@ -131,17 +135,41 @@ def _fits(report: ReportInput) -> Iterator[str]:
     yield ""
 
 
+def _held_out(report: ReportInput) -> Iterator[str]:
+    """Held-out errors of the fits, and their rivals, without the points of single curves."""
+    if any(report.held_out.values()):
+        yield "### Held-out errors, from refits without the points"
+        yield ""
+        yield "| fit | " + " | ".join(HEADS[:-1]) + " |"
+        yield "|---" * len(HEADS) + "|"
+        for name, found in report.held_out.items():
+            for row in held_rows(report.fits[name], found):
+                if not row.reason:
+                    yield "| " + " | ".join(map(_text, (name, *row.cells[:-1]))) + " |"
+        yield ""
+    if any(report.rivals.values()):
+        yield "### Rival laws on the same points"
+        yield ""
+        yield "| fit | " + " | ".join(RIVAL_HEADS) + " |"
+        yield "|---" * (len(RIVAL_HEADS) + 1) + "|"
+        for name, rivals in report.rivals.items():
+            for cells in rival_rows(rivals):
+                yield "| " + " | ".join(map(_text, (name, *cells))) + " |"
+        yield ""
+
+
 def _extrapolations(report: ReportInput) -> Iterator[str]:
     if not any(report.extrapolations.values()):
         return
     yield "### Extrapolations, blind and calibrated"
     yield ""
-    yield "| fit | N | kind | law | RMSE | relative error |"
+    yield "| fit | curve | kind | law | RMSE | relative error |"
     yield "|---|--:|---|---|--:|--:|"
     for name, found in report.extrapolations.items():
         for one in found:
+            curve = value_label(group_of(report, name), one.N)
             yield (
-                f"| {_text(name)} | {size_label(one.N)} | {one.kind} | {one.law} "
+                f"| {_text(name)} | {curve} | {one.kind} | {one.law} "
                 f"| {significant(one.rmse, 2)} | {one.relative_error:.1%} |"
             )
     yield ""

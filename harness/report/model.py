@@ -11,7 +11,7 @@ from harness.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.analysis import Curves, Extrapolation, Fit, Resample
+    from harness.analysis import Curves, Extrapolation, Fit, ProfileInterval, Resample, Rival
     from harness.verdict.entry import NotRecomputed, Refusal
     from harness.verdict.expectation import Expected
     from harness.verdict.model import Comparison, Verdict
@@ -110,6 +110,9 @@ class ReportInput:
         points: by fit name, the points used and held out.
         extrapolations: by fit name; a curve of which no point was fitted comes twice, blind and
             calibrated.
+        held_out: by fit name, what refits without some of the points say of those.
+        rivals: by fit name, its law and others on the same points, the least BIC first.
+        profiles: by fit name, profile-likelihood intervals of shared parameters.
         figures, tables: what the suite file asks for.
         curves: all points of the run.
         incomplete: by analysis, why it could not be done or may not be compared.
@@ -139,6 +142,9 @@ class ReportInput:
     extrapolations: Mapping[str, Sequence[Extrapolation]]
     figures: Sequence[FigureDeclaration]
     tables: Sequence[TableDeclaration]
+    held_out: Mapping[str, Sequence[Extrapolation]] = field(default_factory=dict)
+    rivals: Mapping[str, Sequence[Rival]] = field(default_factory=dict)
+    profiles: Mapping[str, Sequence[ProfileInterval]] = field(default_factory=dict)
     curves: Curves | None = None
     incomplete: Mapping[str, str] = field(default_factory=dict)
     cell_errors: Sequence[CellError] = ()
@@ -151,6 +157,12 @@ class ReportInput:
     not_recomputed: Sequence[NotRecomputed] = ()
     refused: Sequence[Refusal] = ()
     expected: Expected | None = None
+
+
+def group_of(report: ReportInput, name: str) -> str:
+    """The column that tells the curves of a fit apart."""
+    fit = report.fits.get(name)
+    return "N" if fit is None else fit.group
 
 
 def declared_fits(patterns: Sequence[str], report: ReportInput) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 _NOISE = 1e-10  # relative distance that arithmetic leaves between equal numbers
-_MISSING = "\N{EN DASH}"
+MISSING = "\N{EN DASH}"
 Style = Literal["text", "latex"]
 _INFINITY: dict[Style, str] = {"text": "∞", "latex": r"\infty"}
 
@@ -73,7 +73,7 @@ def format_value(
     fixed by `exponent` is not written, since the head of its column says it.
     """
     if value is None or not math.isfinite(value):
-        return "--" if style == "latex" else _MISSING
+        return "--" if style == "latex" else MISSING
     lo, hi = (_snapped(end, value) for end in (lo, hi))
     rounded = round_to_error(value, *_closed(value, lo, hi), exponent=exponent)
     if lo is not None and hi is not None and lo <= value <= hi and lo < hi:
@@ -118,7 +118,7 @@ def value_label(group: str, value: object) -> str:
 def significant(value: float | None, digits: int = 4) -> str:
     """A number for reading: plain where it is short, with an exponent where it is not."""
     if value is None or not math.isfinite(value):
-        return _MISSING
+        return MISSING
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
@@ -140,7 +140,7 @@ def at_resolution(value: float | None, printed: str) -> str:
     Two more show on which side of the last printed digit it falls, without pretending to more.
     """
     if value is None or not math.isfinite(value):
-        return _MISSING
+        return MISSING
     if Decimal(printed) == 0:  # has no digits to go by
         return significant(value, 2)
     exponent = Decimal(printed).as_tuple().exponent

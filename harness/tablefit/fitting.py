@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analysis import Curves, clipped_end, fit, profile_likelihood, resample
+from harness.analysis import (
+    Curves,
+    clipped_end,
+    compare_laws,
+    fit,
+    held_out,
+    profile_likelihood,
+    resample,
+)
 from harness.analysis.laws import get_law
 from harness.errors import DataError, HarnessError
 from harness.report.numbers import value_label
@@ -22,7 +30,7 @@ from harness.tablefit.reading import STDIN, Table, read_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.analysis import Fit, ProfileInterval, Resample
+    from harness.analysis import Extrapolation, Fit, ProfileInterval, Resample, Rival
 
 ONE_CURVE = "curve"  # the group of a table that holds one
 _FEWEST_TO_DRAW = 3  # curves
@@ -56,19 +64,6 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Rival:
-    """Another law on the same rows; `fit` is None where it cannot be fitted, for the reason given.
-
-    bic: of its fit less that of the law asked for; below 0 where the rival is better.
-    """
-
-    law: str
-    fit: Fit | None
-    bic: float
-    reason: str
-
-
-@dataclass(frozen=True)
 class TableFit:
     """What came of it. used: the rows of the window. clipped: those that `drop_last` took from it.
 
@@ -79,6 +74,7 @@ class TableFit:
     used: Curves
     clipped: Curves
     resample: Resample | None
+    held_out: Sequence[Extrapolation]
     rivals: Sequence[Rival]
     profiles: Sequence[ProfileInterval]
     notes: Sequence[str]
@@ -108,18 +104,33 @@ def fit_table(wish: Wish) -> TableFit:
         used=table.curves.where(kept),
         clipped=clipped_end(found, table.curves),
         resample=resampled,
-        rivals=[_rival(wish, found, table, law) for law in wish.rivals],
+        held_out=_held_out(found, table, notes),
+        rivals=_rivals(wish, found, table, notes),
         profiles=[profile_likelihood(found, table.curves, name) for name in wish.profiles],
         notes=notes,
     )
 
 
-def _rival(wish: Wish, found: Fit, table: Table, law: str) -> Rival:
-    try:
-        other = fit(table.curves, law, x=wish.x, y=wish.y, group=found.group, **wish.options)
-    except DataError as error:
-        return Rival(law, None, math.nan, error.message)
-    return Rival(law, other, other.bic - found.bic, "")
+def _held_out(found: Fit, table: Table, notes: list[str]) -> list[Extrapolation]:
+    if found.n > _MOST_TO_DRAW:
+        notes.append(f"held-out errors are left out above {_MOST_TO_DRAW:,} points")
+        return []
+    return held_out(found, table.curves)
+
+
+def _rivals(wish: Wish, found: Fit, table: Table, notes: list[str]) -> list[Rival]:
+    """The law asked for and those that could be fitted beside it, the least BIC first."""
+    fits = [found]
+    for law in dict.fromkeys(wish.rivals):
+        if law == wish.law:
+            continue
+        try:
+            fits.append(
+                fit(table.curves, law, x=wish.x, y=wish.y, group=found.group, **wish.options)
+            )
+        except DataError as error:
+            notes.append(f"the rival {law} is not fitted: {error.message}")
+    return compare_laws(fits, table.curves) if len(fits) > 1 else []
 
 
 def rows_of(wish: Wish) -> Table:
