@@ -210,6 +210,15 @@ def test_fits_on_part_of_the_sizes_are_not_compared(checkout, harness) -> None:
     assert verdicts["table5/base/7B"]["verdict"] == "reproduced"
 
 
+def test_a_column_that_no_step_of_a_cell_has_is_a_mistake(checkout, harness) -> None:
+    harness("run", "exp1")
+    edit(SUITE, "    length: response_length", "    length: respons_length")
+    left = harness("fit", "exp1")
+    assert left.code == 2
+    assert "no field 'respons_length'" in left.err
+    assert "response_length" in left.err
+
+
 def test_a_failing_cell_is_an_infrastructure_failure_with_its_own_rerun(checkout, harness) -> None:
     edit(SUITE, "N: 72e9}", "N: 71e9}")
     harness("lock", "exp1")
