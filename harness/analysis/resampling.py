@@ -158,9 +158,10 @@ def resample(
     if failed == n:
         raise DataError(
             f"none of {n} replicates determines {fit.law}",
-            expected=f"{drawn.estimator.law.min_curves} distinct {fit.group} in a draw",
+            expected=f"{drawn.estimator.law.min_curves} distinct {fit.group} in a draw, and a fit "
+            "that converges",
             found=f"{drawn.clusters} to draw from",
-            hint="fit more curves, or leave `resample` out",
+            hint="look at the flags of the fit; fit more points or curves, or leave `resample` out",
         )
     shared, own = drawn.estimator.parameters(refits.z)
     ends = _ends(refits, good, list(shared.values()))
