@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from harness.report.svg import InlineSvg
 
 
+# What the golden number of a row is.
+_KINDS = {"published": "Published", "refit": "Independent refit", "recorded": "Recorded"}
+
+
 @dataclass(frozen=True, slots=True)
 class _FitView:
     """A fit as the page shows it."""
@@ -76,6 +80,7 @@ def render_html(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         declared=judged.declared_sentence(report),
         sign=judged.SIGNS[report.verdict],
         rows=judged.rows(report),
+        kinds=_KINDS,
         figures=[
             _FigureView(figure.name, figure.caption, inlined[figure.name].element)
             for figure in figures
@@ -139,7 +144,10 @@ def _fit_view(name: str, fit: Fit, report: ReportInput) -> _FitView:
         held_out=[row.cells for row in held_rows(fit, report.held_out.get(name, ()))],
         rivals=rival_rows(report.rivals.get(name, ())),
         facts=[*_facts(fit), *_profiles(fit, report.profiles.get(name, ()))],
-        flags=flags_in_words(fit, resample),
+        flags=[
+            *flags_in_words(fit, resample),
+            *(("note", text) for text in report.fit_notes.get(name, ())),
+        ],
     )
 
 

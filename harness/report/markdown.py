@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.report.model import ReportInput
 
 COMMENT_LIMIT = 65_536
-_HEAD = "| quantity | published | found | difference | tolerance | verdict |"
+_HEAD = "| quantity | golden | found | difference | tolerance | verdict |"
 _RULE = "|---|--:|--:|--:|--:|---|"
 
 

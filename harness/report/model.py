@@ -113,6 +113,7 @@ class ReportInput:
         held_out: by fit name, what refits without some of the points say of those.
         rivals: by fit name, its law and others on the same points, the least BIC first.
         profiles: by fit name, profile-likelihood intervals of shared parameters.
+        fit_notes: by fit name, what could not be had beside it, and why.
         figures, tables: what the suite file asks for.
         curves: all points of the run.
         incomplete: by analysis, why it could not be done or may not be compared.
@@ -145,6 +146,7 @@ class ReportInput:
     held_out: Mapping[str, Sequence[Extrapolation]] = field(default_factory=dict)
     rivals: Mapping[str, Sequence[Rival]] = field(default_factory=dict)
     profiles: Mapping[str, Sequence[ProfileInterval]] = field(default_factory=dict)
+    fit_notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     curves: Curves | None = None
     incomplete: Mapping[str, str] = field(default_factory=dict)
     cell_errors: Sequence[CellError] = ()
