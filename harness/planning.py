@@ -127,7 +127,7 @@ def _cells_of(
 ) -> dict[str, Mapping[str, object]]:
     """The cells, with their labels, whose curves a quantity is made of."""
     for summary in summaries:
-        if not quantity.startswith(f"summary/{summary.name}/"):
+        if not f"{quantity}/".startswith(f"summary/{summary.name}/"):
             continue
         keep = compile_expression(summary.where) if summary.where is not None else None
         return {

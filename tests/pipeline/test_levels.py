@@ -44,6 +44,7 @@ analyses:
   - {name: law, law: loglinear_kn, x: C, y: L, group: N, resample: {by: curve, n: 400, seed: 0}}
 summaries:
   - {name: final, field: L, take: last, by: [N]}
+  - {name: overall, field: L, take: last, reduce: mean}
 judge: ["summary/final/*"]
 budget: {cell_s: 3}
 """
@@ -107,6 +108,20 @@ def final(N: float, shift: float = 0.0, **changes: object) -> dict:
     }
 
 
+OVERALL = {
+    "id": "overall",
+    "group": "Final loss",
+    "label": "all sizes",
+    "quantity": "summary/overall",
+    "kind": "published",
+    "printed": f"{np.mean([truth(N, 1e15 * 2**10) for N in SIZES]):.4f}",
+    "sd": 0.002,
+    "runs": 5,
+    **SOURCE,
+    **MARGIN,
+}
+
+
 def band(shift: float = 0.0) -> dict:
     x = [4e15, 64e15, 1024e15]
     return {
@@ -144,7 +159,7 @@ def verdicts(result) -> dict[str, str]:
 
 
 def test_a_run_that_agrees_is_reproduced(seeds, harness) -> None:
-    write_golden(seeds, [*map(final, SIZES), K_MAX], [band()])
+    write_golden(seeds, [*map(final, SIZES), OVERALL, K_MAX], [band()])
     found = all_of(harness, "--json")
     shown = {one["entry"]: one for one in found.json["comparisons"]}
     judged = {name: one["verdict"] for name, one in shown.items()}
@@ -153,6 +168,8 @@ def test_a_run_that_agrees_is_reproduced(seeds, harness) -> None:
     assert found.code == 0
     assert shown["K_max"]["reported_only"] is True
     assert shown["final/4B"]["statistics"]["seeds"] == 4
+    # Sizes are reduced within each seed, so that the sample is of seeds and not of cells.
+    assert shown["overall"]["statistics"]["seeds"] == 4
     assert shown["band"]["statistics"]["df"] == 4
     page = next((seeds / "runs/reports").glob("*/report.html")).read_text()
     assert "90% interval of the difference" in page
@@ -194,9 +211,9 @@ def test_a_band_of_a_fit_that_is_not_made_is_a_mistake(seeds, harness) -> None:
 
 
 def test_seeds_and_cost_are_planned_by_cells_of_one_seed(seeds, harness) -> None:
-    write_golden(seeds, [*map(final, SIZES)], [])
-    one, *_ = harness("plan", "seeds", "--tier", "micro", "--power", "--json").json
-    assert one["cells"] == 1
+    write_golden(seeds, [final(1e9), OVERALL], [])
+    one, overall = harness("plan", "seeds", "--tier", "micro", "--power", "--json").json
+    assert (one["cells"], overall["cells"]) == (1, 5)
     assert one["seeds"] >= 2
     assert one["cost_s"] == 3 * one["seeds"]
     assert harness("run", "seeds", "--tier", "micro").code == 0
