@@ -50,6 +50,7 @@ _AXES = {
     "tau": "Data reuse τ (passes)",
     "rollout_n": "Group size (rollouts)",
     "tokens": "Training tokens (tokens)",
+    "length": "Response length (tokens)",
     "response_length": "Response length (tokens)",
 }
 # Heads of the key, where a whole axis label would not fit.

@@ -138,8 +138,7 @@ def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
     else:
         ticks = _thin(_ticks(low, high, _LOSS_STEPS), 8)
     if len(ticks) < _FEWEST_TICKS:
-        even = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        ticks = [float(f"{tick:.9g}") for tick in even if low <= tick <= high]
+        ticks = _even(low, high, 5)
     decimals = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
     style = f".{decimals}f" if decimals <= _MOST_DECIMALS else "g"
     axes.yaxis.set_major_locator(FixedLocator(ticks))
@@ -173,6 +172,8 @@ def log_abscissa(axes: Axes, limits: tuple[float, float], *, labels: bool = True
     most = max(int(_inches_wide(axes) / 0.55), 2)
     decades = _ticks(*limits, (1,))
     ticks = decades if len(ticks) > most and 2 <= len(decades) <= most else _thin(ticks, most)
+    if len(ticks) < 2:
+        ticks = _even(*limits, most)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     texts = [power_label(tick) if labels else "" for tick in ticks]
     axes.xaxis.set_major_formatter(FixedFormatter(texts))
@@ -390,6 +391,12 @@ def span(values: Sequence[Array], margin: float) -> tuple[float, float]:
 def _ticks(low: float, high: float, steps: Sequence[float]) -> list[float]:
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     return [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
+
+
+def _even(low: float, high: float, most: int) -> list[float]:
+    """Evenly spaced round numbers, for a log axis that spans little."""
+    even = MaxNLocator(max(most, 3), steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return [float(f"{tick:.9g}") for tick in even if low <= tick <= high]
 
 
 def _thin(ticks: list[float], most: int) -> list[float]:

@@ -70,8 +70,9 @@ def _draw_panel(place: Place, declaration: FigureDeclaration, looks: Mapping[Any
         canvas.draw_points(place.axes, ordered, loss, looks[value], size=size)
         if declaration.smooth is not None:
             _draw_smooth(place, ordered, loss, looks[value], declaration.smooth)
-        # Several runs in one curve, or a column that turns back, have no line through them.
-        elif len(ordered) > 1 and (np.diff(ordered) > 0).all():
+        # Rows stand in the order of training: several runs in one curve, or a column that turns
+        # back as a response length does, have no line through them.
+        elif len(ordered) > 1 and (np.diff(part[x]) > 0).all():
             place.axes.plot(ordered, loss, color=looks[value].color, linewidth=0.5, alpha=0.35)
 
 
