@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import UnivariateSpline, make_smoothing_spline
 
-from harness.analysis import smooth, time_to_threshold
+from harness.analysis import Curves, fit, smooth, time_to_threshold
 from harness.errors import DataError, SuiteError
 
 RNG = np.random.default_rng(5)
@@ -234,6 +234,22 @@ def test_smoothed_points_keep_their_mark():
         assert values.smoothed
     assert np.concatenate([found.y, FALLING]).smoothed
     assert not hasattr(found, "columns")
+
+
+def test_smoothed_points_never_enter_a_fit():
+    found = smooth(STEPS, FALLING)
+    N = np.ones(len(STEPS))
+    with pytest.raises(DataError, match="smoothed"):
+        fit(found, "loglinear")
+    tables = [
+        {"N": N, "C": STEPS, "ErrRate": values}
+        for values in (found.y, 1 - found.y, found(STEPS), np.where(N > 0, found.y, 0) + found.y)
+    ]
+    for table in tables:
+        with pytest.raises(DataError, match="smoothed"):
+            fit(table, "loglinear")
+        with pytest.raises(DataError, match="smoothed"):
+            Curves(table)
 
 
 def test_the_time_to_a_level_is_read_between_points():
