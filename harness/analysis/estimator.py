@@ -230,19 +230,25 @@ class Estimator:
         held: NDArray[np.bool_] | None = None,
         decrease: float = _REFIT,
         rough: bool = False,
+        near: bool = False,
     ) -> Minima:
         """The optimum of each problem, downhill from z; see the class for shapes.
 
         `rough` stops early and, where the law has no exact derivatives, goes without second ones:
-        enough to tell one basin from another.
+        enough to tell one basin from another. `near` says that z is close to the optimum, so that
+        a kinked loss need not be approached through smoother ones.
         """
         problems = problems or Problems()
         if self.form.shared == 0 and self.G > 1:
-            return self._minimise_each(z, problems, held=held, decrease=decrease, rough=rough)
+            return self._minimise_each(
+                z, problems, held=held, decrease=decrease, rough=rough, near=near
+            )
         given = (problems.factors, problems.observed, z if z.ndim == 2 else None, held)
         R = max([1] + [len(one) for one in given if one is not None and one.ndim == 2])
         fixed = None if held is None else np.broadcast_to(held, (R, self.size))
         levels = self._smoothings(z, rough=rough)
+        if near and self.loss.needs_delta:
+            levels = levels[-1:]
         common = z.ndim == 1
         z = np.array(np.broadcast_to(z, (R, self.size)))
         noise = self._noise(problems, R)
@@ -260,7 +266,7 @@ class Estimator:
                     noise=noise,
                     fixed=fixed,
                     decrease=decrease if last else 1e-3,
-                    iterations=_ROUGH if rough else newton.MAX_ITERATIONS,
+                    iterations=_ROUGH if rough or near else newton.MAX_ITERATIONS,
                 )
                 z = found.z
             F = self.value(z, problems) if self.loss.name == "lad" else found.F

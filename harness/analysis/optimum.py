@@ -19,7 +19,7 @@ from harness.analysis.search import Search, free_lines
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MANY = 20_000  # points above which basins are sought on a sample of them
+_MANY = 5_000  # points above which basins are sought on a sample of them
 _BASINS = 8  # least-squares optima that are followed to the end, and from which losses start
 _SAME_PLACE = 1e-6  # objectives of rough searches that differ by less are followed as one
 _FAST_SPACES = ("linear", "log10")
@@ -133,7 +133,7 @@ def _find(estimator: Estimator) -> Optimum:
         basins, ends = _basins(thin, basins)
     z_best, F_best = basins[0], float(ends.min())
     if thin is not estimator:
-        polished = estimator.minimise(basins[:2], decrease=DECREASE)
+        polished = estimator.minimise(basins[:2], decrease=DECREASE, near=True)
         best = int(polished.F.argmin())
         if F_best > 0:
             ends = ends * (float(polished.F[best]) / F_best)
@@ -147,7 +147,7 @@ def _find(estimator: Estimator) -> Optimum:
         basins=np.concatenate([z_best[None], basins[1:]]),
         held=held,
         on_bound=tuple(names[j] for j in np.flatnonzero(held)),
-        flat=_flat(estimator, z_best, F_best, names),
+        flat=_flat(thin, z_best, names),
         noise=NOISE * estimator.scale,
     )
 
@@ -194,10 +194,12 @@ def _starts(squares: Estimator) -> NDArray[np.float64]:
     return np.concatenate(lines)[: 2 * _BASINS]
 
 
-def _flat(
-    estimator: Estimator, z: NDArray[np.float64], best: float, names: list[str]
-) -> tuple[str, ...]:
-    """Parameters whose profile stays below the 95 % limit up to a bound of the search."""
+def _flat(estimator: Estimator, z: NDArray[np.float64], names: list[str]) -> tuple[str, ...]:
+    """Parameters whose profile stays below the 95 % limit up to a bound of the search.
+
+    On a sample of the points the limit is wider, so that a flag errs on the side of doubt.
+    """
+    best = float(estimator.value(z[None])[0])
     places: list[int] = []
     sides: list[float] = []
     for side in (estimator.lower, estimator.upper):
