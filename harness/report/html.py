@@ -35,7 +35,8 @@ class _FitView:
     name: str
     formula: str
     params: Sequence[tuple[str, str, str]]  # symbol, value with interval, unit
-    own: Sequence[tuple[str, Sequence[str]]]  # symbol, value with interval of each curve
+    own: Sequence[str]  # symbols of the parameters that every curve has
+    of_curves: Sequence[tuple[str, Sequence[str]]]  # curve, its values of those with intervals
     per_curve: Sequence[tuple[str, str]]  # curve, R2
     pooled: str
     points: str
@@ -125,15 +126,16 @@ def _fit_view(name: str, fit: Fit, report: ReportInput) -> _FitView:
             )
             for parameter, value in fit.params.items()
         ],
-        own=[
+        own=[symbol(parameter) for parameter in fit.by_curve],
+        of_curves=[
             (
-                symbol(parameter),
+                value_label(fit.group, curve),
                 [
                     format_value(values[curve], *curve_interval(fit, resample, parameter, curve))
-                    for curve in curves
+                    for parameter, values in fit.by_curve.items()
                 ],
             )
-            for parameter, values in fit.by_curve.items()
+            for curve in curves
         ],
         per_curve=[
             (value_label(fit.group, curve), f"{fit.r2_by_curve[curve]:.3f}") for curve in curves

@@ -50,6 +50,8 @@ _FLAGS = {
     "asymptote_outside": "the level that the law ends at lies outside 0 to 1, where no rate can be",
     "midpoint_outside": "the middle of the rise lies outside the data, so that both ends are "
     "guessed from one side",
+    "outside_unit": "there are values above 1, where the law was made for error rates; they are "
+    "fitted all the same",
     "worse_than_mean": "a curve is described worse than by its own mean: R² is below 0",
 }
 
