@@ -113,6 +113,7 @@ def by_column(column: str) -> Scheme:
             )
         K = len(pairs)
         first = np.cumsum(each) - each
+        of_each = np.unique(of_curve, return_index=True)[1]
         # The law's own parameters of a curve need points of it; strata see to that.
         least = law.min_curves if len(each) == 1 else 0
 
@@ -123,8 +124,8 @@ def by_column(column: str) -> Scheme:
                 drawn = first[strata] + (rng.random((r, K)) * each[strata]).astype(np.intp)
                 flat = (np.arange(r)[:, None] * K + drawn).ravel()
                 factors = np.bincount(flat, minlength=r * K).reshape(r, K).astype(float)
-                held = np.stack([np.unique(of_curve[row > 0]).size >= least for row in factors])
-                yield Problems(factors, cluster), held
+                there = np.logical_or.reduceat(factors > 0, of_each, axis=1).sum(1)
+                yield Problems(factors, cluster), np.asarray(there >= least)
 
         return Drawn(estimator, pieces(), K, notes=notes)
 

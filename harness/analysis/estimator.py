@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 NOISE = 1e-14  # rounding error of a sum, relative to that of the observations
 _CHUNK = 1 << 15  # numbers per array while derivatives are taken; larger ones leave the cache
+_ONE_THREAD = 1 << 18  # products in one matrix product; more wake threads that mostly wait
 _COMPLEX_STEP = 1e-30
 _DIFFERENCE = 1e-6
 _REFIT = 1e-11  # a refit ends with the step that is predicted to gain less than this
@@ -525,7 +526,9 @@ class _Model:
         """F of the model, with its gradient and a Hessian good enough to steer by."""
         a, b = self.pairs
         n = len(self.r0)
-        many = max(1, _CHUNK // n)
+        many = _ONE_THREAD // (n * len(self.tables))
+        if many < _FEW:
+            many = max(1, _CHUNK // n)
 
         def evaluate(s: NDArray[np.float64], rows: NDArray[np.intp]) -> Derivatives:
             R, M = s.shape
