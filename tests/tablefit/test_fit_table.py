@@ -241,3 +241,50 @@ def test_laws_are_listed_with_formula_and_parameters(harness) -> None:
         assert law.formula in text
         for one in (*law.shared, *law.per_curve):
             assert one.meaning in text
+
+
+def test_held_out_errors_are_always_told(harness, table) -> None:
+    left = harness("fit", table(), "--resample", "none", "--no-figure", "--json")
+    told = left.json["held_out"]
+    assert {(one["part"], one["kind"]) for one in told} == {
+        ("last", "blind"),
+        ("largest", "blind"),
+        ("largest", "calibrated"),
+    }
+    assert "largest N (30B)" in harness("fit", table(), "--resample", "none", "--no-figure").out
+
+
+def test_rivals_are_compared_on_the_same_points(harness, table) -> None:
+    options = ("--rival", "loglinear", "--rival", "power", "--resample", "none", "--no-figure")
+    told = harness("fit", table(), *options, "--json").json["rivals"]
+    assert {one["law"] for one in told} == {"loglinear_kn", "loglinear", "power"}
+    least = fit(Curves.from_csv("data.csv"), told[0]["law"])
+    assert told[0]["delta_bic"] == 0
+    for one in told:
+        alone = fit(Curves.from_csv("data.csv"), one["law"])
+        assert math.isclose(one["delta_bic"], alone.bic - least.bic, abs_tol=1e-9)
+    assert "BIC less the least" in harness("fit", table(), *options).out
+
+
+def test_a_rival_that_cannot_be_fitted_is_named(harness, table) -> None:
+    name = table(rows(1e9, 0.05))
+    left = harness("fit", name, "--law", "power", "--rival", "loglinear_kn", "--no-figure")
+    assert left.code == 0
+    assert "note: the rival loglinear_kn is not fitted" in left.out
+
+
+def test_a_profile_stands_beside_the_resampled_interval(harness, table) -> None:
+    left = harness(
+        "fit", table(), "--profile", "K_max", "--resample", "none", "--no-figure", "--json"
+    )
+    (told,) = left.json["profiles"]
+    assert told["low"] < left.json["fit"]["params"]["K_max"] < told["high"]
+    wrong = harness("fit", table(), "--profile", "K", "--resample", "none", "--no-figure")
+    assert wrong.code == 2
+    assert "K_max, N0" in wrong.err
+
+
+def test_a_flag_of_many_curves_stands_once(harness, table) -> None:
+    left = harness("fit", table(), "--law", "saturating_power", "--no-figure")
+    lines = [line for line in left.out.splitlines() if line.startswith("! correlated:E~b")]
+    assert len(lines) == 1
