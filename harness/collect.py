@@ -57,7 +57,7 @@ def _column(lines: Sequence[Mapping[str, object]], path: str, file: str) -> list
     """One column of a cell's lines, NaN where a line lacks it; DataError if all of them do."""
     found = [_look_up(line, path) for line in lines]
     if lines and all(value is _ABSENT for value in found):
-        at(lines[0], path, f"{file}:1")
+        at(max(lines, key=len), path, file)  # raises, and tells the fields of the fullest line
     return [math.nan if value is _ABSENT else value for value in found]
 
 
