@@ -41,6 +41,8 @@ _DIFFERENCE = 1e-6
 _REFIT = 1e-11  # a refit ends with the step that is predicted to gain less than this
 _ROUGH = 60  # iterations of a rough search
 _ROUGHLY_0 = 1e-3  # smoothing of |r| at which it stops
+_AMONG_MANY = 1e-4  # among many points so few are smoothed that F is met within 1e-8
+_LAST_LEVELS = 5  # smoothings of |r| that a start near the optimum goes through
 _FEW = 4  # from so many refits on, the model about their common start is worth its making
 _MODEL_COORDINATES = 40  # and up to so many coordinates
 _SHRINK = 0.3  # factor between one smoothing of the loss and the next; coarser, Newton may zigzag
@@ -96,11 +98,9 @@ class Estimator:
       By curve: `cluster=window.curve`, factors (R, G). By a column of the table:
       codes[window.rows]. By point: no cluster, factors (R, n). A fit's own weights multiply them.
     - `held` (M,) or (R, M) booleans keep coordinates at their start.
-    - `profile(name, values, z, curve=None)`: the optimum for each value of one published
-      parameter, all others free.
     - A curve with factor 0 leaves its own parameters at their start: they mean nothing there.
     - Refits go downhill from their start and stay in its basin, so give the best optimum of the
-      full data; `optimum.find(estimator).ends_z` holds the others.
+      full data; `optimum.find(estimator).basins` holds the others.
 
     Nothing here is drawn at random, and memory does not grow with R beyond z and the Hessians.
     """
@@ -248,8 +248,8 @@ class Estimator:
         R = max([1] + [len(one) for one in given if one is not None and one.ndim == 2])
         fixed = None if held is None else np.broadcast_to(held, (R, self.size))
         levels = self._smoothings(z, rough=rough)
-        if near and self.loss.needs_delta:
-            levels = levels[-1:]
+        if near:
+            levels = levels[-(1 if self.loss.needs_delta else _LAST_LEVELS) :]
         common = z.ndim == 1
         z = np.array(np.broadcast_to(z, (R, self.size)))
         noise = self._noise(problems, R)
@@ -329,6 +329,8 @@ class Estimator:
         usual = float((self.window.w * r).sum()) if np.isfinite(r).all() else 1.0
         observed = float((self.window.w * np.abs(self.space.observed(self.window.L))).sum())
         share = _ROUGHLY_0 if rough else NEGLIGIBLE
+        if len(self.window.x) > MOST_POINTS:
+            share = _AMONG_MANY
         last = self.delta or max(share * usual, 1e-13 * observed, np.finfo(float).tiny)
         levels = [last]
         while levels[-1] < usual:

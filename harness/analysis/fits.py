@@ -318,7 +318,7 @@ def _result(estimator: Estimator, optimum: Optimum, selection: Selection) -> Fit
         on_bound=optimum.on_bound,
         flat=optimum.flat,
         correlation=correlation,
-        more=_doubts(law, window, params, own, r2),
+        more=_doubts(law, window, params, own, (r2, *r2_by_curve)),
     )
     return Fit(
         law=law.name,
@@ -355,7 +355,7 @@ def _doubts(
     window: Window,
     params: dict[str, float],
     by_curve: dict[str, dict[float, float]],
-    r2: float,
+    r2: tuple[float, ...],
 ) -> tuple[str, ...]:
     """Flags that say the numbers make no sense, though the optimum may be one."""
     flags = []
@@ -380,7 +380,7 @@ def _doubts(
                 flags.append(f"midpoint_outside:{name}")
     elif not share:
         flags.append("outside_unit")
-    if r2 < 0:
+    if any(one < 0 for one in r2):
         flags.append("worse_than_mean")
     return tuple(flags)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,3 +145,24 @@ def test_formulas_are_analytic(name):
             exact = form(z + 1e-30j * e, SIZES, 5e9).imag / 1e-30
             near = (form(z + 1e-6 * e, SIZES, 5e9) - form(z - 1e-6 * e, SIZES, 5e9)) / 2e-6
             assert exact == pytest.approx(near, rel=1e-6, abs=1e-9)
+
+
+PAGE = Path(__file__).parents[2] / "docs/laws.md"
+
+
+def test_the_page_of_laws_is_that_of_the_registry():
+    sections = dict(
+        part.split("\n", 1) for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
+    )
+    shipped = {n for n in law_names() if type(get_law(n)).__module__.startswith("harness.")}
+    assert shipped <= set(sections)
+    for name in shipped:
+        one, text = get_law(name), sections[name]
+        parts = [one.formula, f"Version {one.version}.", one.source, one.projection]
+        rows = [
+            f"| `{p.name}` | {whose} | {p.unit} | {p.meaning} |"
+            for whose, named in (("all curves", one.shared), ("each curve", one.per_curve))
+            for p in named
+        ]
+        for part in (*parts, one.identifiability, *rows):
+            assert part in text, f"{name} lacks {part!r}"

@@ -1,4 +1,4 @@
-"""Tables of other libraries as curves: the same fit, missing values told, smoothed points refused."""
+"""Tables of other libraries as curves: the same fit, gaps told, smoothed points refused."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ class LogLinear(Law):
 
     formula: ClassVar = "log10 L = -k_i log10 X + E0_i"
     source: ClassVar = "Tan et al., arXiv 2509.25300v4, free slopes"
+    projection: ClassVar = "E0 by least squares for each k (ordinary least squares in log10)"
     identifiability: ClassVar = "needs two different X on each curve; k and E0 are correlated"
     per_curve: ClassVar = (
         Parameter("k", "1", "fall of log10 L per decade of X"),

@@ -25,6 +25,7 @@ class LogLinearKN(SharedSlopeLaw):
 
     formula: ClassVar = "log10 L = -K_max / (1 + N0/N) log10 X + E0_i"
     source: ClassVar = "Tan et al., arXiv 2509.25300v4, k(N) = K_max/(1 + N0/N), Table 6"
+    projection: ClassVar = "every E0 for given slopes; K_max is linear in log10 L; N0 on a grid"
     identifiability: ClassVar = "needs sizes on both sides of N0; else only K_max/N0 is known"
     shared: ClassVar = (
         Parameter("K_max", "1", "slope of an unboundedly large model"),

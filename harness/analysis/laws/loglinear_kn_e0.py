@@ -24,6 +24,7 @@ class LogLinearKNE0(SharedSlopeLaw):
 
     formula: ClassVar = "log10 L = -K_max / (1 + N0/N) log10 X + E0_max / (1 + N1/N)"
     source: ClassVar = "Tan et al., the authors' code, E0(N) = E0_max N/(N + N1)"
+    projection: ClassVar = "K_max and E0_max are linear in log10 L; N0 and N1 on a grid"
     identifiability: ClassVar = "needs sizes on both sides of N0 and N1, and E0 of one sign"
     shared: ClassVar = (
         Parameter("K_max", "1", "slope of an unboundedly large model"),
