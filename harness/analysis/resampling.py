@@ -244,7 +244,8 @@ class _Refits:
 def _refits(estimator: Estimator, z: NDArray[np.float64]) -> _Refits:
     at_lower = np.isfinite(estimator.lower) & (z <= estimator.lower)
     at_upper = np.isfinite(estimator.upper) & (z >= estimator.upper)
-    return _Refits(estimator, z, at_lower[:, : estimator.form.shared], (at_lower | at_upper).any(1))
+    on_bound = np.asarray((at_lower | at_upper).sum(1) > 0)
+    return _Refits(estimator, z, at_lower[:, : estimator.form.shared], on_bound)
 
 
 def _check_shared(fit: Fit) -> None:
