@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harness.cli.show import console
 from harness.report.describe import flags_in_words, objective_in_words
-from harness.report.document import fit_document
+from harness.report.document import fit_document, held_out_document, profile_document
 from harness.report.held import HEADS, RIVAL_HEADS, held_rows, rival_rows
 from harness.report.intervals import curve_interval, kind_of_interval, shared_interval
 from harness.report.numbers import format_value, significant
@@ -30,9 +30,9 @@ def document(found: TableFit) -> dict[str, Any]:
     """The result as data."""
     return {
         "fit": fit_document(found.fit, found.resample),
-        "held_out": list(found.held_out),
+        "held_out": [held_out_document(found.fit, one) for one in found.held_out],
         "rivals": list(found.rivals),
-        "profiles": list(found.profiles),
+        "profiles": [profile_document(one) for one in found.profiles],
         "notes": list(found.notes),
     }
 

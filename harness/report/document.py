@@ -52,7 +52,13 @@ def render_json(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         "not_recomputed": [one.model_dump(exclude_none=True) for one in report.not_recomputed],
         "refused": [one.model_dump() for one in report.refused],
         "fits": {
-            name: fit_document(fit, report.resamples.get(name)) for name, fit in report.fits.items()
+            name: {
+                **fit_document(fit, report.resamples.get(name)),
+                "held_out": [held_out_document(fit, one) for one in report.held_out.get(name, ())],
+                "rivals": report.rivals.get(name, ()),
+                "profiles": [profile_document(one) for one in report.profiles.get(name, ())],
+            }
+            for name, fit in report.fits.items()
         },
         "extrapolations": report.extrapolations,
         "incomplete": report.incomplete,
@@ -83,12 +89,15 @@ def fit_document(fit: Fit, resample: Resample | None) -> dict[str, object]:
     return {**plain, "resample": _resample(resample)}
 
 
-def _held_out(found: Extrapolation) -> dict[str, object]:
-    names = ("part", "kind", "law", "N", "rmse", "relative_error", "r2", "reason")
-    return {**{name: getattr(found, name) for name in names}, "n": len(found.x)}
+def held_out_document(fit: Fit, found: Extrapolation) -> dict[str, object]:
+    """One held-out prediction without its points."""
+    names = ("part", "kind", "law", "rmse", "relative_error", "r2", "reason")
+    told = {name: getattr(found, name) for name in names}
+    return {fit.group: found.N, "n": len(found.x), **told}
 
 
-def _profile(found: ProfileInterval) -> dict[str, object]:
+def profile_document(found: ProfileInterval) -> dict[str, object]:
+    """A profile interval without its grid."""
     names = ("parameter", "level", "low", "high", "note")
     return {name: getattr(found, name) for name in names}
 

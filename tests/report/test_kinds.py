@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from itertools import combinations
@@ -12,11 +13,15 @@ import numpy as np
 import pytest
 
 import harness.report.kinds  # noqa: F401 - they register themselves
-from harness.analysis import Curves, fit
+from harness.analysis import Curves, compare_laws, fit, held_out
 from harness.errors import DataError
+from harness.report.document import render_json
 from harness.report.drawing import figure_kinds, needs_of
 from harness.report.figures import Omitted, Rendered, render_figures
+from harness.report.html import render_html
+from harness.report.markdown import render_markdown
 from harness.report.style import rc_params
+from harness.report.tables import render_tables
 
 from .conftest import Points, Wanted
 
@@ -222,3 +227,48 @@ def test_a_loss_of_zero_has_a_linear_axis(many: ReportInput) -> None:
 def test_kinds_say_which_columns_they_need() -> None:
     assert needs_of("curves") == ("x", "y")
     assert needs_of("scaling") == ()
+
+
+def test_tables_set_parameters_of_curves_with_the_flags_of_their_fits(many: ReportInput) -> None:
+    wanted = [
+        Wanted("own", "table", fits=("*-step-free",)),
+        Wanted("k", "table-compact", fits=("*-free",), params=("k",)),
+    ]
+    fits = {**many.fits}
+    fitted = fits["base-step-free"]
+    flagged = replace(fitted.certificate, flags=("few_points", "on_bound:k/5"))
+    fits["base-step-free"] = replace(fitted, certificate=flagged)
+    text = dict(render_tables(replace(many, fits=fits, tables=wanted)))
+    assert r"$k$ by $\tau$ & base-step-free$^{a,b}$ & instruct-step-free \\" in text["own"]
+    assert r"$E_0$ by $\tau$" in text["own"]
+    assert r"$^{b}$ on\_bound:k: the parameter ended on a bound" in text["own"]
+    assert "(tau 5)" in text["own"]
+    assert "E_0" not in text["k"]
+    slope = fitted.by_curve["k"][5.0]
+    (line,) = [one for one in text["own"].splitlines() if one.startswith("5 & ")][:1]
+    assert float(line.split("&")[1].split(r"\pm")[0].strip(" $")) == pytest.approx(slope, abs=1e-3)
+
+
+def test_the_page_shows_what_was_held_out_and_what_rivals_say(many: ReportInput) -> None:
+    rows = TABLE.where((TABLE["source"] == "base") & (TABLE["eval"] == "holdout"))
+    one = many.fits["base-step-free"]
+    rivals = [one, fit(rows, "power", x="step", group="tau", space="log10")]
+    full = replace(
+        many,
+        figures=[],
+        tables=[],
+        held_out={"base-step-free": held_out(one, rows)},
+        rivals={"base-step-free": compare_laws(rivals, rows)},
+        fit_notes={"base-step-free": ["the rival chinchilla is not fitted"]},
+    )
+    page, summary = render_html(full, []), render_markdown(full)
+    document = json.loads(render_json(full, []))
+    for text in (page, summary):
+        assert "last part of log step" in text
+        assert "power" in text
+    assert "the rival chinchilla is not fitted" in page
+    assert "loglinear leaves parameters free for every tau, and so knows no other" in page
+    told = document["fits"]["base-step-free"]
+    assert {row["part"] for row in told["held_out"]} == {"last", "largest"}
+    assert [row["law"] for row in told["rivals"]]
+    assert told["by_curve"]["k"][0].keys() == {"tau", "value"}
