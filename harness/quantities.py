@@ -95,7 +95,9 @@ def fit_quantities(
     for parameter, by_group in fit.by_curve.items():
         for group, value in by_group.items():
             key = label_text(fit.group, group)
-            yield one(f"{parameter}/{key}", value, fit.se_by_curve[parameter][group])
+            flags = [f"{flag}:{parameter}/{group:g}" for flag in _DOUBT_ONE]
+            found = [flag for flag in flags if flag in fit.certificate.flags]
+            yield one(f"{parameter}/{key}", value, fit.se_by_curve[parameter][group], found)
     yield one("R2", fit.r2)
     for group, value in fit.r2_by_curve.items():
         yield one(f"R2/{label_text(fit.group, group)}", value)

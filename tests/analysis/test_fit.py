@@ -366,15 +366,11 @@ def lowest_elsewhere(curves, law):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    ("law", "slack"),
-    # With four shared parameters the lowest of several near-equal minima can be missed.
-    [("loglinear", 1e-6), ("loglinear_kn", 1e-6), ("loglinear_kn_e0", 1e-4)],
-)
+@pytest.mark.parametrize("law", ["loglinear", "loglinear_kn", "loglinear_kn_e0"])
 @pytest.mark.parametrize("seed", range(20))
-def test_no_other_optimiser_gets_lower_on_wild_curves(law, slack, seed):
+def test_no_other_optimiser_gets_lower_on_wild_curves(law, seed):
     curves = wild(seed)
-    assert fit(curves, law).objective <= lowest_elsewhere(curves, law) * (1 + slack)
+    assert fit(curves, law).objective <= lowest_elsewhere(curves, law) * (1 + 1e-6)
 
 
 def test_r2_of_logarithms_is_that_of_a_straight_line():

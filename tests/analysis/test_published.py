@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis import blind_fit, extrapolate, fit, leave_one_curve_out
+from harness.analysis import Curves, blind_fit, extrapolate, fit, leave_one_curve_out
 
+EXP2 = Path(__file__).parents[2] / "suites/exp2/published/exp2_data_reuse.csv"
 CASES = json.loads(Path(__file__).with_name("published.json").read_text())
 
 
@@ -102,3 +103,24 @@ def test_the_largest_size_is_shown_blind_and_calibrated(published):
     assert pytest.approx(2.107316, rel=1e-3) == found[1].E0
     assert found[1].r2 == pytest.approx(0.923, abs=1e-3)
     assert found[1].rmse < found[0].rmse
+
+
+# Tan et al., data reuse, 7B base: k and E0 by tau, ordinary least squares in log10-log10.
+REUSE = {
+    1: (0.035404, -0.086652),
+    2: (0.046738, -0.063743),
+    5: (0.062616, -0.036001),
+    20: (0.046877, -0.061227),
+    25: (0.049093, -0.057488),
+    50: (0.038594, -0.070058),
+    100: (0.031337, -0.079339),
+}
+
+
+def test_lines_of_data_reuse():
+    curves = Curves.from_csv(EXP2)
+    base = curves.where(curves["source"] == "base")
+    found = fit(base, "loglinear_tau", x="step", group="tau", space="log10")
+    for tau, (k, E0) in REUSE.items():
+        assert found.by_curve["k"][tau] == pytest.approx(k, abs=1e-6)
+        assert found.by_curve["E0"][tau] == pytest.approx(E0, abs=1e-6)
