@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from harness.analysis.fits import Fit
 
 _NUMBERS = 1 << 21  # of one piece of the draws: 16 MiB
+_FEW = 10  # values of a column below which their number is worth a word
 CROSSED = ("question",)  # columns whose values are the same things in every curve
 
 
@@ -110,6 +111,13 @@ def by_column(column: str) -> Scheme:
             more = ", ..." if len(lone) > 4 else ""
             notes.append(
                 f"one {column} only for {fit.group}={told}{more}: its variance is in no interval"
+            )
+        if each.max() < _FEW:
+            # The variance of m drawn values is (m - 1) / m of theirs.
+            lost = 1 - math.sqrt(1 - 1 / each.max())
+            notes.append(
+                f"{each.max()} values of {column} in a curve: drawn from so few, the intervals are "
+                f"about {100 * lost:.0f}% too narrow"
             )
         K = len(pairs)
         first = np.cumsum(each) - each
