@@ -188,13 +188,19 @@ def formula(fit: Fit) -> str:
     """The law in the fit's own X, or as its author wrote it."""
     text = _FORMULAS.get(fit.law)
     if text is None:
-        text = re.sub(r"[A-Za-z]\w*", lambda name: symbol(name[0]), get_law(fit.law).formula)
+        text = re.sub(r"[A-Za-z]\w*", lambda name: _typeset(name[0]), get_law(fit.law).formula)
         text = text.replace("log10", "log₁₀").replace("-", MINUS).replace(" * ", " ")
     if fit.group != "N":
         group = symbol(fit.group)
         text = text.replace("(N)", f"({group})").replace("each N", f"each {group}")
     # A law's X or x is the fit's own abscissa.
     return re.sub(r"\b[Xx]\b", fit.x, text)
+
+
+def _typeset(name: str) -> str:
+    """A name in a formula; `A_i` is the A of one curve."""
+    own = name.removesuffix("_i")
+    return symbol(own) if own == name else f"{symbol(own)}ᵢ"
 
 
 def _between(span: tuple[float, float], place: float) -> float:

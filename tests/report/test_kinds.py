@@ -212,7 +212,7 @@ def test_before_and_after_are_the_two_values_of_a_column(many: ReportInput) -> N
 def test_points_that_the_run_lacks_leave_the_figure_out(many: ReportInput) -> None:
     asked = [
         Wanted("none", "curves", x="step", y="ErrRate", where="tau == 3"),
-        Wanted("setup", "rectangles", where="tau == 3"),
+        Wanted("setup", "rectangles", group="tau", x="D", where="tau == 3"),
     ]
     for report in (replace(many, figures=asked), replace(many, figures=asked, curves=None)):
         assert [type(one) for one in render_figures(report)] == [Omitted, Omitted]

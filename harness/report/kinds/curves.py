@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.report.style import Look
 
 _SMALL, _POINT = 2.2, 3.2
+_FEW = 30  # points of a curve up to which its line carries it; more are a cloud
 _ALONG = 120  # points of a smoothed line
 _SMOOTH = {
     "spline": "smoothing splines in log x, by generalised cross-validation",
@@ -39,7 +40,8 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     values = [key[0] for key, _ in rows.groups([declaration.group])] if declaration.group else []
     looks = looks_for(values) if values else {None: SERIES[0]}
     lines = [f"{axis_label(y)} against {axis_label(x)}"]
-    figure, places = panels.lay_out(declaration, rows, lines, key=bool(values))
+    key = panels.key_width([value_label(declaration.group or "", value) for value in values])
+    figure, places = panels.lay_out(declaration, rows, lines, key=key)
     for place in places:
         _draw_panel(place, declaration, looks)
         panels.abscissa(place, x)
@@ -47,7 +49,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
             canvas.ordinate(place.axes, axis_label(y))
     if declaration.group and values:
         handles = canvas.curve_handles(declaration.group, looks)
-        left = canvas.WIDTH - panels.KEY
+        left = canvas.WIDTH - key
         canvas.key(figure, left, panels.key_top(lines), key_title(declaration.group), handles)
     return Drawing(
         figure,
@@ -67,13 +69,27 @@ def _draw_panel(place: Place, declaration: FigureDeclaration, looks: Mapping[Any
     for value, part in parts:
         order = np.argsort(part[x], kind="stable")
         ordered, loss = part[x][order], part[y][order]
-        canvas.draw_points(place.axes, ordered, loss, looks[value], size=size)
+        few = len(ordered) <= _FEW
+        canvas.draw_points(
+            place.axes,
+            ordered,
+            loss,
+            looks[value],
+            size=size + few,
+            hollow=few and not declaration.smooth,
+        )
         if declaration.smooth is not None:
             _draw_smooth(place, ordered, loss, looks[value], declaration.smooth)
         # Rows stand in the order of training: several runs in one curve, or a column that turns
         # back as a response length does, have no line through them.
         elif len(ordered) > 1 and (np.diff(part[x]) > 0).all():
-            place.axes.plot(ordered, loss, color=looks[value].color, linewidth=0.5, alpha=0.35)
+            place.axes.plot(
+                ordered,
+                loss,
+                color=looks[value].color,
+                linewidth=1.1 if few else 0.5,
+                alpha=0.9 if few else 0.35,
+            )
 
 
 def _draw_smooth(place: Place, x: Array, y: Array, look: Look, method: str) -> None:

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from harness.analysis import Curves
     from harness.report.model import FigureDeclaration, ReportInput
 
-KEY = 1.05
+_KEY = 1.05
 _FEW = 4  # up to so many panels, two in a row; beyond, three
 _HEIGHTS = {1: 3.05, 2: 2.05, 3: 1.55}  # by panels in a row
 _GUTTERS = {1: 0.0, 2: 0.62, 3: 0.52}
 _TITLE, _BOTTOM, _LABEL = 0.30, 0.30, 0.22
+_MARGIN = 0.15  # right of the panels where there is no key
 _CHARACTER, _LETTER = 0.082, 0.07  # inches of a character on average, bold and not
 
 
@@ -67,9 +68,12 @@ def rows_of(declaration: FigureDeclaration, report: ReportInput) -> Curves:
 
 
 def lay_out(
-    declaration: FigureDeclaration, rows: Curves, lines: Sequence[str], *, key: bool
+    declaration: FigureDeclaration, rows: Curves, lines: Sequence[str], *, key: float
 ) -> tuple[Figure, list[Place]]:
-    """A sheet with a panel for each value of the column `panels`, numbers in their order."""
+    """A sheet with a panel for each value of the column `panels`, numbers in their order.
+
+    `key`: inches that the column of keys on the right takes.
+    """
     parts: list[tuple[str, Curves]] = [("", rows)]
     if declaration.panels is not None:
         parts = [
@@ -83,7 +87,7 @@ def lay_out(
     above = 0.38 + 0.23 * len(lines)
     figure = canvas.sheet(above + count * (title + height + _BOTTOM) + _LABEL)
     canvas.heading(figure, declaration.name, lines)
-    room = canvas.WIDTH - canvas.LEFT - (KEY if key else 0.15) - (columns - 1) * gutter
+    room = canvas.WIDTH - canvas.LEFT - max(key, _MARGIN) - (columns - 1) * gutter
     width = room / columns
     places = []
     for rank, (name, part) in enumerate(parts):
@@ -102,6 +106,12 @@ def lay_out(
         lowest = rank + columns >= len(parts)
         places.append(Place(axes, part, name, column == 0, lowest, width))
     return figure, places
+
+
+def key_width(labels: Sequence[str]) -> float:
+    """Inches that a key with these entries takes."""
+    longest = max(map(len, labels), default=0)
+    return max(_KEY, 0.5 + _LETTER * longest) if labels else 0.0
 
 
 def key_top(lines: Sequence[str]) -> float:

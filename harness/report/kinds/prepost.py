@@ -28,20 +28,21 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw two values for each place on x, joined.
 
     `group` is a column with two values, one of them `pre` or `before`. Without it the first and the
-    last point of each curve, in the order of the column `step`, are the two sides.
+    last point of each curve, in the order of the column `step` or else of the rows, are the sides.
     """
     rows = panels.rows_of(declaration, report)
     x, y = declaration.x or "", declaration.y or ""
     sides = _sides(declaration, rows)
     lines = [f"{axis_label(y)} before and after training"]
-    figure, places = panels.lay_out(declaration, rows, lines, key=True)
+    key = panels.key_width(sides)
+    figure, places = panels.lay_out(declaration, rows, lines, key=key)
     for place in places:
         _draw_panel(place, declaration, sides)
         panels.abscissa(place, x)
         if place.left:
             canvas.ordinate(place.axes, axis_label(y))
     handles = [canvas.point_handle(name, look) for name, look in zip(sides, SERIES, strict=False)]
-    canvas.key(figure, canvas.WIDTH - panels.KEY, panels.key_top(lines), "", handles)
+    canvas.key(figure, canvas.WIDTH - key, panels.key_top(lines), "", handles)
     first, last = sides
     caption = f"Each line joins {first} and {last} of one {x}."
     if declaration.where:
@@ -110,7 +111,9 @@ def _pair(
         names = np.array([str(value) for value in part[declaration.group]])
         values: list[Any] = [part[y][names == side] for side in sides]
     else:
-        order = np.argsort(part["step"], kind="stable")
+        # Rows stand in the order of training where nothing counts the steps.
+        steps = part["step"] if "step" in part.names else np.arange(len(part))
+        order = np.argsort(steps, kind="stable")
         values = [part[y][order[:1]], part[y][order[-1:]]]
     if not all(len(one) for one in values):
         return None

@@ -22,14 +22,13 @@ from harness.selection import select
 if TYPE_CHECKING:
     from harness.report.model import FigureDeclaration, ReportInput
 
-_GROUP, _TOTAL = "tau", "D"
 _ROW, _BAR, _TOP, _BOTTOM, _RIGHT = 0.34, 0.22, 0.72, 0.52, 1.45
 
 
-@figure_kind("rectangles")
+@figure_kind("rectangles", needs=("group", "x"))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
-    """Draw a row for each value of `group` (tau); the largest value of `x` (D) is D_total."""
-    group, total = declaration.group or _GROUP, declaration.x or _TOTAL
+    """Draw a row for each value of `group`, tau; the largest value of `x` is D_total."""
+    group, total = declaration.group or "", declaration.x or ""
     curves = report.curves
     if curves is not None and declaration.where is not None:
         curves = curves.where(select(curves, declaration.where))
