@@ -56,11 +56,6 @@ def register_loss(loss: Loss) -> Loss:
     return loss
 
 
-def loss_names() -> tuple[str, ...]:
-    """Names of all losses."""
-    return tuple(_LOSSES)
-
-
 def get_loss(name: str, delta: float | None) -> Loss:
     """The loss `name`, checked against `delta`.
 
@@ -219,7 +214,6 @@ _SPACES = {
         ),
     )
 }
-SPACES = tuple(_SPACES)
 
 
 def get_space(name: str) -> Space:
