@@ -68,7 +68,8 @@ def test_the_other_published_numbers(verdicts, prefix: str, count: int) -> None:
     undeclared = [one for one in found if one["declared"] is None]
     assert {one["verdict"] for one in undeclared} == {"reproduced"}
     declared = Counter(one["declared"] for one in found if one["declared"])
-    assert declared == ({"incomplete_data": 4, "unknown_protocol": 2} if prefix == "plotted/" else {})
+    plotted = {"incomplete_data": 4, "unknown_protocol": 2}
+    assert declared == (plotted if prefix == "plotted/" else {})
     assert len(undeclared) + declared.total() == count
 
 
