@@ -38,6 +38,7 @@ _CHUNK = 1 << 15  # numbers per array while derivatives are taken; larger ones l
 _ONE_THREAD = 1 << 18  # products in one matrix product; more wake threads that mostly wait
 _COMPLEX_STEP = 1e-30
 _DIFFERENCE = 1e-6
+_REFIT_0 = 1e-5  # smoothing of |r| in a refit; so few points are smoothed that F is met in 1e-7
 _REFIT = 1e-11  # a refit ends with the step that is predicted to gain less than this
 _ROUGH = 60  # iterations of a rough search
 _ROUGHLY_0 = 1e-3  # smoothing of |r| at which it stops
@@ -247,7 +248,7 @@ class Estimator:
         given = (problems.factors, problems.observed, z if z.ndim == 2 else None, held)
         R = max([1] + [len(one) for one in given if one is not None and one.ndim == 2])
         fixed = None if held is None else np.broadcast_to(held, (R, self.size))
-        levels = self._smoothings(z, rough=rough)
+        levels = self._smoothings(z, rough=rough, refit=decrease >= _REFIT)
         if near:
             levels = levels[-(1 if self.loss.needs_delta else _LAST_LEVELS) :]
         common = z.ndim == 1
@@ -319,7 +320,9 @@ class Estimator:
             each = np.asarray(np.bincount(problems.cluster, each, clusters), dtype=np.float64)
         return np.asarray(NOISE * (problems.factors @ each) + np.finfo(float).tiny)
 
-    def _smoothings(self, z: NDArray[np.float64], *, rough: bool = False) -> list[float]:
+    def _smoothings(
+        self, z: NDArray[np.float64], *, rough: bool = False, refit: bool = False
+    ) -> list[float]:
         """Smoothings to go through, from the size of the residuals down to the loss itself."""
         if not self.loss.smoothed:
             return [0.0]
@@ -328,7 +331,7 @@ class Estimator:
             r = np.abs(self.space.residual(at, self.window.L))
         usual = float((self.window.w * r).sum()) if np.isfinite(r).all() else 1.0
         observed = float((self.window.w * np.abs(self.space.observed(self.window.L))).sum())
-        share = _ROUGHLY_0 if rough else NEGLIGIBLE
+        share = _ROUGHLY_0 if rough else _REFIT_0 if refit else NEGLIGIBLE
         if len(self.window.x) > MOST_POINTS:
             share = _AMONG_MANY
         last = self.delta or max(share * usual, 1e-13 * observed, np.finfo(float).tiny)
