@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-Column = "NDArray[Any]"
+ONE_CURVE = "curve"  # the group of a table that is one curve; no table needs to hold it
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +53,15 @@ class Curves:
         return len(next(iter(self.columns.values()), ()))
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """Column `name`; DataError naming the columns there are if it is not one of them."""
+        """Column `name`; DataError naming the columns there are if it is not one of them.
+
+        Where the curves have no column `curve`, that name puts all rows in one.
+        """
         try:
             return self.columns[name]
         except KeyError:
+            if name == ONE_CURVE:
+                return np.ones(len(self))
             raise DataError(
                 f"the curves have no column {name!r}",
                 expected="one of " + ", ".join(self.columns),

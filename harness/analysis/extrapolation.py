@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from harness.analysis.curves import ONE_CURVE
 from harness.analysis.estimator import Estimator, Problems
 from harness.analysis.fits import fit as fit_law
 from harness.analysis.laws import FormulaLaw, get_law
@@ -83,10 +84,11 @@ def extrapolate(fit: Fit, held_out: Curves, *, blind: Fit | None = None) -> list
 def refit(fitted: Fit, curves: Curves, law: str | None = None, **options: Any) -> Fit:
     """Fit a law, that of `fitted` if none is named, as `fitted` was, but for `options`."""
     chosen = fitted.selection
+    one_curve = chosen.group == ONE_CURVE and ONE_CURVE not in curves.names
     as_before = {
         "x": chosen.x,
         "y": chosen.y,
-        "group": chosen.group,
+        "group": None if one_curve else chosen.group,
         "weights": chosen.weights,
         "space": chosen.space,
         "loss": chosen.loss,

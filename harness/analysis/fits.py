@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.analysis.certificate import Certificate, certify
-from harness.analysis.curves import Curves
+from harness.analysis.curves import ONE_CURVE, Curves
 from harness.analysis.estimator import Estimator
 from harness.analysis.forms import evaluate
 from harness.analysis.laws import FormulaLaw, SharedSlopeLaw, get_law
@@ -118,11 +118,14 @@ class Fit:
             raise self._unknown("E0", N)
         return float(law.intercept(np.array(law.coordinates(self.params, N)), np.array([N]), N)[0])
 
-    def predict(self, x: ArrayLike, N: ArrayLike) -> NDArray[np.float64]:
-        """y at X = x for models of N parameters; x and N broadcast against each other.
+    def predict(self, x: ArrayLike, N: ArrayLike | None = None) -> NDArray[np.float64]:
+        """y at X = x for models of N parameters; x and N broadcast against each other. A fit of
+        one curve needs no N.
 
         Raises DataError for an N of which a parameter of the law is not known.
         """
+        if N is None:
+            N = self._only()
         at, sizes = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(N, dtype=float))
         distinct, which = np.unique(sizes, return_inverse=True)
         which = which.reshape(at.shape)
@@ -167,6 +170,16 @@ class Fit:
             expected="a law of straight lines in logarithms, e.g. loglinear_kn",
             found=get_law(self.law).formula,
             hint="use `predict`",
+        )
+
+    def _only(self) -> float:
+        if len(self.r2_by_curve) == 1:
+            return next(iter(self.r2_by_curve))
+        raise DataError(
+            f"predict does not know for which {self.group}",
+            expected=f"a value of {self.group} for each x",
+            found=f"{len(self.r2_by_curve)} curves",
+            hint="predict(x, N)",
         )
 
     def _own(self, name: str, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,7 +228,7 @@ def fit(
     *,
     x: str = "C",
     y: str = "ErrRate",
-    group: str = "N",
+    group: str | None = "N",
     weights: str = "per_curve",
     space: str = "linear",
     loss: str = "squares",
@@ -226,7 +239,8 @@ def fit(
 ) -> Fit:
     """Fit `law` to `curves`, a table of any kind that `Curves.of` takes.
 
-    The rows of one value of `group` are a curve; `run` names the column that tells several runs
+    The rows of one value of `group` are a curve, and all rows are one where `group` is None, which
+    takes a law that can do without N; its parameters then stand under curve 1. `run` names the column that tells several runs
     of one curve apart. `weights`: "per_curve" gives every curve the same total weight,
     "per_point" every point. `space`: residuals of L ("linear"), of log10 L ("log10") or of L
     relative to the point ("relative"). `loss`: "squares", "huber" with `delta` in units of the
@@ -243,7 +257,7 @@ def fit(
         chosen,
         x=x,
         y=y,
-        group=group,
+        group=_grouped(table, group),
         weights=weights,
         space=space,
         drop_first=drop_first,
@@ -256,9 +270,10 @@ def fit(
     if len(window.N) < chosen.min_curves:
         raise DataError(
             f"{law} cannot be told from {len(window.N)} curve(s)",
-            expected=f"{chosen.min_curves} or more distinct {group}",
-            found=", ".join(f"{group}={N:g}" for N in window.N),
-            hint="select more curves, or use the law loglinear",
+            expected=f"{chosen.min_curves} or more distinct {group or 'curves'}",
+            found=", ".join(f"{selection.group}={N:g}" for N in window.N),
+            hint="select more curves, or fit a law that has none of them in common: loglinear, "
+            "power, saturating_power, sigmoid",
         )
     estimator = _estimator(chosen, window, selection)
     if len(window.x) < estimator.size:
@@ -277,6 +292,28 @@ def fit(
             hint="look at the points; a loss or space that fits them may be another",
         )
     return _result(estimator, optimum, selection)
+
+
+def _grouped(table: Curves, group: str | None) -> str:
+    """The column that tells curves apart; one that all rows share where none does."""
+    if group is not None:
+        if group not in table.names:
+            known = ", ".join(table.names)
+            raise DataError(
+                f"the curves have no column {group!r}",
+                expected=f"a column that tells curves apart: one of {known}",
+                found=group,
+                hint="name it with `group`; group=None (--one-curve) takes all rows for one curve",
+            )
+        return group
+    if ONE_CURVE in table.names:
+        raise DataError(
+            f"the table has a column {ONE_CURVE!r}, but is to be one curve",
+            expected=f"no column {ONE_CURVE!r} where group is None",
+            found=", ".join(table.names),
+            hint=f"fit each of its curves with group={ONE_CURVE!r}, or rename the column",
+        )
+    return ONE_CURVE
 
 
 def _selection(law: Law, **options: Any) -> Selection:

@@ -33,6 +33,8 @@ def polish(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
     box = 1.0
     for _ in range(_STEPS):
         r, J = dense(estimator, z)
+        if not (F > 0 and np.isfinite(J).all() and np.isfinite(r).all()):
+            return z  # nothing is left to gain, or nothing can be computed here
         scale = np.linalg.norm(np.sqrt(w)[:, None] * J, axis=0)
         free = np.where(scale > 0, F / np.maximum(scale, 1e-300), 0.0)
         low = np.maximum(-box, (estimator.lower - z) / np.maximum(free, 1e-300))

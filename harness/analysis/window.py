@@ -191,7 +191,11 @@ class Selection:
                 found="none",
                 hint="check the analysis' `where`",
             )
-        group = self._numbers(curves, self.group)
+        group = self._numbers(
+            curves,
+            self.group,
+            "fit one of its texts at a time with `where`, or add a column that numbers them",
+        )
         x = self._numbers(curves, self.x)
         y = self._numbers(curves, self.y)
         if self.takes_log_x:
@@ -254,14 +258,16 @@ class Selection:
             )
 
     @staticmethod
-    def _numbers(curves: Curves, name: str) -> NDArray[np.float64]:
+    def _numbers(
+        curves: Curves, name: str, instead: str = "name a numeric column"
+    ) -> NDArray[np.float64]:
         values: NDArray[Any] = curves[name]
         if values.dtype == object:
             raise DataError(
                 f"{name} is text",
                 expected="numbers",
                 found=repr(values[0]),
-                hint="name a numeric column",
+                hint=instead,
             )
         bad = ~np.isfinite(values)
         if bad.any():
