@@ -22,7 +22,8 @@ def check_figures(suite: Suite) -> None:
     """Refuse figures that cannot be drawn whatever the cells give, before cells are run for them.
 
     Raises:
-        SuiteError: with the line of the figure: an unknown kind, a column that is not there.
+        SuiteError: with the line of the figure: an unknown kind, a key that it needs or that says
+            nothing to it, a column that is not there.
     """
     import harness.report.kinds  # noqa: F401 - they register themselves
     from harness.report.drawing import figure_kinds
@@ -35,23 +36,37 @@ def check_figures(suite: Suite) -> None:
                 expected="one of " + ", ".join(figure_kinds()),
                 hint=did_you_mean(figure.kind, figure_kinds()),
             )
+        _check_keys(suite, number, figure)
         _check_columns(suite, number, figure)
 
 
-def _check_columns(suite: Suite, number: int, figure: Figure) -> None:
-    from harness.report.drawing import needs_of
+def _check_keys(suite: Suite, number: int, figure: Figure) -> None:
+    from harness.report.drawing import keys_of
 
+    keys = keys_of(figure.kind)
+    for key in keys.needs:
+        if not getattr(figure, key):
+            raise SuiteError(
+                f"a figure of the kind {figure.kind!r} without `{key}`",
+                where=suite.at("figures", number),
+                expected=", ".join(keys.needs),
+                hint=f"add `{key}`, or choose another kind",
+            )
+    known = {"name", "kind", *keys.needs, *keys.takes}
+    for key in sorted(figure.model_fields_set - known):
+        raise SuiteError(
+            f"`{key}` says nothing to a figure of the kind {figure.kind!r}",
+            where=suite.at("figures", number, key),
+            expected="one of " + ", ".join([*keys.needs, *keys.takes]),
+            hint=f"remove `{key}`, or choose another kind",
+        )
+
+
+def _check_columns(suite: Suite, number: int, figure: Figure) -> None:
     table = suite.curves
     columns = [*table.labels, *table.columns] if table is not None else []
     for key in ("x", "y", "group", "panels"):
         name = getattr(figure, key)
-        if name is None and key in needs_of(figure.kind):
-            raise SuiteError(
-                f"a figure of the kind {figure.kind!r} without `{key}`",
-                where=suite.at("figures", number),
-                expected="a column of `curves`: " + ", ".join(columns),
-                hint=f"write `{key}: COLUMN`",
-            )
         if name is not None and name not in columns:
             raise SuiteError(
                 f"figure {figure.name!r} shows a column that `curves` has not",

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     Draw = Callable[[FigureDeclaration, ReportInput], "Drawing"]
 
 _KINDS: dict[str, Draw] = {}
-_NEEDS: dict[str, tuple[str, ...]] = {}
+_KEYS: dict[str, Keys] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of a declaration, beside `name` and `kind`, that a kind of figure knows.
+
+    Without those in `needs` it cannot draw; `takes` may be there. Any other would say nothing.
+    """
+
+    needs: tuple[str, ...]
+    takes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +43,17 @@ class Drawing:
     dark: Mapping[str, str] = field(default_factory=dict)
 
 
-def figure_kind(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[Draw], Draw]:
-    """Register a function that draws one kind of figure.
-
-    `needs` are the keys of a declaration without which it cannot: `x`, `y`.
-    """
+def figure_kind(
+    name: str, *, needs: tuple[str, ...] = (), takes: tuple[str, ...] = ()
+) -> Callable[[Draw], Draw]:
+    """Register a function that draws one kind of figure, and the keys that it knows."""
 
     def register(draw: Draw) -> Draw:
         if name in _KINDS:
             msg = f"figure kind {name!r} is registered twice"
             raise ValueError(msg)
         _KINDS[name] = draw
-        _NEEDS[name] = needs
+        _KEYS[name] = Keys(needs, takes)
         return draw
 
     return register
@@ -54,6 +64,6 @@ def figure_kinds() -> Mapping[str, Draw]:
     return dict(sorted(_KINDS.items()))
 
 
-def needs_of(kind: str) -> tuple[str, ...]:
-    """The keys that a declaration of this kind must have."""
-    return _NEEDS[kind]
+def keys_of(kind: str) -> Keys:
+    """The keys that a declaration of this kind must and may have."""
+    return _KEYS[kind]

@@ -16,7 +16,7 @@ import harness.report.kinds  # noqa: F401 - they register themselves
 from harness.analysis import Curves, compare_laws, fit, held_out
 from harness.errors import DataError
 from harness.report.document import render_json
-from harness.report.drawing import figure_kinds, needs_of
+from harness.report.drawing import Keys, figure_kinds, keys_of
 from harness.report.figures import Omitted, Rendered, render_figures
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
@@ -224,9 +224,21 @@ def test_a_loss_of_zero_has_a_linear_axis(many: ReportInput) -> None:
     assert {axes.get_yscale() for axes in figure.axes} == {"linear"}
 
 
-def test_kinds_say_which_columns_they_need() -> None:
-    assert needs_of("curves") == ("x", "y")
-    assert needs_of("scaling") == ()
+def test_kinds_say_which_keys_they_know() -> None:
+    assert keys_of("curves").needs == ("x", "y")
+    assert keys_of("single") == Keys(needs=("fit",), takes=("params",))
+
+
+def test_parameters_that_no_fit_has_leave_the_figure_out_with_those_it_could_show(
+    many: ReportInput,
+) -> None:
+    asked = [Wanted("p", kind, fits=("*-step-free",), params=("zeta",)) for kind in _PARAMETERS]
+    for one in render_figures(replace(many, figures=asked)):
+        assert isinstance(one, Omitted)
+        assert "such a parameter" in one.reason
+
+
+_PARAMETERS = ("single", "compare-source", "compare-x")
 
 
 def test_tables_set_parameters_of_curves_with_the_flags_of_their_fits(many: ReportInput) -> None:

@@ -32,7 +32,7 @@ _SMOOTH = {
 }
 
 
-@figure_kind("curves", needs=("x", "y"))
+@figure_kind("curves", needs=("x", "y"), takes=("group", "panels", "where", "smooth"))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the points that the declaration asks for, curve by curve."""
     rows = panels.rows_of(declaration, report)

@@ -33,7 +33,7 @@ _KINDS: dict[str, tuple[str, str, LineStyleType, str]] = {
 }
 
 
-@figure_kind("extrapolation")
+@figure_kind("extrapolation", needs=("fit",))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the extrapolations of the first fit that the declaration names."""
     view = canvas.view_of(report, canvas.fits_of(declaration, report)[0])

@@ -17,7 +17,7 @@ _KEY = 0.95
 _GUTTER, _PANEL, _BOTTOM, _LINE = 0.68, 2.05, 0.52, 0.19
 
 
-@figure_kind("grid")
+@figure_kind("grid", needs=("fits",))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw every fit that the declaration names, two in a row."""
     views = [canvas.view_of(report, name) for name in canvas.fits_of(declaration, report)]

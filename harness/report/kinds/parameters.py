@@ -17,6 +17,7 @@ from harness.analysis.laws import get_law
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.intervals import curve_interval, shared_interval
 from harness.report.kinds import canvas
+from harness.report.model import MissingError
 from harness.report.numbers import significant, size_label, value_label
 from harness.report.style import PAPER, SERIES, TEXT, formula, symbol
 
@@ -50,14 +51,14 @@ class _Panel:
     views: Sequence[tuple[str, View]]
 
 
-@figure_kind("single")
+@figure_kind("single", needs=("fit",), takes=("params",))
 def draw_single(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the parameters of the first fit that the declaration names."""
     name = canvas.fits_of(declaration, report)[0]
     return _draw(declaration, report, [name], series=_name, rows=_nothing, title=name)
 
 
-@figure_kind("compare-source")
+@figure_kind("compare-source", needs=("fits",), takes=("params",))
 def draw_sources(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the same parameters of fits of several sources; a row for each abscissa."""
     names = canvas.fits_of(declaration, report)
@@ -65,7 +66,7 @@ def draw_sources(declaration: FigureDeclaration, report: ReportInput) -> Drawing
     return _draw(declaration, report, names, series=_source, rows=_abscissa, title=title)
 
 
-@figure_kind("compare-x")
+@figure_kind("compare-x", needs=("fits",), takes=("params",))
 def draw_abscissae(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the same parameters of fits against several abscissae; a row for each source."""
     names = canvas.fits_of(declaration, report)
@@ -104,6 +105,14 @@ def _draw(
     views = [canvas.view_of(report, name) for name in names]
     group = views[0].fit.group
     panels = _panels(declaration, views, series, rows)
+    if not panels:
+        known = dict.fromkeys(p for view in views for p in (*view.fit.params, *view.fit.by_curve))
+        raise MissingError(
+            f"no fit of figure {declaration.name!r} has such a parameter",
+            expected="one of " + ", ".join(known),
+            found=", ".join(declaration.params),
+            hint="correct `params` of the figure in the suite file",
+        )
     looks = _looks([label for panel in panels for label, _ in panel.views])
     columns = min(_COLUMNS, len(panels))
     formulas = list(dict.fromkeys(formula(view.fit) for view in views))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BEFORE = ("pre", "before", "base")
 
 
-@figure_kind("prepost", needs=("x", "y"))
+@figure_kind("prepost", needs=("x", "y"), takes=("group", "panels", "where"))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw two values for each place on x, joined.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ROW, _BAR, _TOP, _BOTTOM, _RIGHT = 0.34, 0.22, 0.72, 0.52, 1.45
 
 
-@figure_kind("rectangles", needs=("group", "x"))
+@figure_kind("rectangles", needs=("group", "x"), takes=("where",))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw a row for each value of `group`, tau; the largest value of `x` is D_total."""
     group, total = declaration.group or "", declaration.x or ""

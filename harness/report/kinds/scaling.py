@@ -36,7 +36,7 @@ _RIGHT = canvas.LEFT + _PLOT_WIDTH
 _TOP, _MAIN, _GAP, _RESIDUALS, _BOTTOM = 0.54, 3.05, 0.12, 0.95, 0.52
 
 
-@figure_kind("scaling")
+@figure_kind("scaling", needs=("fit",))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the first fit that the declaration names."""
     view = canvas.view_of(report, canvas.fits_of(declaration, report)[0])

@@ -31,7 +31,7 @@ _LOOKS = (
 _STYLES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":")
 
 
-@figure_kind("slopes")
+@figure_kind("slopes", needs=("fits",))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the fits that the declaration names: a free fit and the law after it share a look."""
     views = [canvas.view_of(report, name) for name in canvas.fits_of(declaration, report)]
