@@ -240,13 +240,13 @@ def fit(
     """Fit `law` to `curves`, a table of any kind that `Curves.of` takes.
 
     The rows of one value of `group` are a curve, and all rows are one where `group` is None, which
-    takes a law that can do without N; its parameters then stand under curve 1. `run` names the column that tells several runs
-    of one curve apart. `weights`: "per_curve" gives every curve the same total weight,
-    "per_point" every point. `space`: residuals of L ("linear"), of log10 L ("log10") or of L
-    relative to the point ("relative"). `loss`: "squares", "huber" with `delta` in units of the
-    space, or "lad". `drop_first`, `drop_last`: rows that each curve, or each run of it, loses at
-    its ends, in the order of `x`. What is linear in a law has a closed form; the rest is searched
-    from many starts and polished by Newton's method.
+    takes a law that can do without N; its parameters then stand under curve 1. `run` names the
+    column that tells several runs of one curve apart. `weights`: "per_curve" gives every curve the
+    same total weight, "per_point" every point. `space`: residuals of L ("linear"), of log10 L
+    ("log10") or of L relative to the point ("relative"). `loss`: "squares", "huber" with `delta` in
+    units of the space, or "lad". `drop_first`, `drop_last`: rows that each curve, or each run of
+    it, loses at its ends, in the order of `x`. What is linear in a law has a closed form; the rest
+    is searched from many starts and polished by Newton's method.
 
     Raises SuiteError for an unknown law or option, DataError for data that the law cannot
     be fitted to.
@@ -318,11 +318,13 @@ def _grouped(table: Curves, group: str | None) -> str:
 
 def _selection(law: Law, **options: Any) -> Selection:
     """How rows become a window of `law`."""
+    ties = law.min_curves > 1  # then it does so by N, of which no law can do without the logarithm
     if not isinstance(law, FormulaLaw):
-        return Selection(**options)
+        return Selection(**options, takes_sizes=ties)
     own = len(law.per_curve)
     return Selection(
         **options,
+        takes_sizes=ties,
         takes_log_x=law.takes_log_x,
         takes_log_y=False,
         min_points=max(2, own) if own else 1,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.analysis.curves import Curves
 
 WEIGHTS = ("per_curve", "per_point")
+_LARGEST = 1e100  # its square, and that of its inverse, is a number with digits to spare
 _PADDING = 2.0  # curves are padded to one length only if they differ by less than this factor
 
 
@@ -130,7 +131,7 @@ class Selection:
 
     Rows of one curve, or of one run of it where `run` names a column, are ordered by `x`, those
     of equal `x` as they stand, before `drop_first` and `drop_last` count them. takes_log_x,
-    takes_log_y, min_points say what the law asks of the rows.
+    takes_sizes, takes_log_y, min_points say what the law asks of the rows.
     """
 
     x: str = "C"
@@ -144,6 +145,7 @@ class Selection:
     delta: float | None = None
     run: str | None = None
     takes_log_x: bool = True
+    takes_sizes: bool = False
     takes_log_y: bool = True
     min_points: int = 2
 
@@ -200,6 +202,22 @@ class Selection:
         y = self._numbers(curves, self.y)
         if self.takes_log_x:
             self._positive(self.x, x, group, "whose logarithm the law takes")
+        elif (x < 0).any():
+            i = int(np.argmax(x < 0))
+            raise DataError(
+                f"{self.x} is negative in {int((x < 0).sum())} of {len(x)} rows",
+                expected=f"{self.x} of 0 or more",
+                found=f"{x[i]:g} at {self.group}={group[i]:g}",
+                hint="name the column of what was spent with `x`",
+            )
+        if self.takes_sizes:
+            self._positive(
+                self.group,
+                group,
+                group,
+                "a size by which the law ties its curves",
+                "name the column of sizes with `group`, or fit a law with free curves: loglinear",
+            )
         if self.takes_log_y:
             self._positive(self.y, y, group, "whose logarithm the law takes")
         elif get_space(self.space).positive:
@@ -277,10 +295,24 @@ class Selection:
                 found=f"{values[bad][0]} in row {int(np.argmax(bad))}",
                 hint="leave out rows without a measurement",
             )
+        size = np.abs(values)
+        far = (size > _LARGEST) | ((size < 1.0 / _LARGEST) & (size > 0))
+        if far.any():
+            raise DataError(
+                f"{name} is too large or too small in {int(far.sum())} of {len(values)} rows",
+                expected=f"0, or a size from {1.0 / _LARGEST:g} to {_LARGEST:g}",
+                found=f"{values[far][0]:g} in row {int(np.argmax(far))}",
+                hint="correct the value, or give the column in another unit",
+            )
         return values
 
     def _positive(
-        self, name: str, values: NDArray[np.float64], group: NDArray[np.float64], why: str
+        self,
+        name: str,
+        values: NDArray[np.float64],
+        group: NDArray[np.float64],
+        why: str,
+        hint: str = "leave step 0 and losses of 0 out with `where`",
     ) -> None:
         bad = values <= 0
         if bad.any():
@@ -289,7 +321,7 @@ class Selection:
                 f"{name} is not positive in {int(bad.sum())} of {len(values)} rows",
                 expected=f"{name} > 0, {why}",
                 found=f"{values[i]:g} at {self.group}={group[i]:g}",
-                hint="leave step 0 and losses of 0 out with `where`",
+                hint=hint,
             )
 
     def _vary(self, window: Window) -> None:
