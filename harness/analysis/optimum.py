@@ -130,7 +130,8 @@ def _find(estimator: Estimator) -> Optimum:
     squares = thin.under("squares", None)
     basins, ends = _basins(squares, _starts(squares))
     if estimator.loss.name != "squares":
-        basins, ends = _basins(thin, basins)
+        # The corners of a sample are not those of all points.
+        basins, ends = _basins(thin, basins, corners=thin is estimator)
     z_best, F_best = basins[0], float(ends.min())
     if thin is not estimator:
         polished = estimator.minimise(basins[:2], decrease=DECREASE, near=True)
@@ -138,6 +139,9 @@ def _find(estimator: Estimator) -> Optimum:
         if F_best > 0:
             ends = ends * (float(polished.F[best]) / F_best)
         z_best, F_best = polished.z[best], float(polished.F[best])
+        if estimator.loss.name == "lad" and len(estimator.window.x) <= MOST_POINTS:
+            z_best = polish(estimator, z_best)
+            F_best = float(estimator.value(z_best[None])[0])
     held = _held(estimator, z_best)
     names = _names(estimator)
     return Optimum(
@@ -153,7 +157,7 @@ def _find(estimator: Estimator) -> Optimum:
 
 
 def _basins(
-    estimator: Estimator, starts: NDArray[np.float64]
+    estimator: Estimator, starts: NDArray[np.float64], *, corners: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distinct optima (B, M), best first, and the objective at which each start ended (S,).
 
@@ -165,7 +169,7 @@ def _basins(
     noise = NOISE * estimator.scale
     new = np.concatenate([[True], F[order][1:] > F[order][:-1] * (1 + _SAME_PLACE) + noise])
     first = order[new][:_BASINS]
-    found = _followed(estimator, rough.z[first])
+    found = _followed(estimator, rough.z[first], corners=corners)
     place = np.empty(len(F), dtype=np.intp)
     place[order] = np.cumsum(new) - 1
     followed = place < len(first)
@@ -176,12 +180,12 @@ def _basins(
     return (basins if len(basins) else rough.z[:1]), ends
 
 
-def _followed(estimator: Estimator, z: NDArray[np.float64]) -> Minima:
+def _followed(estimator: Estimator, z: NDArray[np.float64], *, corners: bool) -> Minima:
     """Optima from rough ones (S, M), to full precision."""
-    if estimator.loss.name != "lad" or len(estimator.window.x) > MOST_POINTS:
+    if not corners or estimator.loss.name != "lad":
         return estimator.minimise(z, decrease=DECREASE)
-    corners = np.array([polish(estimator, one) for one in z])
-    return Minima(corners, estimator.value(corners), np.ones(len(z), dtype=bool))
+    exact = np.array([polish(estimator, one) for one in z])
+    return Minima(exact, estimator.value(exact), np.ones(len(z), dtype=bool))
 
 
 def _starts(squares: Estimator) -> NDArray[np.float64]:

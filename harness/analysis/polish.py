@@ -1,7 +1,9 @@
 """The last steps to an optimum of absolute residuals, which lies where some of them are 0.
 
 Near it the problem is a linear program, min sum_i w_i |r_i + J_i d|: its corners are exact where a
-smoothed loss only comes close, and its dual variables show whether the corner is an optimum.
+smoothed loss only comes close, and its dual variables show whether the corner is an optimum. Of
+many points only those of small residuals are programmed; the others keep their sign near an
+optimum, and where no step is left to gain, the program of all points has none either.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from harness.analysis.estimator import Estimator
 
 MOST_POINTS = 20_000  # above, a program of all points costs more than what it gains
+_PROGRAMMED = 1_000  # points of small residuals in a program, but at least
+_OF_EACH = 32  # so many of each curve
 _ZERO = 1e-7  # residuals below this share of their mean count as 0
 _STEPS = 30
 _SETTLED = 1e-13
@@ -28,7 +32,7 @@ def polish(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
 
     program: Any = optimize.linprog  # its annotations know no sparse table
     w = estimator.window.w
-    n, M = len(w), len(z)
+    M = len(z)
     F = float(estimator.value(z[None])[0])
     box = 1.0
     for _ in range(_STEPS):
@@ -39,11 +43,15 @@ def polish(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
         free = np.where(scale > 0, F / np.maximum(scale, 1e-300), 0.0)
         low = np.maximum(-box, (estimator.lower - z) / np.maximum(free, 1e-300))
         high = np.minimum(box, (estimator.upper - z) / np.maximum(free, 1e-300))
+        small = _small(estimator, r)
+        n = int(small.sum())
         # In units of F, so that the solver's own tolerances mean something.
-        table = hstack([csr_array(J * free / F), -eye_array(n), eye_array(n)])
+        J *= free / F
+        table = hstack([csr_array(J[small]), -eye_array(n), eye_array(n)])
         bounds = np.vstack([np.column_stack([low, high]), np.tile([0.0, np.inf], (2 * n, 1))])
-        cost = np.concatenate([np.zeros(M), w, w])
-        found = program(cost, A_eq=table, b_eq=-r / F, bounds=bounds, method="highs-ds")
+        push = (w * np.sign(r))[~small] @ J[~small]
+        cost = np.concatenate([push, w[small], w[small]])
+        found = program(cost, A_eq=table, b_eq=-r[small] / F, bounds=bounds, method="highs-ds")
         if found.x is None:
             return z
         trial = np.clip(z + found.x[:M] * free, estimator.lower, estimator.upper)
@@ -58,6 +66,18 @@ def polish(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
             if box < 1e-9:
                 return z
     return z
+
+
+def _small(estimator: Estimator, r: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The points (n,) of each curve whose residuals are smallest; all if they are few."""
+    n, curve = len(r), estimator.window.curve
+    if n <= _PROGRAMMED:
+        return np.ones(n, dtype=bool)
+    order = np.lexsort((np.abs(r), curve))
+    counts = estimator.window.n
+    place = np.empty(n, dtype=np.intp)
+    place[order] = np.arange(n) - (np.cumsum(counts) - counts)[curve[order]]
+    return np.asarray(place < max(_OF_EACH, _PROGRAMMED // estimator.G))
 
 
 def balance(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
