@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.analysis.laws.formula import FormulaLaw, Points, Scale
 from harness.analysis.laws.law import Parameter, register
-from harness.analysis.laws.powers import PowerSum, Term
+from harness.analysis.laws.powers import PowerSum, PowerSumLaw, Term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from harness.analysis.laws.formula import Exact
-
-_SUM = PowerSum((Term(1, 2, of_size=True), Term(3, 4, of_size=False)), floor=0, log_floor=True)
+    from harness.analysis.laws.formula import Scale
 
 
 @register("chinchilla", version=1)
-class Chinchilla(FormulaLaw):
+class Chinchilla(PowerSumLaw):
     """x is D; coordinates are log E, log A, alpha, log B, beta, as in the source.
 
     The source minimises the Huber loss with delta 1e-3 on ln L. On log10 L, which is what the
@@ -42,22 +39,9 @@ class Chinchilla(FormulaLaw):
     per_curve: ClassVar = ()
     min_curves: ClassVar = 2
     asymptotes: ClassVar = ("E",)
-
-    def bounds(self, at: Points) -> tuple[Sequence[float], Sequence[float]]:
-        """Exponents and the smallest terms that are sought."""
-        return _SUM.bounds(at)
-
-    def value(self, z: Sequence[NDArray[Any]], at: Points) -> NDArray[Any]:
-        """L."""
-        return _SUM.value(z, at)
-
-    def derivatives(self, z: Sequence[NDArray[Any]], at: Points) -> Exact:
-        """Exact ones."""
-        return _SUM.derivatives(z, at)
-
-    def starts(self, at: Points) -> NDArray[Any]:
-        """A grid of exponents."""
-        return _SUM.starts(at)
+    powers: ClassVar = PowerSum(
+        (Term(1, 2, of_size=True), Term(3, 4, of_size=False)), floor=0, log_floor=True
+    )
 
     def published(self, z: Sequence[NDArray[Any]], scale: Scale) -> Sequence[NDArray[Any]]:
         """Coordinates to the parameters in `shared`."""

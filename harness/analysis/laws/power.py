@@ -5,23 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.analysis.laws.formula import FormulaLaw, Points, Scale
 from harness.analysis.laws.law import Parameter, register
-from harness.analysis.laws.powers import PowerSum, Term
+from harness.analysis.laws.powers import PowerSum, PowerSumLaw, Term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from harness.analysis.laws.formula import Exact
-
-
-_SUM = PowerSum((Term(0, 1, of_size=False),), exponents=(-math.inf, math.inf))
+    from harness.analysis.laws.formula import Points, Scale
 
 
 @register("power", version=1)
-class Power(FormulaLaw):
+class Power(PowerSumLaw):
     """A straight line in logarithms: in the space log10, ordinary least squares.
 
     The same curves as `loglinear`, told by other parameters: beta = k, A = 10^E0. R2 is that of
@@ -36,22 +32,11 @@ class Power(FormulaLaw):
         Parameter("A", "of L * x^beta", "L at x = 1"),
         Parameter("beta", "1", "fall of ln L with ln x"),
     )
-
-    def bounds(self, at: Points) -> tuple[Sequence[float], Sequence[float]]:
-        """Exponents and the smallest terms that are sought."""
-        return _SUM.bounds(at)
-
-    def value(self, z: Sequence[NDArray[Any]], at: Points) -> NDArray[Any]:
-        """L."""
-        return _SUM.value(z, at)
-
-    def derivatives(self, z: Sequence[NDArray[Any]], at: Points) -> Exact:
-        """Exact ones."""
-        return _SUM.derivatives(z, at)
+    powers: ClassVar = PowerSum((Term(0, 1, of_size=False),), exponents=(-math.inf, math.inf))
 
     def starts(self, at: Points) -> NDArray[Any]:
         """The least-squares line in logarithms, and the flat one."""
-        return _SUM.log_starts(at)
+        return self.powers.log_starts(at)
 
     def published(self, z: Sequence[NDArray[Any]], scale: Scale) -> Sequence[NDArray[Any]]:
         """Coordinates to the parameters in `per_curve`."""

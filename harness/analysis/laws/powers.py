@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.analysis.laws.formula import FormulaLaw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,3 +146,25 @@ class PowerSum:
         z[:, term.a] = level + slope * centre, level
         z[:, term.b] = slope, 0.0
         return z
+
+
+class PowerSumLaw(FormulaLaw):
+    """A law that is a sum of powers, whatever its parameters are called."""
+
+    powers: ClassVar[PowerSum]
+
+    def bounds(self, at: Points) -> tuple[Sequence[float], Sequence[float]]:
+        """Exponents and the smallest terms that are sought."""
+        return self.powers.bounds(at)
+
+    def value(self, z: Sequence[NDArray[Any]], at: Points) -> NDArray[Any]:
+        """L."""
+        return self.powers.value(z, at)
+
+    def derivatives(self, z: Sequence[NDArray[Any]], at: Points) -> Exact:
+        """Exact ones."""
+        return self.powers.derivatives(z, at)
+
+    def starts(self, at: Points) -> NDArray[Any]:
+        """A grid of exponents."""
+        return self.powers.starts(at)

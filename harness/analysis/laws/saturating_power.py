@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.analysis.laws.formula import FormulaLaw, Points, Scale
 from harness.analysis.laws.law import Parameter, register
-from harness.analysis.laws.powers import PowerSum, Term
+from harness.analysis.laws.powers import PowerSum, PowerSumLaw, Term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from harness.analysis.laws.formula import Exact
-
-
-_SUM = PowerSum((Term(1, 2, of_size=False),), floor=0)
+    from harness.analysis.laws.formula import Scale
 
 
 @register("saturating_power", version=1)
-class SaturatingPower(FormulaLaw):
+class SaturatingPower(PowerSumLaw):
     """A floor E, which least squares may place below 0, and a power that falls towards it.
 
     Identifiability: unless the curve has bent visibly, E trades against b, and the profile of
@@ -37,22 +33,7 @@ class SaturatingPower(FormulaLaw):
         Parameter("b", "1", "exponent of x"),
     )
     asymptotes: ClassVar = ("E",)
-
-    def bounds(self, at: Points) -> tuple[Sequence[float], Sequence[float]]:
-        """Exponents and the smallest terms that are sought."""
-        return _SUM.bounds(at)
-
-    def value(self, z: Sequence[NDArray[Any]], at: Points) -> NDArray[Any]:
-        """L."""
-        return _SUM.value(z, at)
-
-    def derivatives(self, z: Sequence[NDArray[Any]], at: Points) -> Exact:
-        """Exact ones."""
-        return _SUM.derivatives(z, at)
-
-    def starts(self, at: Points) -> NDArray[Any]:
-        """A grid of exponents."""
-        return _SUM.starts(at)
+    powers: ClassVar = PowerSum((Term(1, 2, of_size=False),), floor=0)
 
     def published(self, z: Sequence[NDArray[Any]], scale: Scale) -> Sequence[NDArray[Any]]:
         """Coordinates to the parameters in `per_curve`."""
