@@ -60,7 +60,7 @@ def _partial(summary: Summary, fitted: Fitted) -> str | None:
     if summary.reduce is None or not absent:
         return None
     keep = compile_expression(summary.where) if summary.where is not None else lambda _: True
-    lacking = sum(bool(keep(one.labels)) for one in absent)
+    lacking = sum(any(map(keep, one.labels)) for one in absent)
     return f"{lacking} of the cells that it is made of have no result" if lacking else None
 
 

@@ -10,6 +10,7 @@ from harness.analysis import Curves
 from harness.errors import DataError, SuiteError
 from harness.run.record import METRICS_FILE
 from harness.spec.expression import compile_expression
+from harness.spec.reference import parse, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CellResult:
-    """One finished cell: its labels, its rows of the curve table, its result.json."""
+    """One finished cell, or what a record of `curves: for` makes of it.
+
+    Its labels, its rows of the curve table, its result.json.
+    """
 
     cell: Cell
     labels: Mapping[str, object]
@@ -42,14 +46,15 @@ def read_cells(store: Store, cells: Iterable[Cell], table: CurveTable) -> list[C
     results = []
     for cell in cells:
         stored = store.load(cell.id)
-        labels = labels_of(cell, table)
         file = store.folder(cell.id) / METRICS_FILE
-        columns = {
-            name: _column(stored.metrics, path, str(file)) for name, path in table.columns.items()
-        }
-        steps = range(len(stored.metrics))
-        rows = [{**labels, **{name: columns[name][i] for name in columns}} for i in steps]
-        results.append(CellResult(cell, labels, rows, stored.result))
+        for labels in labels_of(cell, table):
+            columns = {
+                name: _column(stored.metrics, _with(labels, path), str(file))
+                for name, path in table.columns.items()
+            }
+            steps = range(len(stored.metrics))
+            rows = [{**labels, **{name: columns[name][i] for name in columns}} for i in steps]
+            results.append(CellResult(cell, labels, rows, stored.result))
     return results
 
 
@@ -61,14 +66,22 @@ def _column(lines: Sequence[Mapping[str, object]], path: str, file: str) -> list
     return [math.nan if value is _ABSENT else value for value in found]
 
 
-def labels_of(cell: Cell, table: CurveTable) -> dict[str, object]:
-    """The columns of the curve table that are the same in all rows of a cell.
+def labels_of(cell: Cell, table: CurveTable) -> list[dict[str, object]]:
+    """The columns that are the same in all rows of a curve, for each record of `curves: for`.
+
+    Without records a cell is one curve.
 
     Raises:
         DataError: the cell's values have no such field.
     """
     where = f"cell {cell.id[:12]}"
-    return {column: at(cell.values, path, where) for column, path in table.labels.items()}
+    own = {column: at(cell.values, path, where) for column, path in table.labels.items()}
+    return [{**own, **record} for record in table.each or ({},)]
+
+
+def _with(labels: Mapping[str, object], text: str) -> str:
+    """The text with the values of the labels that it refers to."""
+    return str(resolve(parse(text), labels)) if "$" in text else text
 
 
 def curve_table(results: Sequence[CellResult]) -> Curves:
@@ -132,6 +145,7 @@ def _value(summary: Summary, result: CellResult) -> float:
 def _taken(summary: Summary, field: str, result: CellResult) -> float:
     where = f"cell {result.cell.id[:12]}"
     if summary.take is None:
+        field = _with(result.labels, field)
         return _number(at(result.result, field, where), where, field)
     column = [_number(at(row, field, where), where, field) for row in result.rows]
     measured = [value for value in column if not math.isnan(value)]

@@ -78,7 +78,7 @@ def analyse(
     analysis: Analysis,
     curves: Curves | None,
     labels: Collection[str],
-    absent: Sequence[Mapping[str, object]],
+    absent: Sequence[Sequence[Mapping[str, object]]],
 ) -> Analysed:
     """Do one analysis on the curves of a run.
 
@@ -86,13 +86,15 @@ def analyse(
         analysis: as declared in the suite.
         curves: all points of the run; None if no cell has finished.
         labels: the columns of `curves` that tell cells apart.
-        absent: the labels of the tier's cells that have no points in `curves`.
+        absent: of each of the tier's cells that has no points in `curves`, the labels of the
+            curves that it would have brought.
 
     Raises:
         SuiteError: the analysis takes several curves for one, or predicts points that it fits.
         DataError: the points are complete and cannot be fitted all the same.
     """
-    lacking = [labels for labels in absent if concerns(analysis, labels)]
+    needed = ([one for one in labels if concerns(analysis, one)] for labels in absent)
+    lacking = [some[0] for some in needed if some]
     incomplete = _lacking(lacking) if lacking else None
     if curves is None:
         return Analysed(analysis, None, incomplete or "no cell has a result")

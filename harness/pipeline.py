@@ -314,7 +314,7 @@ def fit(collected: Collected) -> Fitted:
 
     absent = [one.labels for one in collected.absent]
     suite = collected.locked.loaded.suite
-    labels = suite.curves.labels if suite.curves else ()
+    labels = suite.curves.label_names if suite.curves else ()
     return Fitted(
         collected,
         {one.name: analyse(one, collected.curves, labels, absent) for one in suite.analyses},

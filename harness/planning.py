@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.steps import Locked
     from harness.verdict.entry import Entry
 
+_Curve = tuple[str, int]  # id of a cell, number of the record of `curves: for`
 _FLOPS = "flops"  # the field of metrics.jsonl that counts them, whatever a suite calls its column
 
 
@@ -66,7 +67,11 @@ def needs(locked: Locked) -> list[Need]:
     flops = {result.cell.id: _last_flops(locked, result.rows) for result in collected.results}
     suite = locked.loaded.suite
     assert suite.curves is not None
-    labels = {cell.id: labels_of(cell, suite.curves) for cell in pipeline.cells(locked, None)}
+    labels = {
+        (cell.id, number): one
+        for cell in pipeline.cells(locked, None)
+        for number, one in enumerate(labels_of(cell, suite.curves))
+    }
     cell_s = locked.loaded.tier.budget.cell_s
     rows = []
     for entry in entries:
@@ -121,34 +126,34 @@ def _seeds(entry: Entry) -> tuple[int | None, str, float | None, float | None]:
 
 def _cells_of(
     quantity: str,
-    labels: Mapping[str, Mapping[str, object]],
+    labels: Mapping[_Curve, Mapping[str, object]],
     summaries: Sequence[Summary],
     analyses: Sequence[Analysis],
-) -> dict[str, Mapping[str, object]]:
-    """The cells, with their labels, whose curves a quantity is made of."""
+) -> dict[_Curve, Mapping[str, object]]:
+    """The curves, with their labels, that a quantity is made of."""
     for summary in summaries:
         if not f"{quantity}/".startswith(f"summary/{summary.name}/"):
             continue
         keep = compile_expression(summary.where) if summary.where is not None else None
         return {
-            cell: of
-            for cell, of in labels.items()
+            curve: of
+            for curve, of in labels.items()
             if (keep is None or keep(of))
             and summary_name(summary, [of[name] for name in summary.by]) == quantity
         }
     for analysis in analyses:
         if f"/{analysis.name}/" in quantity:
-            return {cell: of for cell, of in labels.items() if concerns(analysis, of)}
+            return {curve: of for curve, of in labels.items() if concerns(analysis, of)}
     return {}
 
 
-def _one_seed(cells: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """Of cells that differ in their seed only, one."""
+def _one_seed(curves: Mapping[_Curve, Mapping[str, object]]) -> list[str]:
+    """The cells of these curves; of cells that differ in their seed only, one."""
     different = {
         tuple((name, value) for name, value in labels.items() if name != SEED): cell
-        for cell, labels in cells.items()
+        for (cell, _), labels in curves.items()
     }
-    return list(different.values())
+    return list(dict.fromkeys(different.values()))
 
 
 def _last_flops(locked: Locked, rows: Sequence[Mapping[str, object]]) -> float | None:

@@ -64,7 +64,7 @@ def _check_keys(suite: Suite, number: int, figure: Figure) -> None:
 
 def _check_columns(suite: Suite, number: int, figure: Figure) -> None:
     table = suite.curves
-    columns = [*table.labels, *table.columns] if table is not None else []
+    columns = table.names if table is not None else ()
     for key in ("x", "y", "group", "panels"):
         name = getattr(figure, key)
         if name is not None and name not in columns:

@@ -60,10 +60,10 @@ class Locked:
 
 @dataclass(frozen=True)
 class Absent:
-    """A cell of the tier without numbers in this run, by its labels as the curve table has them."""
+    """A cell of the tier without numbers in this run, by the labels of each of its curves."""
 
     cell: Cell
-    labels: Mapping[str, object]
+    labels: Sequence[Mapping[str, object]]
     status: str
     message: str
 

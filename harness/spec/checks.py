@@ -9,13 +9,14 @@ from harness.errors import SuiteError
 from harness.spec.expression import compile_expression
 from harness.spec.grid import Settings
 from harness.spec.nearest import did_you_mean
+from harness.spec.reference import parse, resolve
 from harness.spec.space import Space
 from harness.spec.suite import RESERVED_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from harness.spec.suite import Suite
+    from harness.spec.suite import CurveTable, Suite
 
 
 def check_suite(
@@ -115,10 +116,40 @@ def _check_curves(suite: Suite) -> None:
         if label in suite.curves.columns:
             where = suite.at("curves", "columns", label)
             raise SuiteError(f"`{label}` is a label and a column of the curves", where=where)
+    _check_records(suite, suite.curves)
+
+
+def _check_records(suite: Suite, curves: CurveTable) -> None:
+    """Records of `curves: for` have the same new labels, and give each text a value."""
+    for number, record in enumerate(curves.each):
+        where = suite.at("curves", "for", number)
+        for label in record:
+            if label in curves.labels or label in curves.columns:
+                raise SuiteError(f"`{label}` is a column of the curves already", where=where)
+        if record.keys() != curves.each[0].keys():
+            raise SuiteError(
+                "records with different labels",
+                where=where,
+                expected=", ".join(curves.each[0]) + ", as in the first",
+                found=", ".join(record),
+            )
+        if record in curves.each[:number]:
+            raise SuiteError("the same record twice", where=where, found=str(record))
+    for column, field in curves.columns.items():
+        _check_text(field, curves.label_names, suite.at("curves", "columns", column))
+
+
+def _check_text(text: str, labels: Iterable[str], where: str) -> None:
+    """Raise SuiteError if the text refers to something else than a label."""
+    try:
+        resolve(parse(text), dict.fromkeys(labels, ""))
+    except SuiteError as error:
+        error.where = where
+        raise
 
 
 def _columns(suite: Suite) -> list[str]:
-    return [*suite.curves.labels, *suite.curves.columns] if suite.curves else []
+    return list(suite.curves.names) if suite.curves else []
 
 
 def _check_analyses(suite: Suite, laws: Collection[str] | None) -> None:
@@ -149,14 +180,15 @@ def _check_analyses(suite: Suite, laws: Collection[str] | None) -> None:
 def _check_summaries(suite: Suite) -> None:
     entries = list(enumerate(suite.summaries))
     _unique("summaries", ((entry.name, suite.at("summaries", i)) for i, entry in entries))
-    labels = suite.curves.labels if suite.curves else {}
+    labels = suite.curves.label_names if suite.curves else ()
     for number, summary in entries:
-        if summary.take is not None:
-            for key in ("field", "minus"):
-                where = suite.at("summaries", number, key)
-                name = getattr(summary, key)
-                if name is not None:
-                    _known("curve column", name, _columns(suite), where)
+        for key in ("field", "minus"):
+            where = suite.at("summaries", number, key)
+            name = getattr(summary, key)
+            if name is not None and summary.take is not None:
+                _known("curve column", name, _columns(suite), where)
+            elif name is not None:
+                _check_text(name, labels, where)
         if summary.last is not None and summary.take is None:
             raise SuiteError(
                 "`last` without `take`",
@@ -166,7 +198,7 @@ def _check_summaries(suite: Suite) -> None:
             )
         if summary.where is not None:
             where = suite.at("summaries", number, "where")
-            compile_expression(summary.where, list(labels), where=where)
+            compile_expression(summary.where, labels, where=where)
         for place, label in enumerate(summary.by):
             _known("label", label, labels, suite.at("summaries", number, "by", place))
 

@@ -257,6 +257,22 @@ class CurveTable(_Model):
     columns: dict[str, Text] = Field(
         description="Column -> field of a line of metrics.jsonl: `samples`, `evals.NAME`."
     )
+    each: tuple[dict[AxisName, str | int | float], ...] = Field(
+        default=(),
+        alias="for",
+        description="Each line is a row for each record, whose keys are labels: {eval: gsm8k}. "
+        "${eval} stands for its value in `columns` and in the fields of summaries.",
+    )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The columns that are the same in all rows of one curve."""
+        return (*self.labels, *(self.each[0] if self.each else ()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns."""
+        return (*self.label_names, *self.columns)
 
 
 class Resampling(_Model):
@@ -333,7 +349,10 @@ class Summary(_Model):
     """One number per cell or group of cells."""
 
     name: Name = Field(description="The name by which goldens call it: summary/NAME/...")
-    field: Text = Field(description="A curve column (with `take`), or a field of result.json.")
+    field: Text = Field(
+        description="A curve column (with `take`), or a field of result.json, where ${label} "
+        "stands for the value of a label."
+    )
     take: Literal["last", "first", "min", "max", "mean"] | None = Field(
         default=None, description="Which point of the curve column, or their mean."
     )
