@@ -116,8 +116,8 @@ class _Shown:
 class Entry(_Shown, Strict):
     """One golden number: digits as printed, unit, place, protocol.
 
-    `input_rounding`, `margin` and `sd` are in the entry's unit. What each means, and which level
-    uses it: docs/add-a-golden.md.
+    `tolerance`, `input_rounding`, `margin` and `sd` are in the entry's unit. What each means, and
+    which level uses it: docs/add-a-golden.md.
     """
 
     id: str
@@ -130,6 +130,8 @@ class Entry(_Shown, Strict):
     unit: str = "1"
     scale: Positive = 1.0
     rtol: float | None = Field(default=None, gt=0, lt=1)
+    tolerance: Positive | None = None
+    tolerance_reason: Reason | None = None
     input_rounding: Positive | None = None
     margin: Positive | None = None
     margin_reason: Reason | None = None
@@ -152,6 +154,12 @@ class Entry(_Shown, Strict):
         self._check_shown()
         if (self.margin is None) != (self.margin_reason is None):
             msg = "`margin` and `margin_reason` go together: a margin is set beforehand, with why"
+            raise ValueError(msg)
+        if (self.tolerance is None) != (self.tolerance_reason is None):
+            msg = "`tolerance` and `tolerance_reason` go together: it stands beforehand, with why"
+            raise ValueError(msg)
+        if self.tolerance is not None and any((self.rtol, self.input_rounding, self.between)):
+            msg = "`tolerance` is the whole tolerance: no rtol, input_rounding or between beside it"
             raise ValueError(msg)
         if self.sd is not None and self.runs is None:
             msg = "`sd` needs `runs`: how many runs stand behind the published number"

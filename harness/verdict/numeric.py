@@ -64,6 +64,9 @@ def _tolerance(
 
     The ends of a claimed range are not rounded numbers, so that it has no half digit.
     """
+    if entry.tolerance is not None:
+        told = f"tolerance {entry.tolerance:g}: {entry.tolerance_reason}"
+        return entry.tolerance, entry.tolerance, told
     if entry.rtol is not None:
         half_width = entry.rtol * abs(entry.value)
         return half_width, half_width, f"{entry.rtol:g} relative"

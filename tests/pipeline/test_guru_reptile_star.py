@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.verdict.golden import load_golden
+from harness.verdict.model import Quantity, Verdict
+from harness.verdict.numeric import judge_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -85,9 +89,22 @@ def test_the_curves_of_star_are_whole_numbers_of_questions(run) -> None:
     assert counts(told) == {("published", "reproduced"): 22}
     values = list(found(told).values())
     assert max(abs(value - round(value)) for value in values) < 0.15
+    assert {one["tolerance"] for one in told["comparisons"]} == {0.15}
     english, yoruba = values[:11], values[11:]
     assert english[-1] < english[0] < max(english)
     assert yoruba[-1] > yoruba[0]
+
+
+def test_a_point_of_star_that_is_near_no_count_fails() -> None:
+    golden = load_golden(ROOT / "golden/star/published.json")
+    assert golden is not None
+    for entry in golden.entries:
+        if entry.tolerance is None:
+            continue
+        for off in (-0.2, -0.1, 0.1, 0.2):
+            misread = Quantity(entry.quantity, (entry.value + off) * entry.scale)
+            told = judge_number(entry, misread, golden.objective_slack)
+            assert (told.verdict is Verdict.REPRODUCED) == (abs(off) < 0.15)
 
 
 def test_the_stored_responses_of_star_are_scored_again(run) -> None:

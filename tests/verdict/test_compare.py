@@ -76,6 +76,8 @@ def test_verdict_on_one_number(case: dict) -> None:
         between=case.get("between"),
         scale=case.get("scale", 1.0),
         rtol=case.get("rtol"),
+        tolerance=case.get("tolerance"),
+        tolerance_reason="how finely the figure can be read" if "tolerance" in case else None,
         input_rounding=case.get("input_rounding"),
         declared=declared,
     )

@@ -95,6 +95,7 @@ def test_a_refused_number_cannot_become_a_golden(tmp_path: Path) -> None:
         load_golden(path)
 
 
+TOLERANCE = {"tolerance": 0.15, "tolerance_reason": "how finely the figure can be read"}
 RANGE = {"printed": None, "between": ["0.2", "0.4"]}
 
 
@@ -113,6 +114,11 @@ RANGE = {"printed": None, "between": ["0.2", "0.4"]}
         ({"sd": 0.01}, "needs `runs`"),
         ({"sd": 0.01, "runs": 0}, "greater than or equal to 1"),
         ({"input_rounding": -0.1}, "greater than 0"),
+        ({"tolerance": 0.15}, "go together"),
+        ({"tolerance_reason": "r" * 20}, "go together"),
+        (TOLERANCE | {"rtol": 1e-3}, "whole tolerance"),
+        (TOLERANCE | {"input_rounding": 0.1}, "whole tolerance"),
+        (TOLERANCE | RANGE, "whole tolerance"),
         ({"printed": "84", "questions": 128}, "for a share"),
     ],
 )
