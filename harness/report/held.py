@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from harness.report.numbers import MISSING, significant, value_label
+from harness.report.numbers import MISSING, share, significant, value_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.analysis import Extrapolation, Fit, Rival
+
+Array = npt.NDArray[np.float64]
 
 _PARTS = {
     "chosen": "points chosen by the suite",
@@ -63,10 +66,17 @@ def _row(fit: Fit, found: list[Extrapolation]) -> HeldRow:
         law=found[0].law,
         points=f"{len(error):,}",
         rmse=significant(float(np.sqrt((error**2).mean())), 2) if len(error) else MISSING,
-        relative=f"{(np.abs(error) / observed).mean():.1%}" if len(error) else MISSING,
+        relative=share(_relative(error, observed)),
         curves=" · ".join(curves) if len(curves) > 1 else "",
         reason="; ".join(dict.fromkeys(one.reason for one in found if one.reason)),
     )
+
+
+def _relative(error: Array, observed: Array) -> float | None:
+    """Mean of |observed - predicted| / |observed|; None where that has no value."""
+    if not len(error) or not observed.all():
+        return None
+    return float((np.abs(error) / np.abs(observed)).mean())
 
 
 RIVAL_HEADS = (

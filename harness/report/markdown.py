@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.report import judged, limits
 from harness.report.held import HEADS, RIVAL_HEADS, held_rows, rival_rows
 from harness.report.model import group_of
-from harness.report.numbers import format_value, significant, value_label
+from harness.report.numbers import format_value, share, significant, value_label
 from harness.report.style import symbol, unit_of
 from harness.verdict.model import Verdict
 
@@ -170,7 +170,7 @@ def _extrapolations(report: ReportInput) -> Iterator[str]:
             curve = value_label(group_of(report, name), one.N)
             yield (
                 f"| {_text(name)} | {curve} | {one.kind} | {one.law} "
-                f"| {significant(one.rmse, 2)} | {one.relative_error:.1%} |"
+                f"| {significant(one.rmse, 2)} | {share(one.relative_error)} |"
             )
     yield ""
 

@@ -128,6 +128,11 @@ def significant(value: float | None, digits: int = 4) -> str:
     return _true_minus(f"{mantissa}e{int(power)}")
 
 
+def share(value: float | None, digits: int = 1) -> str:
+    """A relative error as a percentage; a dash where it has no value, as about a point at 0."""
+    return MISSING if value is None or not math.isfinite(value) else f"{value:.{digits}%}"
+
+
 def signed(value: float | None, digits: int = 2) -> str:
     """A difference: always with its sign."""
     text = significant(value, digits)
