@@ -9,7 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.show import console
-from harness.report.describe import flags_in_words, objective_in_words
+from harness.report.describe import (
+    flags_in_words,
+    next_basin_in_words,
+    objective_in_words,
+    starts_in_words,
+)
 from harness.report.document import fit_document, held_out_document, profile_document
 from harness.report.held import HEADS, RIVAL_HEADS, held_rows, rival_rows
 from harness.report.intervals import curve_interval, kind_of_interval, shared_interval
@@ -52,13 +57,11 @@ def print_fit(found: TableFit) -> None:
             f"R2 pooled over all points: {fit.r2:.4f} (of each curve: {told})", soft_wrap=True
         )
     certificate = fit.certificate
-    gap = certificate.second_gap
     screen.print(
         f"objective {significant(fit.objective, 7)}, gradient "
         f"{significant(certificate.gradient_norm, 2)}, condition number "
-        f"{significant(certificate.condition_number, 3)}; {certificate.starts} starts, "
-        f"{certificate.share_in_best:.0%} in the best basin, "
-        + ("no other found" if gap is None else f"the next {gap:.2%} worse"),
+        f"{significant(certificate.condition_number, 3)}; {starts_in_words(fit)}, "
+        f"{next_basin_in_words(fit)}",
         soft_wrap=True,
     )
     if found.held_out:

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.judged import pooled_r2_fit
-from harness.report.numbers import size_label
+from harness.report.judged import KINDS, pooled_r2_fit, uncounted
+from harness.report.numbers import share, size_label
 from harness.verdict.expectation import is_expected, told
-from harness.verdict.model import Verdict, by_group, overall
+from harness.verdict.model import Verdict, by_group, of_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -144,7 +144,7 @@ def held_out_table(analyses: Mapping[str, Analysed]) -> Table:
                 prediction.kind,
                 knew[prediction.kind],
                 f"{prediction.rmse:.4f}",
-                f"{prediction.relative_error:.2%}",
+                share(prediction.relative_error, 2),
                 f"{prediction.r2:.3f}",
             )
     return table
@@ -172,7 +172,7 @@ def verdict_table(
     notes = {reason: number for number, reason in enumerate(dict.fromkeys(reasons), 1)}
     layout = _Wide() if width >= _WIDE else _Narrow()
     for group, row in rows.items():
-        layout.head(group, overall(row))
+        layout.head(group + uncounted(row), of_row(row))
         for comparison in row:
             layout.entry(comparison, notes.get(comparison.reason))
             if comparison.statistics is not None:
@@ -327,19 +327,20 @@ def closing_line(checked: Checked) -> Text:
 def _rests_on(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         return " (no golden entries to be held against)"
-    counting = Counter(c.verdict for c in comparisons if c.counts and c.kind != "refit")
-    refits = Counter(c.verdict for c in comparisons if c.counts and c.kind == "refit")
+    parts = []
+    for kind, name in KINDS.items():
+        of_kind = Counter(c.verdict for c in comparisons if c.counts and c.kind == kind)
+        if of_kind:
+            parts.append(f"{name}: {_counts(of_kind)}")
     declared = Counter(c.declared for c in comparisons if c.declared is not None)
-    published = any(c.kind == "published" for c in comparisons)
-    what = "published numbers: " if published else ""
-    text = f" ({what}{_counts(counting) or 'nothing that counts'}"
-    if refits:
-        text += f"; independent refits: {_counts(refits)}"
+    text = f" ({'; '.join(parts) or 'nothing that counts'}"
     if declared:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(declared.items()))
         text += f"; declared beforehand and not counted: {kinds.replace('_', ' ')}"
     if all(c.kind == "recorded" for c in comparisons):
         text += "; all of them recorded by this harness itself, none published"
+    elif parts and not any(c.counts and c.is_evidence for c in comparisons):
+        text += "; nothing that counts says more than that the data file is whole"
     return f"{text})"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.report import limits
-from harness.report.numbers import value_label
+from harness.report.numbers import significant, value_label
 
 if TYPE_CHECKING:
     from harness.analysis import Fit, Resample
@@ -60,6 +61,34 @@ def flags_in_words(fit: Fit, resample: Resample | None) -> list[tuple[str, str]]
     if resample is not None and resample.note:
         flags.append(("resampling", resample.note))
     return flags
+
+
+def starts_in_words(fit: Fit) -> str:
+    """From how many starts the optimum was searched, and how many of them came to it."""
+    certificate = fit.certificate
+    if certificate.starts > 1:
+        return f"{certificate.starts} starts, {certificate.share_in_best:.0%} in the best basin"
+    if fit.loss == "squares":
+        return "one start only, which says nothing of other optima"
+    return (
+        "one start only, the optimum of least squares, so that nothing is known of optima far "
+        "from it"
+    )
+
+
+def next_basin_in_words(fit: Fit) -> str:
+    """How much worse the second-best optimum is, where there was more than one search."""
+    certificate = fit.certificate
+    gap = certificate.second_gap
+    if certificate.starts == 1:
+        return "no other was looked for"
+    if gap is None:
+        return "no other found"
+    if gap == math.inf:
+        return "the next is not exact"  # the best one is: nothing is a multiple of it
+    if gap < 1:
+        return f"the next {gap:.2%} worse"
+    return f"the next {significant(gap, 2)} times worse"
 
 
 def _by_flag(fit: Fit) -> dict[str, list[str]]:

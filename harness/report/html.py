@@ -7,12 +7,18 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from harness.report import judged, limits
-from harness.report.describe import flags_in_words, interval_in_words, objective_in_words
+from harness.report.describe import (
+    flags_in_words,
+    interval_in_words,
+    next_basin_in_words,
+    objective_in_words,
+    starts_in_words,
+)
 from harness.report.figures import Omitted, Rendered
 from harness.report.held import HEADS, RIVAL_HEADS, held_rows, rival_rows
 from harness.report.intervals import curve_interval, shared_interval
 from harness.report.model import group_of
-from harness.report.numbers import format_value, significant, value_label
+from harness.report.numbers import format_value, share, significant, value_label
 from harness.report.style import DARK_INKS, formula, symbol, unit_of
 from harness.report.svg import color_variables, inline
 
@@ -25,7 +31,12 @@ if TYPE_CHECKING:
 
 
 # What the golden number of a row is.
-_KINDS = {"published": "Published", "refit": "Independent refit", "recorded": "Recorded"}
+_KINDS = {
+    "published": "Published",
+    "refit": "Independent refit",
+    "transcribed": "Transcribed from the figure that the run replays",
+    "recorded": "Recorded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +166,14 @@ def _fit_view(name: str, fit: Fit, report: ReportInput) -> _FitView:
 
 def _facts(fit: Fit) -> list[tuple[str, str]]:
     certificate = fit.certificate
-    gap = certificate.second_gap
     facts = [
         ("law", f"{fit.law} v{fit.law_version}"),
         ("objective", significant(fit.objective, 7)),
         ("BIC", significant(fit.bic, 6)),
         ("gradient", significant(certificate.gradient_norm, 2)),
         ("condition number", significant(certificate.condition_number, 3)),
-        (
-            "starts",
-            f"{certificate.starts}, {certificate.share_in_best:.0%} of them in the best basin",
-        ),
-        ("next basin", "none found" if gap is None else f"+{gap:.2%} of the objective"),
+        ("search", starts_in_words(fit)),
+        ("other optima", next_basin_in_words(fit)),
         ("on a bound", ", ".join(certificate.on_bound) or "none"),
     ]
     facts.extend(
@@ -199,7 +206,7 @@ def _extrapolation_rows(report: ReportInput) -> Iterator[tuple[str, ...]]:
                 one.law,
                 str(len(one.x)),
                 significant(one.rmse, 2),
-                f"{one.relative_error:.1%}",
+                share(one.relative_error),
                 significant(one.r2, 3),
             )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.numbers import at_resolution, signed, significant, value_label
 from harness.verdict.expectation import told
-from harness.verdict.model import Verdict, by_group, overall
+from harness.verdict.model import Verdict, by_group, of_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,9 +71,10 @@ def rows(report: ReportInput) -> list[Row]:
 
 
 # What the golden entries of each kind are called in a sentence.
-_KINDS = {
+KINDS = {
     "published": "published numbers",
     "refit": "independent refits",
+    "transcribed": "numbers transcribed from the figure that the run replays",
     "recorded": "numbers recorded by this harness",
 }
 
@@ -93,7 +94,7 @@ def _verdict_sentence(report: ReportInput) -> str:
     if not report.comparisons:
         return f"{verdict}: this tier has no golden entries to be held against."
     parts = []
-    for kind, name in _KINDS.items():
+    for kind, name in KINDS.items():
         of_kind = [c for c in report.comparisons if c.kind == kind and c.counts]
         if of_kind:
             counts = Counter(comparison.verdict for comparison in of_kind)
@@ -114,6 +115,16 @@ def declared_sentence(report: ReportInput) -> str:
     )
 
 
+def uncounted(group: Sequence[Comparison]) -> str:
+    """What of a row has no part in its verdict: ` (1 declared)`, or nothing."""
+    kinds = [
+        (sum(c.declared is not None and not c.counts for c in group), "declared"),
+        (sum(c.declared is None and not c.counts for c in group), "shown only"),
+    ]
+    told = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
+    return f" ({told})" if told else ""
+
+
 def per_curve_r2(fit: Fit) -> str:
     """R2 of each curve in size order: `0.5B 0.512 · 1.5B 0.547`."""
     values = sorted(fit.r2_by_curve.items())
@@ -127,7 +138,7 @@ def pooled_r2_fit(quantity: str) -> str | None:
 
 
 def _row(name: str, group: Sequence[Comparison], fits: Mapping[str, Fit]) -> Row:
-    verdict = overall(group)
+    verdict = of_row(group)
     counts = Counter(comparison.verdict for comparison in group)
     tolerances = {comparison.tolerance_reason for comparison in group}
     reasons = {(comparison.declared, comparison.reason) for comparison in group}
@@ -136,7 +147,7 @@ def _row(name: str, group: Sequence[Comparison], fits: Mapping[str, Fit]) -> Row
     return Row(
         name=name,
         verdict=verdict,
-        word=WORDS[verdict],
+        word=WORDS[verdict] + uncounted(group),
         sign=SIGNS[verdict],
         lines=lines,
         counts=", ".join(f"{counts[one]} {WORDS[one]}" for one in Verdict if counts[one]),
