@@ -22,19 +22,17 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import json
 import resource
 import subprocess
 import sys
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, cpu_seconds, show
 from harness.analysis import Curves, fit, resample
 
 if TYPE_CHECKING:
@@ -197,9 +195,9 @@ def measure() -> Iterator[Row]:
     """Ours first, then each peer that is installed."""
     curves = table()
     found = ours(curves)
-    seconds = _cpu(lambda: drawn(found, curves))
+    seconds = cpu_seconds(lambda: drawn(found, curves), runs=3)
     yield Row("4,000 resamples", seconds, "s CPU", limit=1.0)
-    yield Row("their fit", _cpu(lambda: ours(curves)), "s CPU")
+    yield Row("their fit", cpu_seconds(lambda: ours(curves), runs=3), "s CPU")
     peak, bare = _memory("work"), _memory("import")
     note = f"{bare:.0f} MB of it are the interpreter and its imports"
     yield Row("peak memory", peak, "MB", limit=250.0, note=note)
@@ -222,7 +220,7 @@ def measure() -> Iterator[Row]:
         def solve_all(some=some, solve=solve, theirs=theirs) -> None:
             theirs[:] = [solve(p, start, times[r]) for r in some]
 
-        peer = _cpu(solve_all, runs=1) * RESAMPLES / len(some)
+        peer = cpu_seconds(solve_all, runs=1) * RESAMPLES / len(some)
         worst = max(p.F(end, times[r]) / best[r] - 1 for end, r in zip(theirs, some, strict=True))
         note = f"{peer / seconds:.2g} times ours; scaled up from {len(some)}; excess {worst:.1e}"
         yield Row(f"peer {name}: the resamples", peer, "s CPU", note=note)
@@ -244,16 +242,6 @@ def _memory(what: str) -> float:
     return float(done.stdout)
 
 
-def _cpu(work: Callable[[], object], runs: int = 3) -> float:
-    """CPU seconds, least of `runs`."""
-    seconds = []
-    for _ in range(runs):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
-
-
 def main() -> None:
     """Print the rows, one per line, or as JSON."""
     parser = argparse.ArgumentParser(description="Measure resamples of a Chinchilla fit.")
@@ -266,12 +254,7 @@ def main() -> None:
             drawn(ours(curves), curves)
         print(peak())
         return
-    rows = list(measure())
-    if arguments.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-        return
-    for row in rows:
-        print(f"{row.what:44} {row.value:8.3g} {row.unit}  {row.note}")
+    show(list(measure()), as_json=arguments.json)
 
 
 if __name__ == "__main__":

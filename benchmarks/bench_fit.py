@@ -14,16 +14,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import json
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import least_squares, minimize
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, cpu_seconds, show
 from harness.analysis import Curves, fit, resample
 
 if TYPE_CHECKING:
@@ -147,9 +145,9 @@ def measure() -> Iterator[Row]:
         for p in all_problems:
             resample(fit(p.curves, x=p.x, drop_last=p.cut), p.curves, n=RESAMPLES)
 
-    base = _cpu(fit_all)
+    base = cpu_seconds(fit_all)
     yield Row("all eight fits of Table 6", base, "s CPU", limit=0.1)
-    with_resamples = _cpu(resample_all)
+    with_resamples = cpu_seconds(resample_all)
     yield Row(f"the same with {RESAMPLES:,} resamples each", with_resamples, "s CPU", limit=4.0)
     yield _resampled_by_least_squares(all_problems)
     for name, solve in PEERS.items():
@@ -172,7 +170,7 @@ def _peer(
     def solve_all() -> None:
         ends[:] = [solve(p) for p in all_problems]
 
-    seconds = _cpu(solve_all)
+    seconds = cpu_seconds(solve_all)
     excess = [p.objective(end) / F - 1 for p, end, F in zip(all_problems, ends, ours, strict=True)]
     note = f"{seconds / base:.2g} times ours; excess {max(max(excess), 0.0):.1e}"
     return Row(f"peer {name}: the eight fits", seconds, "s CPU", note=note)
@@ -188,19 +186,9 @@ def _resampled_by_least_squares(all_problems: Sequence[Problem]) -> Row:
                 counts = np.bincount(indices, minlength=len(p.N))
                 by_least_squares(replace(p, weight=p.weight * np.sqrt(counts[p.curve])))
 
-    seconds = _cpu(solve_all, runs=1) * RESAMPLES / SAMPLE
+    seconds = cpu_seconds(solve_all, runs=1) * RESAMPLES / SAMPLE
     note = f"scaled up from {SAMPLE} resamples each; one start, whether it converged or not"
     return Row("peer scipy least_squares: the resamples", seconds, "s CPU", note=note)
-
-
-def _cpu(work: Callable[[], None], runs: int = 5) -> float:
-    """CPU seconds, least of `runs`."""
-    seconds = []
-    for _ in range(runs):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
 
 
 def main() -> None:
@@ -208,12 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the fits against peers.")
     parser.add_argument("--json", action="store_true", help="print JSON")
     as_json = parser.parse_args().json
-    rows = list(measure())
-    if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-        return
-    for row in rows:
-        print(f"{row.what:44} {row.value:8.3f} {row.unit}  {row.note}")
+    show(list(measure()), as_json=as_json)
 
 
 if __name__ == "__main__":

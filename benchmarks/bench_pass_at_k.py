@@ -12,21 +12,18 @@ against exact fractions on 200 of the values.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import time
-from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, cpu_seconds, show
 from harness.analysis.pass_at_k import pass_at_k, pass_at_k_curve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -58,16 +55,18 @@ def measure() -> Iterator[Row]:
         n = np.full(QUESTIONS, samples)
         c = rng.integers(0, samples + 1, size=QUESTIONS)
         of = f"n = {samples:,}"
-        base = _cpu(lambda n=n, c=c: pass_at_k(n[:, None], c[:, None], K))
+        base = cpu_seconds(lambda n=n, c=c: pass_at_k(n[:, None], c[:, None], K))
         note = f"error {_error(n, c, pass_at_k(n[:, None], c[:, None], K)):.1e}"
         yield Row(f"pass@1..128 of each question, {of}", base, "s CPU", limit=0.2, note=note)
-        curve = _cpu(lambda n=n, c=c: pass_at_k_curve(n, c, K))
+        curve = cpu_seconds(lambda n=n, c=c: pass_at_k_curve(n, c, K))
         yield Row(f"their means with errors, {of}", curve, "s CPU", limit=0.2)
-        seconds = _cpu(lambda n=n, c=c: by_lgamma(n, c))
+        seconds = cpu_seconds(lambda n=n, c=c: by_lgamma(n, c))
         note = f"{seconds / base:.2g} times ours; error {_error(n, c, by_lgamma(n, c)):.1e}"
         yield Row(f"peer lgamma of arrays, {of}", seconds, "s CPU", note=note)
         few = list(zip(n[:SAMPLE].tolist(), c[:SAMPLE].tolist(), strict=True))
-        seconds = _cpu(lambda few=few: [by_product(a, b, k) for a, b in few for k in K], runs=1)
+        seconds = cpu_seconds(
+            lambda few=few: [by_product(a, b, k) for a, b in few for k in K], runs=1
+        )
         seconds *= QUESTIONS / SAMPLE
         note = f"{seconds / base:.2g} times ours; scaled up from {SAMPLE} questions"
         yield Row(f"peer NumPy product in a loop, {of}", seconds, "s CPU", note=note)
@@ -86,27 +85,12 @@ def _error(n: NDArray[np.int64], c: NDArray[np.int64], found: NDArray[np.float64
     return worst
 
 
-def _cpu(work: Callable[[], object], runs: int = 5) -> float:
-    """CPU seconds, least of `runs`."""
-    seconds = []
-    for _ in range(runs):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
-
-
 def main() -> None:
     """Print the rows, one per line, or as JSON."""
     parser = argparse.ArgumentParser(description="Measure pass@k against peers.")
     parser.add_argument("--json", action="store_true", help="print JSON")
     as_json = parser.parse_args().json
-    rows = list(measure())
-    if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-        return
-    for row in rows:
-        print(f"{row.what:44} {row.value:8.3f} {row.unit}  {row.note}")
+    show(list(measure()), as_json=as_json)
 
 
 if __name__ == "__main__":
