@@ -74,7 +74,7 @@ def _case(suite: ET.Element, name: str, line: Line) -> None:
         {"classname": f"{name}.{comparison.group}", "name": comparison.entry, "time": "0"},
     )
     details = (
-        f"published {line.published} {line.unit}".rstrip()
+        f"{comparison.kind} {line.published} {line.unit}".rstrip()
         + f", found {line.found}, difference {line.difference}, "
         f"tolerance {line.tolerance} ({comparison.tolerance_reason})"
     )

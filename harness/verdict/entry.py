@@ -1,8 +1,9 @@
 """What may stand in a golden file: numbers, claimed ranges, bands, and numbers without a check.
 
-An entry is of one of three kinds. `published` was printed in a paper; `refit` was computed from
-published points by an independent implementation; `recorded` was written from a run of this
-harness and guards against drift only.
+An entry is of one of four kinds. `published` was printed in a paper; `refit` was computed from
+published points by an independent implementation; `transcribed` was read off the same figure that
+the run replays; `recorded` was written from a run of this harness. The last two are guards, of the
+data file and against drift, and no evidence of anything else.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Kind(StrEnum):
 
     PUBLISHED = "published"
     REFIT = "refit"
+    TRANSCRIBED = "transcribed"
     RECORDED = "recorded"
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness.errors import ExitCode
+from harness.verdict.entry import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -145,22 +146,39 @@ class Comparison:
         return not self.reported_only and (self.declared is None or self.verdict is _WORST)
 
     @property
+    def is_evidence(self) -> bool:
+        """Whether finding the number again says anything of it: not if the run only replays it."""
+        return self.kind != Kind.TRANSCRIBED.value
+
+    @property
     def digits(self) -> str:
         """The published number whose last digit says how finely to show what was found."""
         return self.published.rpartition(" ")[2]
 
 
-def overall(comparisons: Iterable[Comparison]) -> Verdict:
-    """Join the verdicts of a row or a suite: the worst of the entries that count.
+def of_row(comparisons: Iterable[Comparison]) -> Verdict:
+    """The worst of the entries that count; `inconclusive` if none does.
 
-    Declared entries are left out, and those that are only reported. With nothing that counts the
-    answer is `inconclusive`, never `reproduced`.
+    Declared entries do not count, nor those that are only reported.
     """
     verdicts = {c.verdict for c in comparisons if c.counts}
     for verdict in (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.DRIFTED):
         if verdict in verdicts:
             return verdict
     return Verdict.REPRODUCED if verdicts else Verdict.INCONCLUSIVE
+
+
+def overall(comparisons: Iterable[Comparison]) -> Verdict:
+    """The verdict of a suite: the worst of the entries that count.
+
+    Where nothing counts but numbers that were transcribed from the file that the run replays, the
+    answer is `inconclusive` at best: finding them again says that the file is whole.
+    """
+    known = list(comparisons)
+    verdict = of_row(known)
+    if verdict is Verdict.NOT_REPRODUCED or any(c.counts and c.is_evidence for c in known):
+        return verdict
+    return Verdict.INCONCLUSIVE
 
 
 # A declared entry whose run contradicts even the declaration is a failure like any other.

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 MIRROR = ROOT.parent / "shared" / "data" / "published"
+ENGLISH = (902, 918, 908, 913, 939, 917, 922, 907, 882, 858, 833)
+YORUBA = (183, 164, 170, 183, 178, 210, 219, 228, 260, 240, 240)
 AWAY = {"HARNESS_OFFLINE": "1", "HARNESS_MIRROR": ""}
 
 
@@ -86,13 +88,23 @@ def test_reptile_contradicts_its_claim_and_confirms_its_logs(run) -> None:
 def test_the_curves_of_star_are_whole_numbers_of_questions(run) -> None:
     code, told, _ = run("star", **AWAY)
     assert (code, told["verdict"]) == (0, "reproduced")
-    assert counts(told) == {("published", "reproduced"): 22}
-    values = list(found(told).values())
+    assert counts(told) == {("transcribed", "reproduced"): 22, ("refit", "reproduced"): 4}
+    values = list(found(told).values())[:22]
     assert max(abs(value - round(value)) for value in values) < 0.15
     assert {one["tolerance"] for one in told["comparisons"]} == {0.15}
     english, yoruba = values[:11], values[11:]
     assert english[-1] < english[0] < max(english)
     assert yoruba[-1] > yoruba[0]
+    # Means of the counts of the two figures, as whole numbers.
+    counted = ENGLISH[1:6], ENGLISH[6:], YORUBA[1:6], YORUBA[6:]
+    means = list(found(told).values())[22:]
+    assert means == pytest.approx([sum(five) / 5 for five in counted], abs=0.15)
+
+
+def test_counts_read_off_the_figures_alone_reproduce_nothing(run) -> None:
+    code, told, _ = run("star", "--where", "iteration < 3", **AWAY)
+    assert (code, told["verdict"]) == (3, "inconclusive")
+    assert counts(told)["transcribed", "reproduced"] == 6
 
 
 def test_a_point_of_star_that_is_near_no_count_fails() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,15 @@ from harness.errors import ExitCode
 from harness.verdict.compare import compare, unjudged
 from harness.verdict.entry import Declaration, Entry, Kind, Point, half_unit
 from harness.verdict.golden import Golden
-from harness.verdict.model import EXIT_CODES, Comparison, Quantity, Verdict, by_group, overall
+from harness.verdict.model import (
+    EXIT_CODES,
+    Comparison,
+    Quantity,
+    Verdict,
+    by_group,
+    of_row,
+    overall,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,6 +182,38 @@ def _verdicts(*items: tuple[str, str | None]) -> list:
 )
 def test_rows_and_suites_take_the_worst_verdict_that_counts(items: list, expected: str) -> None:
     assert overall(_verdicts(*items)).value == expected
+
+
+@pytest.mark.parametrize(
+    ("items", "row", "suite"),
+    [
+        ([("transcribed", "reproduced")], "reproduced", "inconclusive"),
+        ([("transcribed", "drifted")], "drifted", "inconclusive"),
+        ([("transcribed", "not_reproduced")], "not_reproduced", "not_reproduced"),
+        ([("transcribed", "reproduced"), ("refit", "reproduced")], "reproduced", "reproduced"),
+        ([("transcribed", "drifted"), ("refit", "reproduced")], "drifted", "drifted"),
+        (
+            [("transcribed", "not_reproduced"), ("published", "reproduced")],
+            "not_reproduced",
+            "not_reproduced",
+        ),
+    ],
+)
+def test_what_a_run_only_replays_is_no_evidence_and_can_fail(
+    items: list, row: str, suite: str
+) -> None:
+    found = [
+        replace(one, kind=kind)
+        for (kind, _), one in zip(
+            items, _verdicts(*((verdict, None) for _, verdict in items)), strict=True
+        )
+    ]
+    assert (of_row(found).value, overall(found).value) == (row, suite)
+
+
+def test_transcribed_beside_what_is_declared_only_is_inconclusive() -> None:
+    one, declared = _verdicts(("reproduced", None), ("inconclusive", "misprint"))
+    assert overall([replace(one, kind="transcribed"), declared]) is Verdict.INCONCLUSIVE
 
 
 def test_exit_codes_follow_the_verdict() -> None:
