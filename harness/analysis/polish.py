@@ -8,6 +8,7 @@ optimum, and where no step is left to gain, the program of all points has none e
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.analysis.estimator import Estimator
+    from harness.analysis.estimator import Estimator, Problems
+    from harness.analysis.newton import Minima
 
 MOST_POINTS = 20_000  # above, a program of all points costs more than what it gains
 _PROGRAMMED = 1_000  # points of small residuals in a program, but at least
@@ -25,8 +27,40 @@ _STEPS = 30
 _SETTLED = 1e-13
 
 
-def polish(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """z (M,) or a lower point near it, by linear programs in a box that shrinks as they mislead."""
+def finish(
+    estimator: Estimator,
+    ends: Minima,
+    problems: Problems,
+    held: NDArray[np.bool_] | None = None,
+) -> Minima:
+    """Refits `ends` of `problems`, those that did not converge polished to their corner.
+
+    Were they left out, intervals would rest on the draws that happen to be easy. `held` (M,)
+    coordinates stay. Other losses, and more points than a program pays for, are left as they are.
+    """
+    open_ends = np.flatnonzero(~ends.converged & np.isfinite(ends.F))
+    n = len(estimator.window.x)
+    if estimator.loss.name != "lad" or n > MOST_POINTS or not len(open_ends):
+        return ends
+    z, F, converged = ends.z.copy(), ends.F.copy(), ends.converged.copy()
+    for r in open_ends:
+        row = np.array([r])
+        w = problems.weights(estimator.window.w, row, slice(0, n)).reshape(n)
+        y = problems.y(estimator.window.L, row, slice(0, n)).reshape(n)
+        drawn = estimator.on(replace(estimator.window, w=w, L=y))
+        z[r] = polish(drawn, z[r], held)
+        F[r] = drawn.value(z[r][None])[0]
+        converged[r] = True
+    return replace(ends, z=z, F=F, converged=converged)
+
+
+def polish(
+    estimator: Estimator, z: NDArray[np.float64], held: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """z (M,) or a lower point near it, by linear programs in a box that shrinks as they mislead.
+
+    Coordinates `held` (M,) stay where they are.
+    """
     from scipy import optimize
     from scipy.sparse import csr_array, eye_array, hstack
 
@@ -43,6 +77,8 @@ def polish(estimator: Estimator, z: NDArray[np.float64]) -> NDArray[np.float64]:
         free = np.where(scale > 0, F / np.maximum(scale, 1e-300), 0.0)
         low = np.maximum(-box, (estimator.lower - z) / np.maximum(free, 1e-300))
         high = np.minimum(box, (estimator.upper - z) / np.maximum(free, 1e-300))
+        if held is not None:
+            low[held] = high[held] = 0.0
         small = _small(estimator, r)
         n = int(small.sum())
         # In units of F, so that the solver's own tolerances mean something.

@@ -16,6 +16,7 @@ from harness.analysis.draws import Drawn, multiplicities, scheme_of
 from harness.analysis.estimator import Problems
 from harness.analysis.laws import SharedSlopeLaw
 from harness.analysis.optimum import find, is_fast
+from harness.analysis.polish import finish
 from harness.analysis.search import Search
 from harness.errors import DataError
 
@@ -277,12 +278,14 @@ def _refit(drawn: Drawn, n: int, *, own_points: bool) -> _Refits:
         if len(rows):
             some = problems.only(rows)
             ends = [estimator.minimise(start, some) for start in starts]
+            ends = [finish(estimator, end, some) for end in ends]
             best = np.argmin([np.where(end.converged, end.F, np.inf) for end in ends], axis=0)
             found = np.array([end.z for end in ends])[best, np.arange(len(rows))]
             converged = np.array([end.converged for end in ends])[best, np.arange(len(rows))]
             if own_points and estimator.form.own:
                 held = np.arange(estimator.size) < estimator.form.shared
                 own = estimator.minimise(found, Problems(), held=held)
+                own = finish(estimator, own, Problems(), held)
                 found, converged = own.z, converged & own.converged
             z[first + rows[converged]] = found[converged]
         first += len(good)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit, minimize
 
 from harness.analysis import Curves, fit, leave_one_curve_out, mean_over, resample
-from harness.analysis.draws import block_length
+from harness.analysis.draws import block_length, scheme_of
+from harness.analysis.polish import polish
 from harness.errors import DataError
 from tests.analysis.support import SIZES, levels, planted
 
@@ -308,3 +311,42 @@ def test_curves_are_left_out_under_any_loss():
     for i, N in enumerate(SIZES):
         others = fit(curves.where(curves["N"] != N), loss="huber", delta=2e-3)
         assert left_out.params["K_max"][i] == pytest.approx(others.params["K_max"], rel=1e-4)
+
+
+@pytest.mark.parametrize("by", ["seed", "block", "curve"])
+def test_refits_of_absolute_residuals_all_arrive(by):
+    """None is left out for being hard, and each is as low as a linear program about it gets."""
+    rng = np.random.default_rng(0)
+    sizes = np.repeat([1e9, 3e9, 7e9, 3e10], 3 * 12)
+    x = np.tile(1e16 * 2.0 ** np.arange(12), 12)
+    k = 0.13 / (1 + 13e9 / sizes)
+    y = 10 ** (-k * np.log10(x / 1e16) - 0.1) * (1 + 0.02 * rng.standard_normal(len(x)))
+    seed = np.tile(np.repeat([0.0, 1.0, 2.0], 12), 4)
+    curves = Curves({"N": sizes, "C": x, "ErrRate": y, "seed": seed})
+    found = fit(curves, loss="lad", run="seed")
+    drawn = resample(found, curves, by=by, n=20, seed=0)
+    scheme = scheme_of(by, curves)(found, curves, 20, np.random.default_rng(0), None)
+    problems, determined = next(iter(scheme.pieces))
+    assert drawn.failed == int((~determined).sum())
+    window, n = scheme.estimator.window, slice(0, len(x))
+    for r in np.flatnonzero(determined)[:6]:
+        row = np.array([r])
+        w = problems.weights(window.w, row, n).reshape(-1)
+        L = problems.y(window.L, row, n).reshape(-1)
+
+        def mean(params, by_curve, w=w, L=L):
+            kept = {N: -params["K_max"] / (1 + params["N0"] / N) for N in window.N}
+            law = [
+                10 ** (kept[window.N[c]] * np.log10(one) + by_curve[window.N[c]])
+                for c, one in zip(window.curve, window.x, strict=True)
+            ]
+            return float((w * np.abs(np.array(law) - L)).sum())
+
+        params = {name: values[r] for name, values in drawn.draws.items()}
+        E0 = {N: values[r] for N, values in drawn.E0.items()}
+        here = mean(params, E0)
+        one = scheme.estimator.on(replace(window, w=w, L=L))
+        z = polish(one, one.coordinates_of(found))
+        shared, own = one.parameters(z)
+        lower = mean(shared, dict(zip(window.N, own["E0"], strict=True)))
+        assert here <= lower * (1 + 1e-6)
