@@ -52,7 +52,7 @@ def _check_keys(suite: Suite, number: int, figure: Figure) -> None:
                 expected=", ".join(keys.needs),
                 hint=f"add `{key}`, or choose another kind",
             )
-    known = {"name", "kind", *keys.needs, *keys.takes}
+    known = {"name", "kind", "title", "caption", *keys.needs, *keys.takes}
     for key in sorted(figure.model_fields_set - known):
         raise SuiteError(
             f"`{key}` says nothing to a figure of the kind {figure.kind!r}",
@@ -126,6 +126,7 @@ def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> 
         not_recomputed=checked.golden.not_recomputed if checked.golden else (),
         refused=checked.golden.refused if checked.golden else (),
         expected=checked.expected,
+        limits=suite.limits,
     )
 
 

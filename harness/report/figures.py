@@ -39,6 +39,7 @@ class Rendered:
     """One figure in all its formats."""
 
     name: str
+    title: str
     kind: str
     caption: str
     alt: str
@@ -99,8 +100,9 @@ def render(declaration: FigureDeclaration, drawing: Drawing) -> Rendered:
     svg, pdf, png = (_save(drawing.figure, kind) for kind in ("svg", "pdf", "png"))
     return Rendered(
         name=declaration.name,
+        title=declaration.title or declaration.name,
         kind=declaration.kind,
-        caption=drawing.caption,
+        caption=" ".join(filter(None, (declaration.caption, drawing.caption))),
         alt=drawing.alt,
         svg=svg.decode("utf-8"),
         pdf=pdf,

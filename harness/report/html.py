@@ -63,6 +63,7 @@ class _FigureView:
     """A figure as the page shows it."""
 
     name: str
+    title: str
     caption: str
     svg: str
 
@@ -94,7 +95,7 @@ def render_html(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         rows=judged.rows(report),
         kinds=_KINDS,
         figures=[
-            _FigureView(figure.name, figure.caption, inlined[figure.name].element)
+            _FigureView(figure.name, figure.title, figure.caption, inlined[figure.name].element)
             for figure in figures
             if isinstance(figure, Rendered)
         ],

@@ -22,7 +22,7 @@ class FigureDeclaration(Protocol):
 
     One `fit`, or `fits` by name or glob pattern; or columns of the curve table: `y` against `x`,
     curves told apart by `group`, with a panel for each value of `panels`, of the rows that `where`
-    keeps.
+    keeps. `labels` says in words what a column, or a value of one, is.
     """
 
     @property
@@ -47,6 +47,12 @@ class FigureDeclaration(Protocol):
     def where(self) -> str | None: ...  # noqa: D102
     @property
     def smooth(self) -> str | None: ...  # noqa: D102
+    @property
+    def title(self) -> str | None: ...  # noqa: D102
+    @property
+    def caption(self) -> str | None: ...  # noqa: D102
+    @property
+    def labels(self) -> Mapping[str, str]: ...  # noqa: D102
 
 
 class TableDeclaration(Protocol):

@@ -394,15 +394,23 @@ class Figure(_Model):
     smooth: Literal["spline", "isotonic", "segments", "paper"] | None = Field(
         default=None, description="How the lines through the points are smoothed."
     )
+    title: Text | None = Field(default=None, description="Its heading, in place of the name.")
+    caption: Text | None = Field(default=None, description="What it shows, in sentences.")
+    labels: dict[Text, Text] = Field(
+        default={}, description="What it calls a column, or a value of one: {'0': AIME24}."
+    )
 
 
 class Table(_Model):
     """One table of the report."""
 
     name: Name = Field(description="File name of the table, without its ending.")
-    kind: Literal["table", "table-compact"] = Field(description="How it is set.")
-    fits: tuple[Text, ...] = Field(min_length=1, description="Analyses, by name or glob pattern.")
+    kind: Literal["table", "table-compact", "table-summaries"] = Field(description="How it is set.")
+    fits: tuple[Text, ...] = Field(default=(), description="Analyses, by name or glob pattern.")
     params: tuple[Text, ...] = Field(default=(), description="Shared parameters to show.")
+    summaries: tuple[Text, ...] = Field(
+        default=(), description="Summaries with the same `by`, one column each (table-summaries)."
+    )
 
 
 @dataclass(frozen=True)
@@ -461,6 +469,9 @@ class Suite(_Model):
     )
     figures: tuple[Figure, ...] = Field(default=(), description="Figures of the report.")
     tables: tuple[Table, ...] = Field(default=(), description="Tables of the report.")
+    limits: tuple[Text, ...] = Field(
+        default=(), description="What a run of this suite does not say."
+    )
     budget: Budget = Field(default=Budget(), description="What a run of a tier may cost.")
 
     _source: Source = PrivateAttr()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from harness.report.model import ReportInput
 from harness.verdict.model import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.analysis import Curves
@@ -41,6 +42,9 @@ class _Declared:
     panels: str | None = None
     where: str | None = None
     smooth: str | None = None
+    title: str | None = None
+    caption: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_format(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from harness.report.model import ReportInput
 from harness.verdict.model import Comparison, Verdict, overall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PUBLISHED = Path(__file__).parents[2] / "suites/exp1/published/exp1_holdout.csv"
 
@@ -34,6 +34,9 @@ class Wanted:
     panels: str | None = None
     where: str | None = None
     smooth: str | None = None
+    title: str | None = None
+    caption: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
