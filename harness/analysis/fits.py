@@ -14,6 +14,7 @@ from harness.analysis.forms import evaluate
 from harness.analysis.laws import FormulaLaw, SharedSlopeLaw, get_law
 from harness.analysis.linearise import linearise
 from harness.analysis.optimum import find
+from harness.analysis.smoothed_values import refuse_remembered
 from harness.analysis.window import Selection
 from harness.errors import DataError
 
@@ -267,6 +268,7 @@ def fit(
         run=run,
     )
     window = selection.window(table)
+    refuse_remembered(y, window.L, window.curve)
     if len(window.N) < chosen.min_curves:
         raise DataError(
             f"{law} cannot be told from {len(window.N)} curve(s)",

@@ -2,7 +2,8 @@
 
 What comes out is drawn, never fitted: smoothed points are no measurements, their errors are not
 independent and their number says nothing. `Smoothed.y` therefore keeps a mark through slicing and
-arithmetic, by which `Curves` refuses it.
+arithmetic, by which `Curves` refuses it; and where another container has lost the mark, a fit knows
+the values again (`smoothed_values`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from harness.analysis.segments import segmented
+from harness.analysis.smoothed_values import remember
 from harness.analysis.spline_gcv import gcv_spline
 from harness.errors import DataError, SuiteError
 
@@ -41,7 +43,8 @@ class Smoothed:
     x: (n,) distinct abscissae, ascending, in the unit given. y: (n,) the curve there.
     method: how it was asked for. parameters: what was used, defaults and choices included.
     flags: few_points (a straight line in log x instead of the method), binned (more than
-    1,000 distinct x: averaged in bins of log x first).
+    1,000 distinct x: averaged in bins of log x first). raw: the y that were smoothed, and their
+    means where x repeats.
     """
 
     x: NDArray[np.float64]
@@ -50,6 +53,7 @@ class Smoothed:
     parameters: Mapping[str, Any]
     flags: tuple[str, ...]
     predict: Predictor = field(repr=False)
+    raw: NDArray[np.float64] = field(repr=False)
     smoothed: ClassVar[bool] = True
 
     def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
@@ -57,7 +61,9 @@ class Smoothed:
         at = np.asarray(x, dtype=float)
         inside = (at >= self.x[0]) & (at <= self.x[-1])
         u = np.log(np.where(inside, at, self.x[0]))
-        return np.where(inside, self.predict(u), np.nan).view(SmoothedPoints)
+        values = np.where(inside, self.predict(u), np.nan)
+        remember(values, self.raw)
+        return values.view(SmoothedPoints)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +120,16 @@ def smooth(x: ArrayLike, y: ArrayLike, method: str = "spline", **options: Any) -
         predict, used, flags = _line(points)
     else:
         predict, used, flags = how(points, **chosen)
+    values, raw = np.asarray(predict(points.u)), np.concatenate([points.raw[1], points.y])
+    remember(values, raw)
     return Smoothed(
         x=points.x,
-        y=predict(points.u).view(SmoothedPoints),
+        y=values.view(SmoothedPoints),
         method=method,
         parameters=MappingProxyType({**chosen, **used}),
         flags=flags,
         predict=predict,
+        raw=raw,
     )
 
 
