@@ -401,13 +401,14 @@ def _doubts(
     """Flags that say the numbers make no sense, though the optimum may be one."""
     flags = []
     share = bool((window.L >= 0).all() and (window.L <= 1).all())
+    named = [(name, name, value) for name, value in params.items()]
+    named += [
+        (name, f"{name}/{N:g}", value)
+        for name, values in by_curve.items()
+        for N, value in values.items()
+    ]
+    flags += [f"no_number:{told}" for _, told, value in named if not np.isfinite(value)]
     if isinstance(law, FormulaLaw):
-        named = [(name, name, value) for name, value in params.items()]
-        named += [
-            (name, f"{name}/{N:g}", value)
-            for name, values in by_curve.items()
-            for N, value in values.items()
-        ]
         for name, told, value in named:
             if name in law.asymptotes and share and not 0 <= value <= 1:
                 flags.append(f"asymptote_outside:{told}")

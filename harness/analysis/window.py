@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = ("per_curve", "per_point")
 _LARGEST = 1e100  # its square, and that of its inverse, is a number with digits to spare
+_ROUNDING = 1e-12  # values that differ by a smaller share are one value, computed twice
 _PADDING = 2.0  # curves are padded to one length only if they differ by less than this factor
 
 
@@ -225,6 +226,7 @@ class Selection:
         keep = self.kept(curves)
         N, member, counts = np.unique(group, return_inverse=True, return_counts=True)
         left = np.bincount(member[keep], minlength=len(N))
+        self._distinct(N)
         self._enough(curves, N, counts, left)
         order = np.flatnonzero(keep)
         order = order[np.lexsort((x[order], member[order]))]
@@ -245,6 +247,17 @@ class Selection:
         runs, second = np.unique(curves[self.run], return_inverse=True)
         pairs, strand = np.unique(first * len(runs) + second, return_inverse=True)
         return strand, values[pairs // len(runs)]
+
+    def _distinct(self, N: NDArray[np.float64]) -> None:
+        alike = np.diff(N) <= _ROUNDING * np.abs(N[1:])
+        if alike.any():
+            i = int(np.argmax(alike))
+            raise DataError(
+                f"two values of {self.group} differ by rounding only",
+                expected="one value for all rows of a curve",
+                found=f"{float(N[i])!r} and {float(N[i + 1])!r}",
+                hint=f"round {self.group}",
+            )
 
     def _enough(
         self,
@@ -332,8 +345,10 @@ class Selection:
             if not by_curve:
                 first = first[:1]
             low, high = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
-            if (low == high).any():
-                i = int(np.argmax(low == high))
+            size = np.maximum(np.abs(low), np.abs(high))
+            alike = high - low <= _ROUNDING * size
+            if alike.any():
+                i = int(np.argmax(alike))
                 curve = (
                     f"the curve {self.group}={window.N[i]:g} is" if by_curve else "all points are"
                 )
@@ -341,6 +356,6 @@ class Selection:
                 raise DataError(
                     f"{curve} constant in {name}",
                     expected="at least two different values",
-                    found=f"{count} points, all of one value",
+                    found=f"{count} points, all {values[first][i]:g} to 12 digits",
                     hint="a constant curve has no slope to fit: exclude it with `where`",
                 )

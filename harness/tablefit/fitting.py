@@ -20,6 +20,7 @@ from harness.analysis import (
     profile_likelihood,
     resample,
 )
+from harness.analysis.curves import ONE_CURVE
 from harness.analysis.laws import get_law
 from harness.errors import DataError, HarnessError
 from harness.report.numbers import value_label
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from harness.analysis import Extrapolation, Fit, ProfileInterval, Resample, Rival
 
-ONE_CURVE = "curve"  # the group of a table that holds one
 _FEWEST_TO_DRAW = 3  # curves
 _MOST_TO_DRAW = 100_000  # points, where nobody asked for it
 

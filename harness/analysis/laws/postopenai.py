@@ -70,7 +70,7 @@ class PostOpenAI(FormulaLaw):
         import numpy as np
         from scipy.optimize import nnls
 
-        y = np.maximum(at.y, 1e-3 * at.scale.y_ref)
+        y = np.maximum(at.y / at.scale.y_ref, 1e-3)
         found = []
         for alpha, beta, offset in itertools.product(_OUTER, _INNER, _OFFSETS):
             v = y ** (1.0 / alpha)
@@ -80,7 +80,8 @@ class PostOpenAI(FormulaLaw):
             table = np.stack(columns, axis=1) * root[:, None]
             lengths = np.linalg.norm(table, axis=0)
             heights = nnls(table / lengths, v * root)[0] / lengths
-            a, b = np.log(np.maximum(heights, 1e-4 * heights.max() + 1e-300))
+            unit = np.log(at.scale.y_ref) / alpha
+            a, b = np.log(np.maximum(heights, 1e-4 * heights.max() + 1e-300)) + unit
             found.append([a, beta, alpha, b, np.log(offset)])
         return np.array(found)
 
