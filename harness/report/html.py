@@ -93,6 +93,7 @@ def render_html(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         declared=judged.declared_sentence(report),
         sign=judged.SIGNS[report.verdict],
         rows=judged.rows(report),
+        beyond_reach=judged.beyond_reach(report),
         kinds=_KINDS,
         figures=[
             _FigureView(figure.name, figure.title, figure.caption, inlined[figure.name].element)

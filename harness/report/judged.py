@@ -125,6 +125,29 @@ def uncounted(group: Sequence[Comparison]) -> str:
     return f" ({told})" if told else ""
 
 
+@dataclass(frozen=True, slots=True)
+class BeyondReach:
+    """Published numbers of one table that no run can find again for one and the same reason."""
+
+    name: str
+    place: str
+    numbers: Sequence[tuple[str, str]]  # what, and as published with its unit
+    reason: str
+
+
+def beyond_reach(report: ReportInput) -> list[BeyondReach]:
+    """The numbers that are not recomputed, those with the same group, place and reason together."""
+    found: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    for one in report.not_recomputed:
+        shown = one.shown if one.unit == "1" else f"{one.shown} {one.unit}"
+        key = (one.group, f"{one.source}, {one.place}", one.reason)
+        found.setdefault(key, []).append((one.label, shown))
+    return [
+        BeyondReach(name, place, numbers, reason)
+        for (name, place, reason), numbers in found.items()
+    ]
+
+
 def per_curve_r2(fit: Fit) -> str:
     """R2 of each curve in size order: `0.5B 0.512 · 1.5B 0.547`."""
     values = sorted(fit.r2_by_curve.items())

@@ -99,12 +99,13 @@ def _not_recomputed(report: ReportInput) -> Iterator[str]:
     yield "### Not recomputed, and not counted"
     yield ""
     if report.not_recomputed:
-        yield "| number | published | why no run can find it again |"
-        yield "|---|--:|---|"
-    for one in report.not_recomputed:
-        shown = one.shown if one.unit == "1" else f"{one.shown} {one.unit}"
-        cells = [f"{one.group}: {one.label} ({one.source}, {one.place})", shown, one.reason]
-        yield "| " + " | ".join(map(_text, cells)) + " |"
+        yield "| numbers | published | why no run can find them again |"
+        yield "|---|---|---|"
+    for one in judged.beyond_reach(report):
+        numbers = "; ".join(f"{label}: {shown}" for label, shown in one.numbers)
+        yield (
+            "| " + " | ".join(map(_text, (f"{one.name} ({one.place})", numbers, one.reason))) + " |"
+        )
     if report.not_recomputed:
         yield ""
     for refusal in report.refused:

@@ -60,6 +60,26 @@ def test_what_is_not_recomputed_is_shown_with_its_reason(report: ReportInput, na
     assert ("0.2 to 0.4" in text) or json.loads(text)["not_recomputed"][1]["between"]
 
 
+@pytest.mark.parametrize("name", ["html", "markdown"])
+def test_numbers_with_one_reason_share_a_line(report: ReportInput, name: str) -> None:
+    scores = [
+        NotRecomputed(
+            id=f"score/{at}",
+            group="Table 3: the model",
+            label=f"benchmark {at}",
+            printed=f"{at}.25",
+            unit="%",
+            source="paper",
+            place="Table 3",
+            reason="the answers of the model are published nowhere",
+        )
+        for at in range(17)
+    ]
+    text = TEXTS[name](replace(report, not_recomputed=scores))
+    assert text.count(scores[0].reason) == 1
+    assert "; ".join(f"benchmark {at}: {at}.25 %" for at in range(17)) in text
+
+
 def test_it_is_never_counted(report: ReportInput) -> None:
     spread = NotRecomputed(
         id="x", group="g", label="l", printed="1", source="s", place="p", reason="r" * 20
