@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_the_other_published_numbers(verdicts, prefix: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "count"), [("evals/", 140), ("length/", 28), ("free/", 21), ("refit/", 43)]
+    ("prefix", "count"), [("evals/", 140), ("length/", 28), ("free/", 21), ("refit/", 53)]
 )
 def test_independent_refits_agree(verdicts, prefix: str, count: int) -> None:
     found = [one for one in verdicts if one["entry"].startswith(prefix)]
@@ -82,6 +83,19 @@ def test_independent_refits_agree(verdicts, prefix: str, count: int) -> None:
     assert {one["kind"] for one in found} == {"refit"}
     assert {one["verdict"] for one in found if one["declared"] is None} == {"reproduced"}
     assert {one["declared"] for one in found} <= {None, "unknown_protocol"}
+
+
+def test_every_fit_takes_the_points_that_its_protocol_leaves(verdicts) -> None:
+    found = {one["entry"]: one["found"] for one in verdicts if one["label"] == "points"}
+    assert len(found) == 10
+    with (ROOT / "suites/exp1/published/exp1_holdout.csv").open(encoding="utf-8") as file:
+        curves = Counter((row["source"], float(row["N"])) for row in csv.DictReader(file))
+    for entry, points in found.items():
+        source, _, window = entry.split("/")[1].split("-")
+        most = 32e9 if window == "inter" else 72e9
+        cut = {"base": 80, "instruct": 65}[source] if window == "intra" else 0
+        left = [n - cut for (of, size), n in curves.items() if of == source and size <= most]
+        assert points == sum(left)
 
 
 def test_curves_left_out_say_several_times_the_error_that_points_say(verdicts) -> None:
@@ -108,7 +122,7 @@ def test_spreads_between_runs_are_shown_as_beyond_reach() -> None:
     golden = json.loads((ROOT / "golden/exp1/published.json").read_text())
     beyond = golden["not_recomputed"]
     of_table_5 = [one["id"] for one in beyond if one["id"].startswith("table5/")]
-    assert (len(of_table_5), len(beyond)) == (28, 42)
+    assert (len(of_table_5), len(beyond)) == (28, 43)
     finals = [one for one in golden["entries"] if one["id"].startswith("table5/")]
     assert {(one["runs"], one["questions"]) for one in finals} == {(3, 500)}
 

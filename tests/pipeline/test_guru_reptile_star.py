@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -105,6 +106,33 @@ def test_counts_read_off_the_figures_alone_reproduce_nothing(run) -> None:
     code, told, _ = run("star", "--where", "iteration < 3", **AWAY)
     assert (code, told["verdict"]) == (3, "inconclusive")
     assert counts(told)["transcribed", "reproduced"] == 6
+
+
+def table(path: str) -> list[dict[str, str]]:
+    with (ROOT / "suites" / path).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def beyond_reach(suite: str) -> dict[str, str]:
+    golden = load_golden(ROOT / "golden" / suite / "published.json")
+    assert golden is not None
+    return {one.id: one.shown for one in golden.not_recomputed}
+
+
+def test_the_measured_numbers_of_guru_and_reptile_are_shown_one_by_one() -> None:
+    scores = {
+        f"table3/{row['series']}/{row['benchmark']}": row["value"]
+        for row in table("guru/published/table3.csv")
+    }
+    assert len(scores) == 7 * 17
+    assert scores == {k: v for k, v in beyond_reach("guru").items() if k.startswith("table3/")}
+    losses = {
+        f"loss/{row['step']}/{row['N_tasks']}": float(row["loss"])
+        for row in table("reptile/published/test_loss.csv")
+    }
+    shown = {k: float(v) for k, v in beyond_reach("reptile").items() if k.startswith("loss/")}
+    assert len(losses) == 4 * 8
+    assert losses == shown
 
 
 def test_a_point_of_star_that_is_near_no_count_fails() -> None:
