@@ -21,11 +21,13 @@ from harness.analysis import (
     resample,
 )
 from harness.analysis.curves import ONE_CURVE
+from harness.analysis.draws import CROSSED, SCHEMES
 from harness.analysis.laws import get_law
 from harness.errors import DataError, HarnessError
 from harness.report.numbers import value_label
 from harness.selection import select
 from harness.spec.nearest import nearest
+from harness.tablefit.answers import advice, are_answers, averaged, refuse_as_runs
 from harness.tablefit.reading import STDIN, Table, read_table
 
 if TYPE_CHECKING:
@@ -89,16 +91,25 @@ def fit_table(wish: Wish) -> TableFit:
     """
     for law in (wish.law, *wish.rivals):
         get_law(law)  # an unknown one is told before a long table is read
-    table = rows_of(wish)
+    refuse_as_runs(wish.options.get("run"))
+    rows = rows_of(wish)
     group = wish.group or ONE_CURVE
-    notes = _notes(wish, table)
-    _refuse_mixed(wish, table)
+    _refuse_unknown_draw(wish, rows)
+    _refuse_mixed(wish, rows)
+    table, notes = rows, []
+    if wish.resample_by in CROSSED:
+        table = averaged(rows, str(wish.resample_by), _point(wish), wish.y)
+        notes.append(
+            f"{len(rows.lines):,} rows are averaged over {wish.resample_by} to "
+            f"{len(table.lines):,} points"
+        )
+    notes += _notes(wish, table)
     try:
         found = fit(table.curves, wish.law, x=wish.x, y=wish.y, group=group, **wish.options)
     except DataError as error:
         raise located(error, table, wish) from error
     kept = found.selection.kept(table.curves)
-    resampled = _resampled(wish, found, table, notes)
+    resampled = _resampled(wish, found, rows, notes)
     return TableFit(
         fit=found,
         used=table.curves.where(kept),
@@ -109,6 +120,12 @@ def fit_table(wish: Wish) -> TableFit:
         profiles=[profile_likelihood(found, table.curves, name) for name in wish.profiles],
         notes=notes,
     )
+
+
+def _point(wish: Wish) -> list[str]:
+    """The columns that tell the points of a law apart."""
+    run = wish.options.get("run")
+    return [wish.group or ONE_CURVE, wish.x, *([run] if run else [])]
 
 
 def _held_out(found: Fit, table: Table, notes: list[str]) -> list[Extrapolation]:
@@ -181,6 +198,8 @@ def _refuse_mixed(wish: Wish, table: Table) -> None:
         for name in table.curves.names
         if table.curves[name].dtype == object and name not in told
     ]
+    if wish.resample_by in CROSSED:
+        words = [name for name in words if not _follows(table, name, str(wish.resample_by))]
     if not words:
         return
     group = table.curves[wish.group or ONE_CURVE]
@@ -200,6 +219,12 @@ def _refuse_mixed(wish: Wish, table: Table) -> None:
                 )
 
 
+def _follows(table: Table, name: str, column: str) -> bool:
+    """Whether `column` says what stands in `name`, as a question does its subject."""
+    pairs = set(zip(table.curves[column], table.curves[name], strict=True))
+    return len(pairs) == len(set(table.curves[column]))
+
+
 def _notes(wish: Wish, table: Table) -> list[str]:
     notes = []
     x, y = table.curves[wish.x], table.curves[wish.y]
@@ -209,6 +234,9 @@ def _notes(wish: Wish, table: Table) -> list[str]:
             f"{wish.y} is above 1 in {len(above):,} rows (first at {table.unit} "
             f"{table.lines[above[0]]}): it is taken as a loss, not as an error rate"
         )
+    if are_answers(table, _point(wish), wish.y):
+        notes.append(f"{wish.y} holds single answers, 0 or 1: {advice(table)}")
+        return notes
     group = table.curves[wish.group or ONE_CURVE]
     order = np.lexsort((x, group))
     repeated = int(((np.diff(group[order]) == 0) & (np.diff(x[order]) == 0)).sum())
@@ -228,10 +256,29 @@ def located(error: DataError, table: Table, wish: Wish) -> DataError:
         if len(bad) and error.message.startswith(name):
             where = table.at(int(bad[0]))
     hint = error.hint
+    if error.message.startswith(f"{wish.y} is not positive"):
+        if are_answers(table, _point(wish), wish.y):
+            # Leaving the 0s out would leave nothing but wrong answers.
+            hint = advice(table)
+        elif wish.resample_by in CROSSED:
+            hint = "fit a law that takes a mean of 0, e.g. --law saturating_power"
     if hint is not None:
         hint = hint.replace("`where`", "--where")
     return DataError(
         error.message, where=where, expected=error.expected, found=error.found, hint=hint
+    )
+
+
+def _refuse_unknown_draw(wish: Wish, table: Table) -> None:
+    by = wish.resample_by
+    if by is None or by == "none" or by in SCHEMES or by in table.curves.names:
+        return
+    near = nearest(by, [*SCHEMES, *table.curves.names])
+    raise DataError(
+        f"there is nothing named {by!r} to draw",
+        expected="curve, block, none or a column: " + ", ".join(table.curves.names),
+        found=by,
+        hint=f"did you mean {near[0]!r}?" if near else None,
     )
 
 
@@ -254,14 +301,6 @@ def _resampled(wish: Wish, found: Fit, table: Table, notes: list[str]) -> Resamp
             return None
         by = "curve"
     options: dict[str, Any] = {} if by == "curve" else {"by": by}
-    if by not in ("curve", "block") and by not in table.curves.names:
-        near = nearest(by, ["curve", "block", *table.curves.names])
-        raise DataError(
-            f"there is nothing named {by!r} to draw",
-            expected="curve, block, none or a column: " + ", ".join(table.curves.names),
-            found=by,
-            hint=f"did you mean {near[0]!r}?" if near else None,
-        )
     try:
         return resample(found, table.curves, n=wish.n, seed=wish.seed, **options)
     except HarnessError as error:

@@ -288,3 +288,77 @@ def test_a_flag_of_many_curves_stands_once(harness, table) -> None:
     left = harness("fit", table(), "--law", "saturating_power", "--no-figure")
     lines = [line for line in left.out.splitlines() if line.startswith("! correlated:E~b")]
     assert len(lines) == 1
+
+
+def answers(question: str = "question") -> tuple[list[tuple[object, ...]], tuple[str, ...]]:
+    """A row for each answer: 40 questions, each as hard as its number says."""
+    rng = np.random.default_rng(0)
+    hard = rng.uniform(0.6, 1.4, 40)
+    lines: list[tuple[object, ...]] = []
+    for N, C, loss in THREE:
+        for one, wrong in enumerate(rng.uniform(size=40) < (0.15 + 0.6 * loss) * hard):
+            lines.append((N, C, one, "algebra" if one % 2 else "logic", int(wrong)))
+    return lines, ("N", "C", question, "subject", "wrong")
+
+
+def test_single_answers_are_averaged_and_questions_drawn(harness, table) -> None:
+    lines, head = answers()
+    options = ("--y", "wrong", "--resample", "question", "--n", "60", "--no-figure", "--json")
+    left = harness("fit", table(lines, head), *options)
+    assert left.code == 0, left.err
+    told = left.json
+    # The means by hand, and the API on all rows.
+    means: dict[tuple[float, float], list[int]] = {}
+    for N, C, _, _, wrong in lines:
+        means.setdefault((N, C), []).append(wrong)
+    keys = list(means)
+    points = {
+        "N": [N for N, _ in keys],
+        "C": [C for _, C in keys],
+        "wrong": [np.mean(means[key]) for key in keys],
+    }
+    found = fit(points, y="wrong")
+    assert told["fit"]["n"] == len(THREE)
+    assert told["fit"]["params"] == pytest.approx(found.params)
+    drawn = resample(found, Curves.from_csv("data.csv"), by="question", n=60)
+    assert drawn.method == told["fit"]["resample"]["method"] == "question"
+    assert drawn.clusters == 40
+    for name, ends in told["fit"]["resample"]["intervals"].items():
+        assert ends == pytest.approx(drawn.intervals[name])
+    assert "1,200 rows are averaged over question to 30 points" in told["notes"]
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("question", "--resample question averages"), ("item", "call the column that tells")],
+)
+def test_single_answers_are_never_to_be_left_out(harness, table, column, told) -> None:
+    lines, head = answers(column)
+    name = table([row[:3] + row[4:] for row in lines], head[:3] + head[4:])
+    left = harness("fit", name, "--y", "wrong", "--no-figure")
+    assert left.code == 2
+    assert told in " ".join(left.err.split())
+    assert "--where" not in left.err
+    options = ("--law", "saturating_power", "--resample", "none", "--no-figure")
+    left = harness("fit", name, "--y", "wrong", *options)
+    assert told in " ".join(left.out.split())
+
+
+def test_questions_are_no_runs(harness, table) -> None:
+    lines, head = answers()
+    left = harness("fit", table(lines, head), "--y", "wrong", "--run", "question")
+    assert left.code == 2
+    assert "a question is no run of a curve" in left.err
+    assert "--resample question" in left.err
+
+
+def test_a_mean_of_0_is_told_with_its_line_and_a_law_that_takes_it(harness, table) -> None:
+    lines, head = answers()
+    lines = [(*row[:4], 0) if row[:2] == lines[0][:2] else row for row in lines]
+    name = table(lines, head)
+    options = ("--y", "wrong", "--resample", "question", "--n", "5", "--no-figure")
+    left = harness("fit", name, *options)
+    assert left.code == 2
+    assert "data.csv:2: wrong is not positive in 1 of 30 rows" in left.err
+    assert "--law saturating_power" in left.err
+    assert harness("fit", name, *options, "--law", "saturating_power").code == 0
