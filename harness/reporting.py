@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError
@@ -12,7 +13,7 @@ from harness.spec.expression import compile_expression
 from harness.spec.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.spec.suite import Figure, Suite
     from harness.steps import Checked, Request
@@ -77,6 +78,43 @@ def _check_columns(suite: Suite, number: int, figure: Figure) -> None:
             )
     if figure.where is not None:
         compile_expression(figure.where, columns, where=suite.at("figures", number, "where"))
+
+
+def check_parameters(suite: Suite) -> None:
+    """Refuse parameters that none of the laws concerned has, before cells are run for them.
+
+    Raises:
+        SuiteError: with the line of `params` of a figure or table, or `profile` of an analysis.
+    """
+    from harness.analysis.laws import get_law
+    from harness.analysis.laws.law import SharedSlopeLaw
+
+    for number, analysis in enumerate(suite.analyses):
+        shared = [one.name for one in get_law(analysis.law).shared]
+        _known_parameters(analysis.profile, shared, suite.at_analysis(number, "profile"))
+    for key in ("figures", "tables"):
+        for number, shown in enumerate(getattr(suite, key)):
+            patterns = [*shown.fits, *([shown.fit] if getattr(shown, "fit", None) else [])]
+            laws = {
+                get_law(one.law)
+                for one in suite.analyses
+                if any(fnmatchcase(one.name, pattern) for pattern in patterns)
+            }
+            known = {one.name for law in laws for one in (*law.shared, *law.per_curve)}
+            if any(isinstance(law, SharedSlopeLaw) for law in laws):
+                known |= {"k", "E0"}  # their fits tell both of each curve, free or not
+            _known_parameters(shown.params, sorted(known), suite.at(key, number, "params"))
+
+
+def _known_parameters(names: Sequence[str], known: Sequence[str], where: str) -> None:
+    for name in names:
+        if name not in known:
+            raise SuiteError(
+                f"no parameter is named {name!r}",
+                where=where,
+                expected="one of " + ", ".join(known) if known else "none: the law shares none",
+                hint=did_you_mean(name, known),
+            )
 
 
 def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> ReportInput:

@@ -166,7 +166,7 @@ def everything(
 ) -> None:
     """Do it all: run what is missing, fit, check, report; exits with the verdict's code."""
     from harness import pipeline
-    from harness.reporting import check_figures
+    from harness.reporting import check_figures, check_parameters
 
     asked = request(
         suite, tier, where, workspace, workers=workers, accept_drift=accept_drift, reason=reason
@@ -177,6 +177,7 @@ def everything(
         # What would spoil the end is told before cells run.
         pipeline.golden(loaded)
         check_figures(loaded.suite)
+        check_parameters(loaded.suite)
         locked = pipeline.lock(loaded)
     with pipeline.timed(timing, "plan"):
         planned = pipeline.plan(locked)

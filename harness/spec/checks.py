@@ -16,7 +16,7 @@ from harness.spec.suite import RESERVED_AXES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from harness.spec.suite import CurveTable, Suite
+    from harness.spec.suite import Analysis, CurveTable, Suite
 
 
 def check_suite(
@@ -165,6 +165,7 @@ def _check_analyses(suite: Suite, laws: Collection[str] | None) -> None:
             if getattr(analysis, name) is not None:
                 where = suite.at_analysis(number, name)
                 _known("curve column", getattr(analysis, name), columns, where)
+        _check_distinct(analysis, suite, number)
         if analysis.resample is not None:
             where = suite.at_analysis(number, "resample", "by")
             drawn = ["curve", "block", *columns]
@@ -175,6 +176,20 @@ def _check_analyses(suite: Suite, laws: Collection[str] | None) -> None:
         if analysis.extrapolate is not None:
             where = suite.at_analysis(number, "extrapolate", "to")
             compile_expression(analysis.extrapolate.to, columns, where=where)
+
+
+def _check_distinct(analysis: Analysis, suite: Suite, number: int) -> None:
+    """Raise SuiteError where one column is asked to play two parts of a fit."""
+    first: dict[str, str] = {}
+    for part in ("x", "y", "group", "run"):
+        column = getattr(analysis, part)
+        if column is not None and first.setdefault(column, part) != part:
+            raise SuiteError(
+                f"`{part}` is the column that `{first[column]}` is",
+                where=suite.at_analysis(number, part),
+                expected="another column",
+                found=column,
+            )
 
 
 def _check_summaries(suite: Suite) -> None:

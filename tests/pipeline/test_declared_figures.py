@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import SuiteError
-from harness.reporting import check_figures
+from harness.reporting import check_figures, check_parameters
 from tests.spec.support import BASE, make_suite
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ TAKEN = [
     "{name: p, kind: curves, x: D, y: L, group: N, panels: seed, where: D > 0, smooth: paper}",
     "{name: p, kind: compare-source, fits: ['*-D'], params: [k]}",
     "{name: p, kind: rectangles, group: N, x: D, where: seed == 0}",
+    "{name: p, kind: scaling, fit: base-D, title: Lines, caption: One run each.}",
+    "{name: p, kind: dots, x: L, y: N, group: seed, labels: {L: Test loss, '0': first}}",
 ]
 
 
@@ -53,3 +55,27 @@ def test_what_cannot_be_drawn_is_refused_with_its_line(tmp_path: Path, figure: s
 @pytest.mark.parametrize("figure", TAKEN)
 def test_what_a_kind_knows_is_taken(tmp_path: Path, figure: str) -> None:
     _check(tmp_path, figure)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (_FIGURE, "{name: p, kind: single, fit: base-D, params: [K_mx]}", "did you mean `K_max`"),
+        ("params: [K_max]", "params: [K_max, kay]", "no parameter is named 'kay'"),
+        ('    drop_last: "${cut}"', "    profile: [k]", "one of K_max, N0"),
+    ],
+)
+def test_a_parameter_that_no_law_has_is_refused(
+    tmp_path: Path, before: str, after: str, told: str
+) -> None:
+    suite = make_suite(tmp_path, (before, after))
+    with pytest.raises(SuiteError) as error:
+        check_parameters(suite)
+    assert told in str(error.value)
+    assert error.value.where is not None
+    assert "suite.yaml:" in error.value.where
+
+
+@pytest.mark.parametrize("params", ["K_max", "N0, k", "E0"])
+def test_a_parameter_of_the_law_or_of_its_curves_is_taken(tmp_path: Path, params: str) -> None:
+    check_parameters(make_suite(tmp_path, ("params: [K_max]", f"params: [{params}]")))
