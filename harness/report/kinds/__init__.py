@@ -2,6 +2,7 @@
 
 from harness.report.kinds import (
     curves,
+    dots,
     extrapolation,
     grid,
     parameters,
@@ -13,6 +14,7 @@ from harness.report.kinds import (
 
 __all__ = [
     "curves",
+    "dots",
     "extrapolation",
     "grid",
     "parameters",

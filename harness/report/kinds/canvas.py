@@ -294,9 +294,15 @@ def _say(figure: Figure, left: float, middle: float, text: str, **font: Any) -> 
 
 
 def curve_handles(
-    group: str, looks: Mapping[Any, Look], held_out: Collection[Any] = ()
+    group: str,
+    looks: Mapping[Any, Look],
+    held_out: Collection[Any] = (),
+    names: Mapping[Any, str] | None = None,
 ) -> list[Artist]:
-    """Keys of curves in order, with the markers they have; hollow if all of it is held out."""
+    """Keys of curves in order, with the markers they have; hollow if all of it is held out.
+
+    `names`: what they are called where that is not the value of their group.
+    """
     return [
         Line2D(
             [],
@@ -308,7 +314,7 @@ def curve_handles(
             markeredgecolor=look.color,
             linewidth=1.5,
             linestyle="--" if N in held_out else "-",
-            label=value_label(group, N),
+            label=(names or {}).get(N, value_label(group, N)),
         )
         for N, look in sorted(looks.items())
     ]

@@ -10,7 +10,7 @@ from harness.analysis.smoothing import smooth
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas, panels
 from harness.report.numbers import value_label
-from harness.report.style import SERIES, axis_label, key_title, looks_for
+from harness.report.style import SERIES, key_title, looks_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,28 +32,30 @@ _SMOOTH = {
 }
 
 
-@figure_kind("curves", needs=("x", "y"), takes=("group", "panels", "where", "smooth"))
+@figure_kind("curves", needs=("x", "y"), takes=("group", "panels", "where", "smooth", "labels"))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the points that the declaration asks for, curve by curve."""
     rows = panels.rows_of(declaration, report)
     x, y = declaration.x or "", declaration.y or ""
     values = [key[0] for key, _ in rows.groups([declaration.group])] if declaration.group else []
     looks = looks_for(values) if values else {None: SERIES[0]}
-    lines = [f"{axis_label(y)} against {axis_label(x)}"]
-    key = panels.key_width([value_label(declaration.group or "", value) for value in values])
+    across, up = (panels.column_label(declaration, column) for column in (x, y))
+    lines = [f"{up} against {across}"]
+    names = {value: _told(declaration, value) for value in values}
+    key = panels.key_width(list(names.values()))
     figure, places = panels.lay_out(declaration, rows, lines, key=key)
     for place in places:
         _draw_panel(place, declaration, looks)
-        panels.abscissa(place, x)
+        panels.abscissa(place, across)
         if place.left:
-            canvas.ordinate(place.axes, axis_label(y))
+            canvas.ordinate(place.axes, up)
     if declaration.group and values:
-        handles = canvas.curve_handles(declaration.group, looks)
-        left = canvas.WIDTH - key
-        canvas.key(figure, left, panels.key_top(lines), key_title(declaration.group), handles)
+        handles = canvas.curve_handles(declaration.group, looks, names=names)
+        title = declaration.labels.get(declaration.group) or key_title(declaration.group)
+        canvas.key(figure, canvas.WIDTH - key, panels.key_top(lines), title, handles)
     return Drawing(
         figure,
-        _caption(declaration, rows, len(places)),
+        _caption(declaration, rows),
         _alt(declaration, values, places),
         canvas.dark_of(looks),
     )
@@ -109,19 +111,24 @@ def _scale(place: Place, x: str, y: str) -> None:
         canvas.log_abscissa(place.axes, canvas.span([across], 0.03))
 
 
-def _caption(declaration: FigureDeclaration, rows: Curves, count: int) -> str:
-    parts = [f"{len(rows)} points" + (f" in {count} panels" if count > 1 else "")]
+def _told(declaration: FigureDeclaration, value: Any) -> str:
+    """What the key calls a curve."""
+    plain = value_label(declaration.group or "", value)
+    return declaration.labels.get(plain, plain)
+
+
+def _caption(declaration: FigureDeclaration, rows: Curves) -> str:
+    sentences = [] if declaration.caption else [f"{len(rows):,} points as measured."]
     if declaration.smooth is not None:
-        parts.append(f"lines: {_SMOOTH[declaration.smooth]}, for the eye; they enter no fit")
-    if declaration.where:
-        parts.append(f"where {declaration.where}")
-    return "; ".join(parts) + "."
+        sentences.append(f"Lines: {_SMOOTH[declaration.smooth]}, for the eye; they enter no fit.")
+    return " ".join(sentences)
 
 
 def _alt(declaration: FigureDeclaration, values: list[Any], places: list[Place]) -> str:
-    text = f"{declaration.y} against {declaration.x}"
+    x, y = declaration.x or "", declaration.y or ""
+    text = " against ".join(panels.column_label(declaration, column) for column in (y, x))
     if declaration.group:
-        shown = ", ".join(value_label(declaration.group, value) for value in values)
+        shown = ", ".join(_told(declaration, value) for value in values)
         text += f" for {declaration.group} {shown}"
     if len(places) > 1:
         text += f", in panels {', '.join(place.title for place in places)}"

@@ -51,7 +51,8 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     sizes = sorted({e.N for e in view.extrapolations})
     seen = ", ".join(value_label(view.fit.group, N) for N in sorted(view.used))
     names = ", ".join(value_label(view.fit.group, N) for N in sizes)
-    canvas.heading(figure, f"{view.name}: {names} predicted", [f"Fitted on {seen}"])
+    title = declaration.title or f"{view.name}: {names} predicted"
+    canvas.heading(figure, title, [f"Fitted on {seen}"])
     canvas.log_axes(
         main,
         [e.x for e in view.extrapolations],

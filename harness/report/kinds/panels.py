@@ -14,7 +14,7 @@ from harness.report.style import TEXT, axis_label, symbol
 from harness.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -43,8 +43,12 @@ class Place:
     width: float
 
 
-def rows_of(declaration: FigureDeclaration, report: ReportInput) -> Curves:
+def rows_of(
+    declaration: FigureDeclaration, report: ReportInput, numbers: Sequence[str] | None = None
+) -> Curves:
     """The points that the declaration asks for, those with a gap in x or y left out.
+
+    `numbers`: the columns that may have gaps, where not both of them hold numbers.
 
     Raises:
         MissingError: the run has none of them.
@@ -56,8 +60,8 @@ def rows_of(declaration: FigureDeclaration, report: ReportInput) -> Curves:
     if curves is not None and declaration.where is not None:
         curves = curves.where(select(curves, declaration.where))
     if curves is not None:
-        measured = np.isfinite(curves[declaration.x]) & np.isfinite(curves[declaration.y])
-        curves = curves.where(measured)
+        for column in numbers or (declaration.x, declaration.y):
+            curves = curves.where(np.isfinite(curves[column]))
     if curves is None or not len(curves):
         raise MissingError(
             f"this run has no points of {declaration.y} against {declaration.x}"
@@ -77,7 +81,7 @@ def lay_out(
     parts: list[tuple[str, Curves]] = [("", rows)]
     if declaration.panels is not None:
         parts = [
-            (panel_title(declaration.panels, value), part)
+            (panel_title(declaration.panels, value, declaration.labels), part)
             for (value,), part in rows.groups([declaration.panels])
         ]
     columns = 1 if len(parts) == 1 else 2 if len(parts) <= _FEW else 3
@@ -86,7 +90,7 @@ def lay_out(
     title = _TITLE if len(parts) > 1 else 0.12
     above = 0.38 + 0.23 * len(lines)
     figure = canvas.sheet(above + count * (title + height + _BOTTOM) + _LABEL)
-    canvas.heading(figure, declaration.name, lines)
+    canvas.heading(figure, declaration.title or declaration.name, lines)
     room = canvas.WIDTH - canvas.LEFT - max(key, _MARGIN) - (columns - 1) * gutter
     width = room / columns
     places = []
@@ -119,16 +123,22 @@ def key_top(lines: Sequence[str]) -> float:
     return 0.38 + 0.23 * len(lines) + 0.12
 
 
-def panel_title(column: str, value: Any) -> str:
+def column_label(declaration: FigureDeclaration, column: str) -> str:
+    """What the figure calls a column: its own label, else the one that all figures have."""
+    return declaration.labels.get(column) or axis_label(column)
+
+
+def panel_title(column: str, value: Any, labels: Mapping[str, str]) -> str:
     """`holdout` of `evals/holdout`, but `N = 7B`: a number needs its column's name."""
+    if value_label(column, value) in labels:
+        return labels[value_label(column, value)]
     if isinstance(value, str):
         return value.rpartition("/")[2]
     return f"{symbol(column)} = {value_label(column, value)}"
 
 
-def abscissa(place: Place, column: str) -> None:
+def abscissa(place: Place, text: str) -> None:
     """Name the x axis, without the unit where the panel is too narrow for it."""
-    text = axis_label(column)
     if len(text) * _LETTER > place.width:
         text = text.partition(" (")[0]
     place.axes.set_xlabel(text if place.lowest else "")

@@ -123,7 +123,7 @@ def _draw(
     height = above + rows_of_panels * (_TITLE + below)
     height = max(height, above + _TITLE + canvas.key_height(2 * len(looks)) + 0.1)
     figure = canvas.sheet(height)
-    canvas.heading(figure, title, lines)
+    canvas.heading(figure, declaration.title or title, lines)
     key = _KEY if len(views) > 1 else _MARGIN
     room = canvas.WIDTH - canvas.LEFT - key - (columns - 1) * _GUTTER
     width = room / columns

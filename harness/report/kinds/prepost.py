@@ -9,7 +9,7 @@ import numpy as np
 from harness.errors import DataError
 from harness.report.drawing import Drawing, figure_kind
 from harness.report.kinds import canvas, panels
-from harness.report.style import MUTED, PAPER, SERIES, axis_label
+from harness.report.style import MUTED, PAPER, SERIES, symbol
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,40 +21,43 @@ if TYPE_CHECKING:
 
 # Names of the two sides, as columns of published tables spell them.
 _BEFORE = ("pre", "before", "base")
+_FIRST, _LAST = "first point", "last point"
+_KEYS = {_FIRST: "first", _LAST: "last"}
 
 
-@figure_kind("prepost", needs=("x", "y"), takes=("group", "panels", "where"))
+@figure_kind("prepost", needs=("x", "y"), takes=("group", "panels", "where", "labels"))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw two values for each place on x, joined.
 
     `group` is a column with two values, one of them `pre` or `before`. Without it the first and the
-    last point of each curve, in the order of the column `step` or else of the rows, are the sides.
+    last point of each curve, in the order of the column `step` or else of the rows, are the sides,
+    which `labels` can name as `first` and `last`.
     """
     rows = panels.rows_of(declaration, report)
     x, y = declaration.x or "", declaration.y or ""
     sides = _sides(declaration, rows)
-    lines = [f"{axis_label(y)} before and after training"]
-    key = panels.key_width(sides)
+    names = [declaration.labels.get(_KEYS.get(side, side), side) for side in sides]
+    up = panels.column_label(declaration, y)
+    lines = [f"{up} before and after training"]
+    key = panels.key_width(names)
     figure, places = panels.lay_out(declaration, rows, lines, key=key)
     for place in places:
         _draw_panel(place, declaration, sides)
-        panels.abscissa(place, x)
+        panels.abscissa(place, panels.column_label(declaration, x))
         if place.left:
-            canvas.ordinate(place.axes, axis_label(y))
-    handles = [canvas.point_handle(name, look) for name, look in zip(sides, SERIES, strict=False)]
+            canvas.ordinate(place.axes, up)
+    handles = [canvas.point_handle(name, look) for name, look in zip(names, SERIES, strict=False)]
     canvas.key(figure, canvas.WIDTH - key, panels.key_top(lines), "", handles)
-    first, last = sides
-    caption = f"Each line joins {first} and {last} of one {x}."
-    if declaration.where:
-        caption = caption[:-1] + f"; where {declaration.where}."
-    names = ", ".join(place.title for place in places if place.title)
-    alt = f"{y} against {x}, {first} and {last}" + (f", in panels {names}." if names else ".")
+    before, after = names
+    caption = f"Each line joins {before} and {after} of one {symbol(x)}."
+    panes = ", ".join(place.title for place in places if place.title)
+    alt = f"{up} against {x}, {before} and {after}" + (f", in panels {panes}." if panes else ".")
     return Drawing(figure, caption, alt, {look.color: look.dark for look in SERIES[:2]})
 
 
 def _sides(declaration: FigureDeclaration, rows: Curves) -> tuple[str, str]:
     if declaration.group is None:
-        return "first point", "last point"
+        return _FIRST, _LAST
     values = [str(value) for value in np.unique(rows[declaration.group])]
     if len(values) != 2:
         raise DataError(

@@ -40,7 +40,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     figure = canvas.sheet(_TOP + _ROW * len(reuse) + _BOTTOM)
     canvas.heading(
         figure,
-        declaration.name,
+        declaration.title or declaration.name,
         [f"{symbol(group)} passes over D_unique = D_total/{symbol(group)} samples"],
     )
     axes = canvas.place(

@@ -52,7 +52,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
         width=_PLOT_WIDTH,
         height=_RESIDUALS,
     )
-    canvas.heading(figure, view.name, lines)
+    canvas.heading(figure, declaration.title or view.name, lines)
     draw_curves(main, view, looks)
     _draw_residuals(below, view, looks)
     canvas.log_abscissa(below, main.get_xlim())

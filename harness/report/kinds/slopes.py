@@ -44,7 +44,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     abscissa = ", ".join(dict.fromkeys(view.fit.x for view in views))
     canvas.heading(
         figure,
-        f"Slopes k({group}) against log {abscissa}",
+        declaration.title or f"Slopes k({group}) against log {abscissa}",
         [f"{view.name}:  {',   '.join(parameters(view))}" for view in laws],
     )
     sizes = sorted({N for view in views for N in view.used})
