@@ -220,7 +220,12 @@ class Selection:
                 "name the column of sizes with `group`, or fit a law with free curves: loglinear",
             )
         if self.takes_log_y:
-            self._positive(self.y, y, group, "whose logarithm the law takes")
+            told = "whose logarithm the law takes"
+            if np.isin(y, (0.0, 1.0)).all() and len(np.unique([group, x], axis=1)[0]) < len(y):
+                # Without its 0s a table of answers would hold nothing but one outcome.
+                means = "these are single answers: average them over questions first, `mean_over`"
+                self._positive(self.y, y, group, told, means)
+            self._positive(self.y, y, group, told)
         elif get_space(self.space).positive:
             self._positive(self.y, y, group, f"which the space {self.space} asks for")
         keep = self.kept(curves)

@@ -103,3 +103,16 @@ def test_smoothed_points_are_refused_wherever_they_come_in():
 
     with pytest.raises(DataError, match="smoothed points"):
         fit(Whole())
+
+
+def test_single_answers_are_to_be_averaged_not_left_out():
+    rng = np.random.default_rng(0)
+    answers = {
+        "N": np.repeat([1.0, 2.0], 200),
+        "C": np.tile(np.repeat([1.0, 2.0, 4.0, 8.0], 50), 2),
+        "ErrRate": rng.integers(0, 2, 400),
+    }
+    with pytest.raises(DataError, match="ErrRate is not positive") as caught:
+        fit(answers)
+    assert "mean_over" in caught.value.hint
+    assert "leave" not in caught.value.hint
