@@ -331,15 +331,29 @@ def _record_first_run(checked: Checked, *, dry_run: bool) -> None:
 
         path = record_first_run(checked)
         told += f"; this run's numbers were recorded in {path}"
+        if checked.golden is None:
+            told += (
+                "\n  NO GOLDEN FILE WAS THERE, so that this run was held against nothing. If this "
+                f"tier had one, bring it back: git checkout -- {path}"
+            )
         told += "\n  next: check each against an independent source, then run again"
     typer.echo(told, err=True)
 
 
+_MOST_CAUSES = 3  # why cells failed, told once more at the end
+
+
 def _leave_if_failed(outcome: RunOutcome) -> None:
     if outcome.failures:
-        typer.echo(
-            f"{len(outcome.failures)} of {outcome.total} cells have no result; what is finished "
-            "is kept, and the same command goes on from here",
-            err=True,
+        causes = dict.fromkeys(one.message.partition("\n")[0] for one in outcome.failures)
+        told = [
+            f"{len(outcome.failures)} of {outcome.total} cells have no result:",
+            *(f"  {cause}" for cause in list(causes)[:_MOST_CAUSES]),
+        ]
+        if len(causes) > _MOST_CAUSES:
+            told.append(f"  and {len(causes) - _MOST_CAUSES} other causes, told above")
+        told.append(
+            "what is finished is kept; once this is mended, the same command goes on from here"
         )
+        typer.echo("\n".join(told), err=True)
         raise typer.Exit(int(ExitCode.INFRASTRUCTURE))

@@ -95,6 +95,8 @@ def test_a_first_run_writes_goldens_and_fails(checkout, harness) -> None:
     left = harness("check", "exp1")
     assert left.code == 3
     assert "have no golden entry" in left.err
+    assert "NO GOLDEN FILE WAS THERE" in left.err
+    assert f"git checkout -- {GOLDEN}" in left.err
     entries = json.loads(GOLDEN.read_text())["entries"]
     assert {entry["kind"] for entry in entries} == {"recorded"}
     assert harness("check", "exp1").code == 0
@@ -112,6 +114,7 @@ def test_a_first_run_leaves_drifted_recordings_as_they_are(checkout, harness) ->
     assert harness("check", "exp1").code == 1
     assert '"printed": "12345678.0"' in GOLDEN.read_text()
     assert "recorded/fit/base-C-full/n" in GOLDEN.read_text()
+    assert "git checkout" not in harness("check", "exp1").err
     assert harness("check", "exp1").code == 1
 
 
@@ -176,12 +179,12 @@ def test_a_crash_is_no_verdict(checkout, harness, monkeypatch) -> None:
 
 def test_an_update_leaves_published_numbers_alone(checkout, harness) -> None:
     edit(GOLDEN, '"printed": "13.1"', '"printed": "13.4"')
-    edit(SUITE, "  - summary/pass-at-1/*\n", "  - summary/pass-at-1/*\n  - fit/base-C-full/n\n")
+    edit(SUITE, "  - summary/pass-at-1/*\n", "  - summary/pass-at-1/*\n  - fit/base-D-free/n\n")
     harness("lock", "exp1")
     harness("run", "exp1")
     assert harness("golden", "update", "exp1").code == 2
     left = harness("golden", "update", "exp1", "--reason", "count the points", "--dry-run")
-    assert "recorded/fit/base-C-full/n: nothing -> 732.0" in left.out
+    assert "recorded/fit/base-D-free/n: nothing -> 732.0" in left.out
     assert harness("golden", "update", "exp1", "--reason", "count the points").code == 0
     golden = json.loads(GOLDEN.read_text())
     assert golden["history"][0]["reason"] == "count the points"
