@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from harness.analysis.fits import Fit
 
 _NUMBERS = 1 << 21  # of one piece of the draws: 16 MiB
-_FEW = 10  # values of a column below which their number is worth a word
+_FEW = 10  # things to draw from below which their number is worth a word
 CROSSED = ("question",)  # columns whose values are the same things in every curve
 
 
@@ -69,7 +69,18 @@ def by_curve(
                 np.asarray((m[part] > 0).sum(1) >= least),
             )
 
-    return Drawn(estimator, pieces(), G)
+    return Drawn(estimator, pieces(), G, notes=_few(G, "curves"))
+
+
+def _few(m: int, things: str) -> list[str]:
+    """A note that says how much too narrow intervals drawn from m things are, if they are few."""
+    if not 1 < m < _FEW:
+        return []
+    # The variance of m drawn values is (m - 1) / m of theirs.
+    lost = 1 - math.sqrt(1 - 1 / m)
+    return [
+        f"{m} {things}: drawn from so few, the intervals are about {100 * lost:.0f}% too narrow"
+    ]
 
 
 def multiplicities(G: int, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -112,13 +123,7 @@ def by_column(column: str) -> Scheme:
             notes.append(
                 f"one {column} only for {fit.group}={told}{more}: its variance is in no interval"
             )
-        if each.max() < _FEW:
-            # The variance of m drawn values is (m - 1) / m of theirs.
-            lost = 1 - math.sqrt(1 - 1 / each.max())
-            notes.append(
-                f"{each.max()} values of {column} in a curve: drawn from so few, the intervals are "
-                f"about {100 * lost:.0f}% too narrow"
-            )
+        notes += _few(int(each.max()), f"values of {column} in a curve")
         K = len(pairs)
         first = np.cumsum(each) - each
         of_each = np.unique(of_curve, return_index=True)[1]
@@ -168,7 +173,7 @@ def by_question(column: str) -> Scheme:
                     y = (times @ sums) / (times @ counts)
                 yield _observed(estimator, y)
 
-        return Drawn(estimator, pieces(), Q)
+        return Drawn(estimator, pieces(), Q, notes=_few(Q, "questions"))
 
     return scheme
 

@@ -154,3 +154,18 @@ def test_no_replicates_are_refused():
     curves = noisy()
     with pytest.raises(DataError, match="no replicate"):
         resample(fit(curves), curves, n=0)
+
+
+@pytest.mark.parametrize(("G", "told"), [(5, "about 11% too narrow"), (7, "about 7% too narrow")])
+def test_few_curves_are_said_to_be_few(G, told):
+    sizes = SIZES[:G]
+    curves = planted(0.13, 13e9, levels(0.13, 13e9, sizes), sizes=sizes, noise=0.01)
+    drawn = resample(fit(curves), curves, n=20)
+    assert f"{G} curves: drawn from so few" in drawn.note
+    assert told in drawn.note
+
+
+def test_ten_curves_are_not():
+    sizes = np.logspace(8, 11, 10)
+    curves = planted(0.13, 13e9, levels(0.13, 13e9, sizes), sizes=sizes, noise=0.01)
+    assert resample(fit(curves), curves, n=20).note == ""

@@ -135,14 +135,14 @@ def test_where_clips_and_gaps_choose_rows(harness, table) -> None:
 
 BAD = {
     "constant": ([(N, C, 0.5) for N, C, _ in THREE], "constant in ErrRate"),
-    "two points": (rows(1e9, 0.05, points=2), "2 or more distinct N"),
+    "two points": (rows(1e9, 0.05, points=2), "cannot be told from 1 curve"),
     "all gaps": ([(N, C, "nan") for N, C, _ in THREE], "data.csv:2: ErrRate"),
     "zero x": ([*THREE, (7e9, 0, 0.9)], "data.csv:32: C"),
     "negative x": ([*THREE, (7e9, -3, 0.9)], "data.csv:32: C"),
     "zero loss": ([(1e9, 1e15, 0), *THREE], "data.csv:2: ErrRate"),
     "infinite": ([*THREE, (7e9, "inf", 0.9)], "data.csv:32: C"),
     "text": ([*THREE, ("big", 1e17, 0.9)], "data.csv:32: N is not a number"),
-    "one curve": (rows(1e9, 0.05), "2 or more distinct N"),
+    "one curve": (rows(1e9, 0.05), "cannot be told from 1 curve"),
     "no rows": ([], "no rows"),
     "ragged": ([*THREE, (7e9, 1e17)], "data.csv:32: a row of another length"),
 }
