@@ -17,9 +17,9 @@ _LOSSES = {
     "lad": "least absolute deviations",
 }
 _SPACES = {
-    "linear": "in L",
-    "log10": "in log₁₀ L",
-    "relative": "relative to L",
+    "linear": "in {y}",
+    "log10": "in log₁₀ {y}",
+    "relative": "relative to {y}",
 }
 _WEIGHTS = {
     "per_curve": "every curve weighs the same",
@@ -34,7 +34,9 @@ def objective_in_words(fit: Fit) -> str:
     told = _LOSSES.get(fit.loss, fit.loss)
     if fit.delta is not None:
         told += f" (δ = {fit.delta:g})"
-    space = _SPACES.get(fit.space, fit.space)
+    # The paper's letter stands on the axis of its own loss only; a reward is no L.
+    y = "L" if fit.y == "ErrRate" else fit.y
+    space = _SPACES.get(fit.space, fit.space).format(y=y)
     weights = _WEIGHTS.get(fit.weights, fit.weights)
     parts = [f"{told} {space}", weights]
     clips = [

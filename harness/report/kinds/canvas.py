@@ -37,8 +37,10 @@ Array = npt.NDArray[np.float64]
 
 WIDTH, LEFT, KEY = 7.0, 0.80, 1.52  # inches: sheet, left margin, column of keys on the right
 LEVEL = 0.95
+FEW = 30  # points of a curve up to which each can be seen; more are a cloud
 LINE = 0.23  # inches of a line of the heading
 _LETTER = 0.075  # inches of a letter in it on average
+MOST_LETTERS = int((WIDTH - LEFT) / _LETTER)
 RESIDUAL = f"Observed {MINUS} law"
 _LOSS_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
 _FEW_DECADES, _FEW_FOLD, _MOST_DECIMALS = 2.6, 6.0, 3
@@ -117,11 +119,10 @@ def heading(figure: Figure, title: str, lines: Sequence[str], *, left: float = L
 
 def flowed(parts: Sequence[str]) -> list[str]:
     """Parts on as few lines as the sheet has room for beside its margins."""
-    most = int((WIDTH - LEFT) / _LETTER)
     lines: list[str] = []
     for part in parts:
         joined = f"{lines[-1]},   {part}" if lines else part
-        if lines and len(joined) <= most:
+        if lines and len(joined) <= MOST_LETTERS:
             lines[-1] = joined
         else:
             lines.append(part)
@@ -144,6 +145,15 @@ def log_axes(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_major_formatter(FixedFormatter([f"{tick:,{style}}" for tick in ticks]))
     axes.yaxis.set_minor_locator(NullLocator())
+    log_abscissa(axes, span(x, 0.03))
+
+
+def linear_ordinate(axes: Axes, x: Sequence[Array], y: Sequence[Array]) -> None:
+    """A plain y axis over a logarithmic x axis, fitted to the data."""
+    joined = np.concatenate([np.ravel(one) for one in y])
+    low, high = float(joined.min()), float(joined.max())
+    pad = 0.05 * (high - low) or 0.01
+    axes.set_ylim(low - pad, high + pad)
     log_abscissa(axes, span(x, 0.03))
 
 
@@ -214,17 +224,18 @@ def ordinate(axes: Axes, label: str) -> None:
 def draw_points(
     axes: Axes, x: Array, y: Array, look: Look, *, hollow: bool = False, size: float = 3.4
 ) -> None:
-    """Measured points: light where they were fitted, hollow where they were held out."""
+    """Measured points: light where they are many, hollow where they were held out."""
+    few = not hollow and len(x) <= FEW
     axes.plot(
         x,
         y,
         linestyle="none",
         marker=look.marker,
-        markersize=size,
+        markersize=size + 1.4 * few,
         markerfacecolor=PAPER if hollow else look.color,
         markeredgecolor=look.color,
         markeredgewidth=0.6 if hollow else 0.0,
-        alpha=0.75 if hollow else 0.38,
+        alpha=0.75 if hollow else 0.9 if few else 0.38,
         zorder=2.4 if hollow else 2.2,
     )
 
@@ -298,10 +309,13 @@ def curve_handles(
     looks: Mapping[Any, Look],
     held_out: Collection[Any] = (),
     names: Mapping[Any, str] | None = None,
+    *,
+    joined: bool = True,
 ) -> list[Artist]:
     """Keys of curves in order, with the markers they have; hollow if all of it is held out.
 
-    `names`: what they are called where that is not the value of their group.
+    `names`: what they are called where that is not the value of their group. `joined`: whether
+    the figure has a line for each, beside its points.
     """
     return [
         Line2D(
@@ -313,7 +327,7 @@ def curve_handles(
             markerfacecolor=PAPER if N in held_out else look.color,
             markeredgecolor=look.color,
             linewidth=1.5,
-            linestyle="--" if N in held_out else "-",
+            linestyle="none" if not joined else "--" if N in held_out else "-",
             label=(names or {}).get(N, value_label(group, N)),
         )
         for N, look in sorted(looks.items())

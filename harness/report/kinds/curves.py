@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from harness.report.model import FigureDeclaration, ReportInput
     from harness.report.style import Look
 
-_SMALL, _POINT = 2.2, 3.2
-_FEW = 30  # points of a curve up to which its line carries it; more are a cloud
+_SMALL, _POINT, _CLOUD = 2.2, 3.2, 1.6
 _ALONG = 120  # points of a smoothed line
 _SMOOTH = {
     "spline": "smoothing splines in log x, by generalised cross-validation",
@@ -50,7 +49,10 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
         if place.left:
             canvas.ordinate(place.axes, up)
     if declaration.group and values:
-        handles = canvas.curve_handles(declaration.group, looks, names=names)
+        joined = declaration.smooth is not None or any(
+            _is_joined(p.rows, declaration) for p in places
+        )
+        handles = canvas.curve_handles(declaration.group, looks, names=names, joined=joined)
         title = declaration.labels.get(declaration.group) or key_title(declaration.group)
         canvas.key(figure, canvas.WIDTH - key, panels.key_top(lines), title, handles)
     return Drawing(
@@ -64,27 +66,23 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
 def _draw_panel(place: Place, declaration: FigureDeclaration, looks: Mapping[Any, Look]) -> None:
     x, y = declaration.x or "", declaration.y or ""
     _scale(place, x, y)
-    parts: list[tuple[Any, Curves]] = [(None, place.rows)]
-    if declaration.group:
-        parts = [(key[0], part) for key, part in place.rows.groups([declaration.group])]
+    joined = _is_joined(place.rows, declaration)
     size = _POINT if place.width > 3 else _SMALL
-    for value, part in parts:
+    for value, part in _parts(place.rows, declaration):
         order = np.argsort(part[x], kind="stable")
         ordered, loss = part[x][order], part[y][order]
-        few = len(ordered) <= _FEW
+        few = len(ordered) <= canvas.FEW
         canvas.draw_points(
             place.axes,
             ordered,
             loss,
             looks[value],
-            size=size + few,
+            size=size + few if few or joined else _CLOUD,
             hollow=few and not declaration.smooth,
         )
         if declaration.smooth is not None:
             _draw_smooth(place, ordered, loss, looks[value], declaration.smooth)
-        # Rows stand in the order of training: several runs in one curve, or a column that turns
-        # back as a response length does, have no line through them.
-        elif len(ordered) > 1 and (np.diff(part[x]) > 0).all():
+        elif joined:
             place.axes.plot(
                 ordered,
                 loss,
@@ -92,6 +90,22 @@ def _draw_panel(place: Place, declaration: FigureDeclaration, looks: Mapping[Any
                 linewidth=1.1 if few else 0.5,
                 alpha=0.9 if few else 0.35,
             )
+
+
+def _parts(rows: Curves, declaration: FigureDeclaration) -> list[tuple[Any, Curves]]:
+    if not declaration.group:
+        return [(None, rows)]
+    return [(key[0], part) for key, part in rows.groups([declaration.group])]
+
+
+def _is_joined(rows: Curves, declaration: FigureDeclaration) -> bool:
+    """Whether a line leads from point to point.
+
+    Rows stand in the order of training: several runs in one curve, or a column that turns back as
+    a response length does, have no line through them.
+    """
+    parts = [part for _, part in _parts(rows, declaration) if len(part) > 1]
+    return bool(parts) and all((np.diff(part[declaration.x or ""]) > 0).all() for part in parts)
 
 
 def _draw_smooth(place: Place, x: Array, y: Array, look: Look, method: str) -> None:

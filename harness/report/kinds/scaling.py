@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.analysis.laws import get_law
+from harness.report.describe import objective_in_words
 from harness.report.drawing import Drawing, figure_kind
-from harness.report.kinds import canvas
+from harness.report.intervals import curve_interval
+from harness.report.kinds import canvas, panels
 from harness.report.numbers import format_value, significant, value_label
 from harness.report.style import (
     GRID,
@@ -22,6 +24,8 @@ from harness.report.style import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.typing import LineStyleType
@@ -33,15 +37,16 @@ if TYPE_CHECKING:
 
 _PLOT_WIDTH = canvas.WIDTH - canvas.LEFT - canvas.KEY
 _RIGHT = canvas.LEFT + _PLOT_WIDTH
+_FEW_VALUES, _FEW_CURVES = 12, 4  # values of single curves that a heading shows
 _TOP, _MAIN, _GAP, _RESIDUALS, _BOTTOM = 0.54, 3.05, 0.12, 0.95, 0.52
 
 
-@figure_kind("scaling", needs=("fit",))
+@figure_kind("scaling", needs=("fit",), takes=("labels",))
 def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     """Draw the first fit that the declaration names."""
     view = canvas.view_of(report, canvas.fits_of(declaration, report)[0])
     looks = size_looks(view.sizes)
-    lines = [formula(view.fit), *canvas.flowed(parameters(view))]
+    lines = [formula(view.fit), *_told(view)]
     top = _TOP + canvas.LINE * len(lines)
     figure = canvas.sheet(top + _MAIN + _GAP + _RESIDUALS + _BOTTOM)
     main = canvas.place(figure, left=canvas.LEFT, top=top, width=_PLOT_WIDTH, height=_MAIN)
@@ -57,8 +62,8 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
     _draw_residuals(below, view, looks)
     canvas.log_abscissa(below, main.get_xlim())
     canvas.log_abscissa(main, main.get_xlim(), labels=False)
-    canvas.label_axes(main, view.fit, x=False)
-    canvas.label_axes(below, view.fit, y=False)
+    canvas.ordinate(main, panels.column_label(declaration, view.fit.y))
+    below.set_xlabel(panels.column_label(declaration, view.fit.x))
     canvas.ordinate(below, canvas.RESIDUAL)
     whole = {N for N in looks if N not in view.used}
     group = view.fit.group
@@ -81,6 +86,31 @@ def parameters(view: View) -> list[str]:
     return parts or [f"every curve has its own {', '.join(own)}"]
 
 
+def _told(view: View) -> list[str]:
+    """The lines of parameters: the shared ones, and those of each curve where they are few."""
+    fit = view.fit
+    few = 0 < len(fit.by_curve) * len(view.used) <= _FEW_VALUES and len(view.used) <= _FEW_CURVES
+    if not few:
+        return canvas.flowed(parameters(view))
+    shared = parameters(view) if fit.params else []
+    own = [_of_curves(view, one, intervals=True) for one in fit.by_curve]
+    # Intervals stand in the table of the report too, where there is room for all of them.
+    if max(map(len, own)) > canvas.MOST_LETTERS:
+        own = [_of_curves(view, one, intervals=False) for one in fit.by_curve]
+    return canvas.flowed([*shared, *own])
+
+
+def _of_curves(view: View, parameter: str, *, intervals: bool) -> str:
+    """`A = 1.05 ± 0.17 (500), 0.76 ± 0.12 (1000)`: a parameter's value in each curve."""
+    fit = view.fit
+    told = []
+    for N, value in sorted(fit.by_curve[parameter].items()):
+        ends = curve_interval(fit, view.resample, parameter, N)
+        text = format_value(value, *ends) if intervals else significant(value, 3)
+        told.append(f"{text} ({value_label(fit.group, N)})" if len(view.used) > 1 else text)
+    return f"{symbol(parameter)} = {', '.join(told)}"
+
+
 def interval(view: View, parameter: str) -> tuple[float | None, float | None]:
     """The resampling interval of a parameter, or (None, None)."""
     if view.resample is None:
@@ -93,9 +123,10 @@ def draw_curves(axes: Axes, view: View, looks: dict[float, Look], *, size: float
     fit = view.fit
     parts = [*view.used.values(), *view.held_out.values()]
     predicted = [e.predicted for e in view.extrapolations]
-    canvas.log_axes(
-        axes, [part[fit.x] for part in parts], [*(part[fit.y] for part in parts), *predicted]
-    )
+    across = [part[fit.x] for part in parts]
+    up = [*(part[fit.y] for part in parts), *predicted]
+    scale = canvas.linear_ordinate if _is_plain(view, up) else canvas.log_axes
+    scale(axes, across, up)
     _shade(axes, view)
     for N, part in view.used.items():
         x = canvas.grid_between(part[fit.x])
@@ -115,6 +146,16 @@ def draw_curves(axes: Axes, view: View, looks: dict[float, Look], *, size: float
         canvas.draw_line(axes, found.x[order], found.predicted[order], looks[found.N], style)
 
 
+def _is_plain(view: View, up: Sequence[Array]) -> bool:
+    """Whether y is no loss that a logarithm suits: at or below 0, or rising, as a reward does."""
+    fit = view.fit
+    if any((one <= 0).any() for one in up):
+        return True
+    ends = [(N, np.array([part[fit.x].min(), part[fit.x].max()])) for N, part in view.used.items()]
+    rises = all(float(np.diff(fit.predict(x, N))[0]) > 0 for N, x in ends)
+    return fit.space == "linear" and rises
+
+
 def _whole_curves(view: View) -> list[Extrapolation]:
     """Predictions of curves of which no point was fitted; the fit itself cannot give these."""
     return [e for e in view.extrapolations if e.N not in view.used]
@@ -131,7 +172,7 @@ def _shade(axes: Axes, view: View) -> None:
         if N not in view.used or region is None:
             axes.plot(
                 part[fit.x],
-                _smooth(part[fit.x], part[fit.y]),
+                _smooth(part[fit.x], part[fit.y], log=axes.get_yscale() == "log"),
                 color=SHADE,
                 linewidth=18,
                 solid_capstyle="round",
@@ -148,7 +189,8 @@ def _beyond(axes: Axes, view: View, continued: list[float]) -> tuple[Array, Arra
     x_ends, y_ends = np.array(ends)[order], np.array(losses)[order]
     x = np.concatenate([part[fit.x] for part in view.used.values()])
     y = np.concatenate([part[fit.y] for part in view.used.values()])
-    border = np.exp(np.interp(np.log(y), np.log(y_ends), np.log(x_ends)))
+    up = np.log if axes.get_yscale() == "log" else np.asarray
+    border = np.exp(np.interp(up(y), up(y_ends), np.log(x_ends)))
     if np.mean(x > border * 1.02) > 0.02:
         return None
     (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
@@ -158,13 +200,13 @@ def _beyond(axes: Axes, view: View, continued: list[float]) -> tuple[Array, Arra
     )
 
 
-def _smooth(x: Array, y: Array) -> Array:
-    """A straight line in log-log: the shade marks a curve and shall not follow its noise."""
+def _smooth(x: Array, y: Array, *, log: bool) -> Array:
+    """A straight line on the sheet: the shade marks a curve and shall not follow its noise."""
     if len(x) < 3:
         return y
-    slope, start = np.polyfit(np.log(x), np.log(y), 1)
-    smooth: Array = np.exp(start + slope * np.log(x))
-    return smooth
+    slope, start = np.polyfit(np.log(x), np.log(y) if log else y, 1)
+    smooth: Array = start + slope * np.log(x)
+    return np.exp(smooth) if log else smooth
 
 
 def _draw_residuals(axes: Axes, view: View, looks: dict[float, Look]) -> None:
@@ -212,11 +254,9 @@ def _handles(view: View) -> list[Artist]:
 
 def _caption(view: View) -> str:
     fit = view.fit
+    curves = "curve" if len(view.used) == 1 else "curves"
     sentences = [
-        f"{fit.n} points of {len(view.used)} "
-        f"{'curve' if len(view.used) == 1 else 'curves'} fitted, in linear loss"
-        if fit.space == "linear"
-        else f"{fit.n} points of {len(view.used)} curves fitted, in log10 of the loss",
+        f"{fit.n} points of {len(view.used)} {curves} fitted: {objective_in_words(fit)}",
         r2_sentence(view),
     ]
     held = sum(len(part) for part in view.held_out.values())
@@ -247,6 +287,6 @@ def _alt(view: View) -> str:
     group = view.fit.group
     values = ", ".join(value_label(group, one) for one in view.sizes)
     return (
-        f"Log-log learning curves of {view.name}: {view.fit.y} against {view.fit.x} "
+        f"Learning curves of {view.name}: {view.fit.y} against {view.fit.x} "
         f"for {group} {values}, with the fitted law and a panel of residuals."
     )
