@@ -272,7 +272,8 @@ def fit(
     if len(window.N) < chosen.min_curves:
         raise DataError(
             f"{law} cannot be told from {len(window.N)} curve(s)",
-            expected=f"{chosen.min_curves} or more distinct {group or 'curves'}",
+            expected=f"{chosen.min_curves} or more distinct "
+            + ("N, in a column of its own" if selection.group == ONE_CURVE else selection.group),
             found=", ".join(f"{selection.group}={N:g}" for N in window.N),
             hint="select more curves, or fit a law that has none of them in common: loglinear, "
             "power, saturating_power, sigmoid",

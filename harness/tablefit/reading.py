@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 _MISSING = frozenset({"", "na", "nan", "n/a", "null", "none"})
 _SHOWN = 60
+_OTHER_MARKS = (";", "\t", "|")
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,12 +153,18 @@ def _require(name: str, header: Sequence[str], columns: Collection[str]) -> None
     missing = [column for column in columns if column not in header]
     if missing:
         near = nearest(missing[0], header)
+        hint = "name columns with --x, --y and --group; --one-curve needs no group"
+        if near:
+            hint = f"did you mean {near[0]!r}?"
+        other = [mark for mark in _OTHER_MARKS if len(header) == 1 and mark in header[0]]
+        if other:
+            hint = f"fields are separated by {other[0]!r} here: save the table with commas"
         raise DataError(
             f"the table has no column {missing[0]!r}",
             where=f"{name}:1",
             expected="one of " + ", ".join(header),
             found=missing[0],
-            hint=f"did you mean {near[0]!r}?" if near else None,
+            hint=hint,
         )
 
 
@@ -189,7 +196,8 @@ def _objects(
                 where=f"{name}:{lines[row]}",
                 expected=f"a number in column {column!r}",
                 found=repr(value)[:_SHOWN],
-                hint="name a numeric column, or correct the value",
+                hint="correct the value, or name a column of numbers; of a group in words, fit "
+                "one with --where and --one-curve",
             ) from None
     return numbers
 

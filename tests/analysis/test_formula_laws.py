@@ -97,7 +97,7 @@ def test_every_loss_is_least_in_every_space(law, loss, delta, space):
             return weights(loss, delta, residual(space, f, y)).mean() / found.objective
 
     start = pack(law, found_values(found, law))
-    options = {"maxfev": 1500, "xatol": 1e-12, "fatol": 1e-12}
+    options = {"maxfev": 400, "xatol": 1e-12, "fatol": 1e-12}
     theirs = minimize(objective, start, method="Nelder-Mead", options=options).fun
     assert theirs >= 1 - 1e-8
 
