@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analysis.tables import columns_of, refuse_smoothed
+from harness.analysis.tables import columns_of, is_parquet, parquet_columns, refuse_smoothed
 from harness.errors import DataError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Curves:
     @classmethod
     def of(cls, table: Any) -> Curves:
         """Curves from any table: Curves, a pandas or polars DataFrame, a pyarrow Table, a mapping
-        of columns, or the path of a CSV file.
+        of columns, or the path of a CSV file or, with pyarrow, of a Parquet one (.parquet).
 
         Raises DataError for anything else, and for smoothed points: a smoothed curve has lost
         the scatter by which a fit is judged.
@@ -121,7 +121,7 @@ class Curves:
             return table
         refuse_smoothed("the table", table)
         if isinstance(table, str | Path):
-            return cls.from_csv(table)
+            return cls(parquet_columns(table)) if is_parquet(table) else cls.from_csv(table)
         return cls(columns_of(table))
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def columns_of(table: Any) -> dict[str, NDArray[Any]]:
         raise DataError(
             "this is no table",
             expected="Curves, a pandas or polars DataFrame, a pyarrow Table, a mapping of columns, "
-            "or the path of a CSV file",
+            "or the path of a CSV or Parquet file",
             found=type(table).__name__,
             hint="e.g. fit({'C': [...], 'ErrRate': [...], 'N': [...]})",
         )
@@ -43,6 +44,45 @@ def columns_of(table: Any) -> dict[str, NDArray[Any]]:
                 hint="rename or drop one of them",
             )
     return {text: _values(text, table[name]) for text, name in zip(told, names, strict=True)}
+
+
+def is_parquet(path: str | Path) -> bool:
+    """Whether the ending of a file says Parquet."""
+    return Path(path).suffix.lower() == ".parquet"
+
+
+def parquet_columns(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Name -> values of a Parquet file; missing values become NaN.
+
+    Raises DataError where pyarrow is missing or the file cannot be read, and as `columns_of`.
+    """
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise DataError(
+            "reading Parquet needs pyarrow, which is not installed",
+            where=str(path),
+            expected="pyarrow, or a CSV file",
+            hint="pip install pyarrow, or save the table as CSV",
+        ) from None
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ArrowException) as error:
+        raise DataError(
+            f"cannot be read: {error}",
+            where=str(path),
+            expected="a Parquet file",
+            hint="check the path, or write the file again",
+        ) from None
+    if not table.num_rows:
+        raise DataError(
+            "the table has no rows",
+            where=str(path),
+            expected="at least one row",
+            found="none",
+            hint="write the file again",
+        )
+    return columns_of(table)
 
 
 def refuse_smoothed(name: str, values: Any) -> None:

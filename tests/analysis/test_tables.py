@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,25 @@ def test_single_answers_are_to_be_averaged_not_left_out():
         fit(answers)
     assert "mean_over" in caught.value.hint
     assert "leave" not in caught.value.hint
+
+
+def test_a_parquet_file_gives_the_same_fit(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "curves.parquet"
+    parquet.write_table(table("pyarrow", COLUMNS), path)
+    assert fit(path) == fit(str(path)) == fit(CURVES)
+
+
+@pytest.mark.parametrize("content", [b"", b"no parquet"])
+def test_a_parquet_file_that_is_none_or_cannot_be_read(tmp_path, monkeypatch, content):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "curves.parquet"
+    for there in (False, True):
+        if there:
+            path.write_bytes(content)
+        with pytest.raises(DataError, match="cannot be read") as caught:
+            fit(path)
+        assert caught.value.where == str(path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match="needs pyarrow"):
+        fit(path)
