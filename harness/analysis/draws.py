@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -280,11 +281,12 @@ def scheme_of(by: str, curves: Curves) -> Scheme:
     if by in SCHEMES:
         return SCHEMES[by]
     if by not in curves.names:
+        near = get_close_matches(by, [*SCHEMES, *curves.names], 1, cutoff=0.5)
         raise DataError(
             f"there is nothing named {by!r} to draw",
             expected="curve, block, or a column: " + ", ".join(curves.names),
             found=by,
-            hint="write by: curve",
+            hint=f'did you mean by="{near[0]}"?' if near else 'by="curve" draws whole curves',
         )
     return by_question(by) if by in CROSSED else by_column(by)
 

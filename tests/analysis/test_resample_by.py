@@ -350,3 +350,10 @@ def test_refits_of_absolute_residuals_all_arrive(by):
         shared, own = one.parameters(z)
         lower = mean(shared, dict(zip(window.N, own["E0"], strict=True)))
         assert here <= lower * (1 + 1e-6)
+
+
+def test_the_nearest_thing_to_draw_is_named():
+    curves = seeded(seeds=2)
+    with pytest.raises(DataError) as caught:
+        resample(fit(curves, run="seed"), curves, by="sede")
+    assert caught.value.hint == 'did you mean by="seed"?'
