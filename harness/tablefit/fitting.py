@@ -177,7 +177,15 @@ def _without_gaps(wish: Wish, table: Table, name: str) -> Table:
     if measured.all():
         return table
     bad = np.flatnonzero(~measured)
-    if not wish.skip_gaps or len(bad) == len(values):
+    if wish.skip_gaps and len(bad) == len(values):
+        raise DataError(
+            f"--skip-gaps leaves no row: {name} is a gap in all {len(values)}",
+            where=wish.source,
+            expected=f"a finite number in column {name!r}",
+            found="gaps only",
+            hint="name the column that holds measurements",
+        )
+    if not wish.skip_gaps:
         raise DataError(
             f"{name} is not a finite number in {len(bad)} of {len(values)} rows",
             where=table.at(int(bad[0])),

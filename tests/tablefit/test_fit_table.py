@@ -363,3 +363,27 @@ def test_a_mean_of_0_is_told_with_its_line_and_a_law_that_takes_it(harness, tabl
     assert "data.csv:2: wrong is not positive in 1 of 30 rows" in left.err
     assert "--law saturating_power" in left.err
     assert harness("fit", name, *options, "--law", "saturating_power").code == 0
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_another_separator_is_named(harness, table, mark) -> None:
+    table()
+    text = Path("data.csv").read_text(encoding="utf-8").replace(",", mark)
+    Path("data.csv").write_text(text, encoding="utf-8")
+    left = harness("fit", "data.csv")
+    assert left.code == 2
+    assert f"fields are separated by {mark!r} here" in left.err
+
+
+def test_a_table_without_a_group_is_told_of_both_ways(harness, table) -> None:
+    name = table([row[1:] for row in THREE], ("C", "ErrRate"))
+    left = harness("fit", name)
+    assert left.code == 2
+    assert "--group" in left.err
+    assert "--one-curve" in left.err
+
+
+def test_a_column_of_gaps_leaves_nothing(harness, table) -> None:
+    left = harness("fit", table([(N, C, "") for N, C, _ in THREE]), "--skip-gaps")
+    assert left.code == 2
+    assert "--skip-gaps leaves no row: ErrRate is a gap in all 30" in left.err
