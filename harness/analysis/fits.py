@@ -76,6 +76,14 @@ class Fit:
     bic: float = float("nan")
     r2_log_by_curve: dict[float, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Law, shared parameters, size and flags: what a person wants of a fit at a prompt."""
+        params = [f"{name}={value:.6g}" for name, value in self.params.items()]
+        curves = len(self.r2_by_curve)
+        counted = f"{self.n} points of {curves} curve" + "s" * (curves != 1)
+        flags = ", ".join(self.certificate.flags) or "no flags"
+        return f"<Fit {'; '.join([' '.join([self.law, *params]), counted, flags])}>"
+
     @property
     def selection(self) -> Selection:
         """How rows become this fit's window."""

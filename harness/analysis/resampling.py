@@ -67,6 +67,18 @@ class Resample:
     note: str
     _refits: _Refits = field(repr=False)
 
+    def __repr__(self) -> str:
+        """What was drawn and the intervals of shared parameters; thousands of draws say nothing."""
+        told = ", ".join(
+            f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in self.intervals.items()
+        )
+        parts = [
+            f"by {self.method}, {self.n - self.failed} of {self.n} replicates from {self.clusters}",
+            *([told] if told else []),
+            *([self.note] if self.note else []),
+        ]
+        return f"<Resample {'; '.join(parts)}>"
+
     def predictions(self, x: ArrayLike, N: float) -> NDArray[np.float64]:
         """What every replicate that did not fail predicts at X = x: (replicates, *x.shape).
 

@@ -51,7 +51,7 @@ def check_format(path: Path) -> None:
     """Refuse a file that no figure can be written to, before anything is computed.
 
     Raises:
-        SuiteError: its ending is of no format.
+        SuiteError: its ending is of no format, or its folder is not there.
     """
     if path.suffix.lower() not in FORMATS:
         raise SuiteError(
@@ -59,6 +59,13 @@ def check_format(path: Path) -> None:
             where=str(path),
             expected="a file that ends in " + ", ".join(FORMATS),
             hint=f"write --figure {path.with_suffix('.svg')}",
+        )
+    if not path.parent.is_dir():
+        raise SuiteError(
+            "the folder of the figure is not there",
+            where=str(path),
+            expected=f"a folder {path.parent}",
+            hint=f"make it, or write --figure {path.name}",
         )
 
 

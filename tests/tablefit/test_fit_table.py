@@ -387,3 +387,21 @@ def test_a_column_of_gaps_leaves_nothing(harness, table) -> None:
     left = harness("fit", table([(N, C, "") for N, C, _ in THREE]), "--skip-gaps")
     assert left.code == 2
     assert "--skip-gaps leaves no row: ErrRate is a gap in all 30" in left.err
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_fit(harness, table) -> None:
+    left = harness("fit", "gone.csv", "--figure", "nope/own.svg")
+    assert left.code == 2
+    assert "the folder of the figure is not there" in left.err
+    assert "--figure own.svg" in left.err
+
+
+def test_a_fit_and_its_draws_are_short_at_a_prompt(table) -> None:
+    curves = Curves.from_csv(table())
+    found = fit(curves)
+    told, drawn = repr(found), repr(resample(found, curves, n=50))
+    assert told.startswith(f"<Fit loglinear_kn K_max={found.params['K_max']:.6g} ")
+    assert "30 points of 3 curves" in told
+    assert "by curve" in drawn
+    assert "K_max" in drawn
+    assert max(len(told), len(drawn)) < 500
