@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from harness.errors import SuiteError
-from harness.report.model import CellError, LockDrift, ReportInput
+from harness.report.model import CellError, LockDrift, ReportInput, SummaryNumbers
 from harness.run.provenance import collect as collect_provenance
 from harness.spec.expression import compile_expression
 from harness.spec.nearest import did_you_mean
@@ -15,8 +15,9 @@ from harness.spec.nearest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.spec.suite import Figure, Suite
+    from harness.spec.suite import Figure, Suite, Summary
     from harness.steps import Checked, Request
+    from harness.verdict.model import Quantity
 
 
 def check_figures(suite: Suite) -> None:
@@ -165,7 +166,19 @@ def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> 
         refused=checked.golden.refused if checked.golden else (),
         expected=checked.expected,
         limits=suite.limits,
+        summaries={one.name: _numbers(one, checked.quantities) for one in suite.summaries},
     )
+
+
+def _numbers(summary: Summary, quantities: Mapping[str, Quantity]) -> SummaryNumbers:
+    """The summary's quantities by their labels: summary/NAME/LABEL/LABEL."""
+    values = {}
+    for name, quantity in quantities.items():
+        kind, _, rest = name.partition("/")
+        head, _, labels = rest.partition("/")
+        if kind == "summary" and head == summary.name and quantity.value is not None:
+            values[tuple(labels.split("/", max(len(summary.by) - 1, 0)))] = quantity.value
+    return SummaryNumbers(summary.by, values)
 
 
 def _notes(checked: Checked) -> list[str]:

@@ -56,7 +56,7 @@ class FigureDeclaration(Protocol):
 
 
 class TableDeclaration(Protocol):
-    """A table as the suite file declares it: its fits, and the parameters that are its columns."""
+    """A table as the suite file declares it: its columns are parameters of fits, or summaries."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -66,6 +66,16 @@ class TableDeclaration(Protocol):
     def fits(self) -> Sequence[str]: ...  # noqa: D102
     @property
     def params(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def summaries(self) -> Sequence[str]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryNumbers:
+    """The numbers of one summary by its labels, spelled as in the names of quantities."""
+
+    by: tuple[str, ...]
+    values: Mapping[tuple[str, ...], float]
 
 
 class FitPoints(Protocol):
@@ -121,6 +131,7 @@ class ReportInput:
         profiles: by fit name, profile-likelihood intervals of shared parameters.
         fit_notes: by fit name, what could not be had beside it, and why.
         figures, tables: what the suite file asks for.
+        summaries: by name, the single numbers of the run.
         curves: all points of the run.
         incomplete: by analysis, why it could not be done or may not be compared.
         cell_errors: cells without a valid record.
@@ -153,6 +164,7 @@ class ReportInput:
     rivals: Mapping[str, Sequence[Rival]] = field(default_factory=dict)
     profiles: Mapping[str, Sequence[ProfileInterval]] = field(default_factory=dict)
     fit_notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    summaries: Mapping[str, SummaryNumbers] = field(default_factory=dict)
     curves: Curves | None = None
     incomplete: Mapping[str, str] = field(default_factory=dict)
     cell_errors: Sequence[CellError] = ()

@@ -9,8 +9,9 @@ from harness.errors import SuiteError
 from harness.report import latex
 from harness.report.describe import flags_in_words, interval_in_words
 from harness.report.intervals import curve_interval, shared_interval
-from harness.report.model import MissingFitError, declared_fits
+from harness.report.model import MissingError, declared_fits
 from harness.report.numbers import common_exponent, format_value, value_label
+from harness.report.summaries import summaries_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     Build = Callable[[TableDeclaration, Sequence[str], Sequence[str], ReportInput], str]
 
 _KINDS: dict[str, Build] = {}
+# Kinds that show no fit.
+_OF_SUMMARIES: dict[str, Callable[[TableDeclaration, ReportInput], str]] = {
+    "table-summaries": summaries_table
+}
 _MOST_SIZES = 8
 
 
@@ -45,16 +50,19 @@ def render_tables(report: ReportInput) -> Iterator[tuple[str, str]]:
         SuiteError: a declaration names an unknown kind.
     """
     for declaration in report.tables:
-        if declaration.kind not in _KINDS:
+        if declaration.kind not in _KINDS and declaration.kind not in _OF_SUMMARIES:
             raise SuiteError(
                 f"table {declaration.name!r} is of an unknown kind",
-                expected=f"one of {', '.join(sorted(_KINDS))}",
+                expected=f"one of {', '.join(sorted([*_KINDS, *_OF_SUMMARIES]))}",
                 found=declaration.kind,
                 hint="correct the kind in the suite file's tables",
             )
         try:
+            if declaration.kind in _OF_SUMMARIES:
+                yield declaration.name, _OF_SUMMARIES[declaration.kind](declaration, report)
+                continue
             names = declared_fits(declaration.fits, report)
-        except MissingFitError as error:
+        except MissingError as error:
             yield declaration.name, f"% not set: {' '.join(error.message.split())}\n"
             continue
         params = _params(declaration, names, report)

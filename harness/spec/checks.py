@@ -267,3 +267,20 @@ def _check_outputs(suite: Suite) -> None:
                 _known("analysis", entry.fit, names, suite.at(key, number, "fit"))
             for place, pattern in enumerate(entry.fits):
                 _matches("analysis", pattern, names, suite.at(key, number, "fits", place))
+    _check_tables(suite)
+
+
+def _check_tables(suite: Suite) -> None:
+    """A table shows fits or, of kind table-summaries, summaries; and not neither."""
+    known = [summary.name for summary in suite.summaries]
+    for number, table in enumerate(suite.tables):
+        needs = "summaries" if table.kind == "table-summaries" else "fits"
+        other = "fits" if needs == "summaries" else "summaries"
+        if not getattr(table, needs) or getattr(table, other):
+            raise SuiteError(
+                f"a table of the kind {table.kind!r} shows `{needs}`, and no `{other}`",
+                where=suite.at("tables", number),
+                hint=f"list its `{needs}`, or choose another kind",
+            )
+        for place, name in enumerate(table.summaries):
+            _known("summary", name, known, suite.at("tables", number, "summaries", place))

@@ -34,6 +34,7 @@ class Wanted:
     panels: str | None = None
     where: str | None = None
     smooth: str | None = None
+    summaries: tuple[str, ...] = ()
     title: str | None = None
     caption: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
