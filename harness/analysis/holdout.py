@@ -52,9 +52,11 @@ def held_out(fit: Fit, curves: Curves, fraction: float = 0.2) -> list[Extrapolat
         )
     table = Curves.of(curves)
     rows = table.where(fit.selection.kept(table))
+    # Of a single curve none is the largest.
+    largest = _largest(fit, rows) if len(fit.r2_by_curve) > 1 else []
     return [
         *(replace(one, part="last") for one in _last(fit, rows, fraction)),
-        *(replace(one, part="largest") for one in _largest(fit, rows)),
+        *(replace(one, part="largest") for one in largest),
     ]
 
 
