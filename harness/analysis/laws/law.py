@@ -139,13 +139,12 @@ def get_law(name: str) -> Law:
     if name in _LAWS:
         return _LAWS[name]
     names = law_names()
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or list(names)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     raise SuiteError(
         f"there is no law {name!r}",
         expected="one of " + ", ".join(names),
         found=name,
-        hint="nearest: "
-        + ", ".join(near)
+        hint=("nearest: " + ", ".join(near) if near else "`harness laws` tells what each is")
         + f"; a package adds laws through the entry point group {ENTRY_POINTS!r}",
     )
 
