@@ -286,6 +286,15 @@ class Selection:
         if short.any():
             i = int(np.argmax(short))
             points = f"{self.min_points} point" + "s" * (self.min_points > 1)
+            if not self.drop_first + self.drop_last:
+                rows = f"{counts[i]} row" + "s" * (int(counts[i]) > 1)
+                raise DataError(
+                    f"{self.group}={N[i]:g} has fewer than {points}",
+                    expected=f"at least {points} per curve",
+                    found=rows,
+                    hint="exclude the curve with `where`; if every row has a value of its own, "
+                    f"{self.group} tells no curves apart: name another column with `group`",
+                )
             raise DataError(
                 f"{self.group}={N[i]:g} keeps fewer than {points}",
                 expected=f"at least {points} per curve after the clips",

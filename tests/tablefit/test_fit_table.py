@@ -405,3 +405,24 @@ def test_a_fit_and_its_draws_are_short_at_a_prompt(table) -> None:
     assert "by curve" in drawn
     assert "K_max" in drawn
     assert max(len(told), len(drawn)) < 500
+
+
+def test_one_curve_has_no_largest(harness, table) -> None:
+    options = ("--law", "power", "--resample", "none", "--no-figure", "--json")
+    left = harness("fit", table(rows(7e9, 0.08)), *options, "--rival", "loglinear")
+    assert left.code == 0, left.err
+    assert {one["part"] for one in left.json["held_out"]} == {"last"}
+
+
+def test_a_curve_of_one_point_is_told_without_clips(harness, table) -> None:
+    left = harness("fit", table([*THREE, (5e9, 1e17, 0.3)]))
+    assert left.code == 2
+    assert "N=5e+09 has fewer than 2 points" in left.err
+    assert "drop" not in left.err
+
+
+def test_a_law_like_no_other_gets_no_nearest(harness, table) -> None:
+    left = harness("fit", table(), "--rival", "xyz")
+    assert left.code == 2
+    assert "nearest" not in left.err
+    assert "harness laws" in left.err
