@@ -172,7 +172,7 @@ def verdict_table(
     notes = {reason: number for number, reason in enumerate(dict.fromkeys(reasons), 1)}
     layout = _Wide() if width >= _WIDE else _Narrow()
     for group, row in rows.items():
-        layout.head(group + uncounted(row), of_row(row))
+        layout.head(group, of_row(row), uncounted(row))
         for comparison in row:
             layout.entry(comparison, notes.get(comparison.reason))
             if comparison.statistics is not None:
@@ -205,7 +205,7 @@ _LEGENDS = {
     "the 90% interval has to lie within it",
 }
 _WIDE = 110
-_HEADING = 40
+_HEADING = 34
 
 
 class _Wide:
@@ -221,10 +221,10 @@ class _Wide:
         self._table.add_column("why this tolerance", style="dim")
         self._table.add_column("verdict", no_wrap=True)
 
-    def head(self, group: str, verdict: Verdict) -> None:
+    def head(self, group: str, verdict: Verdict, aside: str) -> None:
         # A heading may not widen its column at the cost of the others.
         heading = Text("\n".join(wrap(group, _HEADING)), style="bold")
-        self._table.add_row(heading, *[""] * 5, verdict_text(verdict))
+        self._table.add_row(heading, *[""] * 4, aside.strip(), verdict_text(verdict))
 
     def entry(self, comparison: Comparison, note: int | None) -> None:
         self._table.add_row(
@@ -253,8 +253,9 @@ class _Narrow:
     def __init__(self) -> None:
         self._lines: list[Text] = [Text("Verdict: published, found", style="italic")]
 
-    def head(self, group: str, verdict: Verdict) -> None:
-        self._lines.append(Text(f"{group}: ", style="bold").append(verdict_text(verdict)))
+    def head(self, group: str, verdict: Verdict, aside: str) -> None:
+        line = Text(f"{group}: ", style="bold").append(verdict_text(verdict))
+        self._lines.append(line.append(aside, style="dim"))
 
     def entry(self, comparison: Comparison, note: int | None) -> None:
         name = (
@@ -338,7 +339,7 @@ def _rests_on(comparisons: Sequence[Comparison]) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(declared.items()))
         text += f"; declared beforehand and not counted: {kinds.replace('_', ' ')}"
     if all(c.kind == "recorded" for c in comparisons):
-        text += "; all of them recorded by this harness itself, none published"
+        text += "; none of them published"
     elif parts and not any(c.counts and c.is_evidence for c in comparisons):
         text += "; nothing that counts says more than that the data file is whole"
     return f"{text})"
