@@ -68,9 +68,10 @@ def suites(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests (arguments go to pytest)."""
+    """Run the tests on all cores (arguments go to pytest)."""
     install(session, "dev")
-    session.run("pytest", f"--junit-xml={ROOT / 'build' / 'junit.xml'}", *session.posargs)
+    results = f"--junit-xml={ROOT / 'build' / 'junit.xml'}"
+    session.run("pytest", "-n", "auto", results, *session.posargs)
 
 
 @nox.session
