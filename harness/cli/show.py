@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report.judged import KINDS, pooled_r2_fit, uncounted
+from harness.report.limits import flag_meaning
 from harness.report.numbers import share, size_label
 from harness.verdict.expectation import is_expected, told
 from harness.verdict.model import Verdict, by_group, of_row
@@ -56,9 +57,12 @@ def verdict_text(verdict: Verdict) -> Text:
 
 
 def fit_table(analyses: Mapping[str, Analysed]) -> Table:
-    """Shared parameters with intervals, and R2 pooled and by curve: never the one alone."""
+    """Shared parameters with intervals, and R2 pooled and by curve: never the one alone.
+
+    The flags of a fit's certificate stand beneath it, since its numbers look like any others.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Fits", title_justify="left")
-    for name in ("fit", "points", "parameters (95% interval, curves resampled)", "R2 pooled"):
+    for name in ("fit", "points", "parameters [95% of refits]", "R2 pooled"):
         table.add_column(name)
     table.add_column("R2 of each curve, by size")
     for name, one in analyses.items():
@@ -82,7 +86,25 @@ def fit_table(analyses: Mapping[str, Analysed]) -> Table:
         table.add_row(name + mark, str(fit.n), ", ".join(shown), f"{fit.r2:.6f}", by_curve)
         if one.incomplete:
             table.add_row("", "", Text(f"* {one.incomplete}", style="cyan"), "", "")
+        for flag in fit.certificate.flags:
+            text = Text(f"! {flag}: {flag_meaning(flag)}", style="yellow")
+            table.add_row("", "", text, "", "")
     return table
+
+
+def behind_verdict(
+    comparisons: Sequence[Comparison], analyses: Mapping[str, Analysed], *, everything: bool
+) -> dict[str, Analysed]:
+    """The analyses whose numbers the verdict table shows; all if it shows none of any."""
+    shown = {
+        comparison.quantity.split("/")[1]
+        for row in _shown_rows(comparisons, everything=False).values()
+        for comparison in row
+        if comparison.quantity.startswith(("fit/", "extrapolation/"))
+    }
+    if everything or not shown:
+        return dict(analyses)
+    return {name: one for name, one in analyses.items() if name in shown}
 
 
 def _interval(ends: tuple[float, float] | None) -> str:
@@ -159,15 +181,12 @@ def verdict_table(
 ) -> Group:
     """Published against found, row by row; what is not plain success is told below the table.
 
-    Independent refits that agree are left to the closing line unless `everything` is asked for.
+    Independent refits that agree are left to the closing line if there are many, unless
+    `everything` is asked for.
     A pooled R2 has those of the curves beneath it. In less than `_WIDE` columns the tolerance and
     its reason have a line of their own, so that no number is cut.
     """
-    rows = {
-        group: row
-        for group, row in by_group(comparisons).items()
-        if everything or not _goes_without_saying(row)
-    }
+    rows = _shown_rows(comparisons, everything=everything)
     reasons = [c.reason for row in rows.values() for c in row if c.reason]
     notes = {reason: number for number, reason in enumerate(dict.fromkeys(reasons), 1)}
     layout = _Wide() if width >= _WIDE else _Narrow()
@@ -305,6 +324,25 @@ def _marked(comparison: Comparison, note: int | None) -> Text:
     return verdict.append(f" [{note}]", style="dim") if note else verdict
 
 
+# Up to so many independent refits are shown like the other numbers.
+_FEW_REFITS = 12
+
+
+def _shown_rows(
+    comparisons: Sequence[Comparison], *, everything: bool
+) -> dict[str, list[Comparison]]:
+    few = _few_refits(comparisons)
+    return {
+        group: row
+        for group, row in by_group(comparisons).items()
+        if everything or few or not _goes_without_saying(row)
+    }
+
+
+def _few_refits(comparisons: Sequence[Comparison]) -> bool:
+    return sum(c.kind == "refit" for c in comparisons) <= _FEW_REFITS
+
+
 def _goes_without_saying(row: Sequence[Comparison]) -> bool:
     """Whether a row is of independent refits only, and none of them found anything else."""
     return all(c.kind == "refit" and c.verdict is not Verdict.NOT_REPRODUCED for c in row)
@@ -320,7 +358,7 @@ def closing_line(checked: Checked) -> Text:
     if checked.golden is not None and checked.golden.not_recomputed:
         count = len(checked.golden.not_recomputed)
         text.append(f"\n{count} published numbers cannot be recomputed; the report says why")
-    if any(c.kind == "refit" for c in checked.comparisons):
+    if not _few_refits(checked.comparisons):
         text.append("\n--everything shows the independent refits too")
     return text
 

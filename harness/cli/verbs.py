@@ -270,7 +270,14 @@ def _run_cells(
 def _show_verdict(
     checked: Checked, *, everything: bool, as_json: bool, report: Path | None = None
 ) -> None:
-    from harness.cli.show import closing_line, console, fit_table, held_out_table, verdict_table
+    from harness.cli.show import (
+        behind_verdict,
+        closing_line,
+        console,
+        fit_table,
+        held_out_table,
+        verdict_table,
+    )
     from harness.verdict.expectation import is_expected
 
     if as_json:
@@ -299,8 +306,11 @@ def _show_verdict(
         for difference in drift["differences"]:
             screen.print(f"  {difference}", style="yellow", soft_wrap=True)
     analyses = checked.fitted.analyses
-    tables = [fit_table(analyses), held_out_table(analyses)]
+    shown = behind_verdict(checked.comparisons, analyses, everything=everything)
+    tables = [fit_table(shown), held_out_table(shown)]
     screen.print(*[table for table in tables if table.row_count], sep="\n")
+    if others := len(analyses) - len(shown):
+        screen.print(f"{others} further fits: --everything or the report shows them\n")
     if checked.comparisons:
         screen.print(
             verdict_table(checked.comparisons, analyses, everything=everything, width=screen.width)

@@ -169,3 +169,22 @@ def test_a_second_run_computes_nothing(run) -> None:
         path: path.stat().st_mtime_ns for path in workspace.glob("store/cells/*/*/*")
     }
     assert len(records) >= 14 * 4
+
+
+def test_only_the_fits_behind_the_shown_numbers_come_before_the_verdict(run) -> None:
+    workspace, done = run
+    before = done.stdout.partition("\nVerdict")[0]
+    assert "base-C-inter" in before
+    assert "instruct-amc23-C" not in before
+    assert "further fits" in before
+    command = ["check", "exp1", "--workspace", str(workspace), "--everything"]
+    whole = subprocess.run(
+        [sys.executable, "-m", "harness", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.partition("\nVerdict")[0]
+    # A number on a bound looks like any other, so its flag has to stand with it.
+    after = whole.partition(" instruct-amc23-C ")[2].partition(" instruct-amc23-D ")[0]
+    assert "on_bound:N0" in after
