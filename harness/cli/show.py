@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.judged import KINDS, pooled_r2_fit, uncounted
+from harness.report.judged import KINDS, few_refits, pooled_r2_fit, shown_rows, uncounted
 from harness.report.limits import flag_meaning
 from harness.report.numbers import share, size_label
 from harness.verdict.expectation import is_expected, told
-from harness.verdict.model import Verdict, by_group, of_row
+from harness.verdict.model import Verdict, of_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ def behind_verdict(
     """The analyses whose numbers the verdict table shows; all if it shows none of any."""
     shown = {
         comparison.quantity.split("/")[1]
-        for row in _shown_rows(comparisons, everything=False).values()
+        for row in shown_rows(comparisons, everything=False).values()
         for comparison in row
         if comparison.quantity.startswith(("fit/", "extrapolation/"))
     }
@@ -186,7 +186,7 @@ def verdict_table(
     A pooled R2 has those of the curves beneath it. In less than `_WIDE` columns the tolerance and
     its reason have a line of their own, so that no number is cut.
     """
-    rows = _shown_rows(comparisons, everything=everything)
+    rows = shown_rows(comparisons, everything=everything)
     reasons = [c.reason for row in rows.values() for c in row if c.reason]
     notes = {reason: number for number, reason in enumerate(dict.fromkeys(reasons), 1)}
     layout = _Wide() if width >= _WIDE else _Narrow()
@@ -324,30 +324,6 @@ def _marked(comparison: Comparison, note: int | None) -> Text:
     return verdict.append(f" [{note}]", style="dim") if note else verdict
 
 
-# Up to so many independent refits are shown like the other numbers.
-_FEW_REFITS = 12
-
-
-def _shown_rows(
-    comparisons: Sequence[Comparison], *, everything: bool
-) -> dict[str, list[Comparison]]:
-    few = _few_refits(comparisons)
-    return {
-        group: row
-        for group, row in by_group(comparisons).items()
-        if everything or few or not _goes_without_saying(row)
-    }
-
-
-def _few_refits(comparisons: Sequence[Comparison]) -> bool:
-    return sum(c.kind == "refit" for c in comparisons) <= _FEW_REFITS
-
-
-def _goes_without_saying(row: Sequence[Comparison]) -> bool:
-    """Whether a row is of independent refits only, and none of them found anything else."""
-    return all(c.kind == "refit" and c.verdict is not Verdict.NOT_REPRODUCED for c in row)
-
-
 def closing_line(checked: Checked) -> Text:
     """The verdict and what it rests on, then whether the suite expects it."""
     text = Text("verdict: ").append(verdict_text(checked.verdict))
@@ -358,7 +334,7 @@ def closing_line(checked: Checked) -> Text:
     if checked.golden is not None and checked.golden.not_recomputed:
         count = len(checked.golden.not_recomputed)
         text.append(f"\n{count} published numbers cannot be recomputed; the report says why")
-    if not _few_refits(checked.comparisons):
+    if not few_refits(checked.comparisons):
         text.append("\n--everything shows the independent refits too")
     return text
 

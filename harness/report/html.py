@@ -86,13 +86,15 @@ def render_html(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    rows, first = judged.rows(report), judged.shown_rows(report.comparisons)
     return environment.get_template("report.html.j2").render(
         report=report,
         style=_style(figures, inlined.values()),
         headline=judged.headline(report),
         declared=judged.declared_sentence(report),
         sign=judged.SIGNS[report.verdict],
-        rows=judged.rows(report),
+        rows=[row for row in rows if row.name in first],
+        folded=[row for row in rows if row.name not in first],
         beyond_reach=judged.beyond_reach(report),
         kinds=_KINDS,
         figures=[

@@ -70,6 +70,33 @@ def rows(report: ReportInput) -> list[Row]:
     return [_row(name, group, report.fits) for name, group in by_group(report.comparisons).items()]
 
 
+# Up to so many independent refits are shown like the other numbers.
+_FEW_REFITS = 12
+
+
+def few_refits(comparisons: Sequence[Comparison]) -> bool:
+    """Whether the independent refits are few enough to stand among the other numbers."""
+    return sum(c.kind == "refit" for c in comparisons) <= _FEW_REFITS
+
+
+def shown_rows(
+    comparisons: Sequence[Comparison], *, everything: bool = False
+) -> dict[str, list[Comparison]]:
+    """Rows that a reader sees first: without those of many independent refits that agree.
+
+    All rows if there are no others.
+    """
+    rows = by_group(comparisons)
+    if everything or few_refits(comparisons):
+        return rows
+    return {name: row for name, row in rows.items() if not _goes_without_saying(row)} or rows
+
+
+def _goes_without_saying(row: Sequence[Comparison]) -> bool:
+    """Whether a row is of independent refits only, and none of them found anything else."""
+    return all(c.kind == "refit" and c.verdict is not Verdict.NOT_REPRODUCED for c in row)
+
+
 # What the golden entries of each kind are called in a sentence.
 KINDS = {
     "published": "published numbers",

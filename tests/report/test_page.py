@@ -20,6 +20,7 @@ from .conftest import Wanted, comparison
 
 if TYPE_CHECKING:
     from harness.report.model import ReportInput
+    from harness.verdict.model import Comparison
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,36 @@ def test_links_within_the_page_arrive(tree: ET.Element) -> None:
     assert max(ids.values()) == 1
     inside = {href[1:] for href in _values(tree, "href") if href.startswith("#")}
     assert {"verdict", "figures", "fits"} <= inside <= set(ids)
+
+
+def _refits(count: int) -> list[Comparison]:
+    return [
+        comparison(f"fit/free/k{n}", Verdict.REPRODUCED, kind="refit", group=f"refit {n}")
+        for n in range(count)
+    ]
+
+
+def _row_names(table: ET.Element) -> list[str]:
+    return [group.text or "" for group in table.iterfind(".//tr[@class='group']/th")]
+
+
+def test_many_refits_that_agree_are_folded_and_one_that_does_not_is_in_sight(
+    report: ReportInput,
+) -> None:
+    refits = _refits(40)
+    refits[7] = replace(refits[7], verdict=Verdict.NOT_REPRODUCED)
+    first, folded = _tree_of(replace(report, comparisons=[*report.comparisons, *refits])).iterfind(
+        ".//table[@class='verdict']"
+    )
+    assert "refit 7" in _row_names(first)
+    assert len(_row_names(first)) == 3
+    assert len(_row_names(folded)) == 39
+
+
+@pytest.mark.parametrize("count", [12, 40])
+def test_refits_are_in_sight_where_there_is_nothing_else(report: ReportInput, count: int) -> None:
+    table = _verdict_table(_tree_of(replace(report, comparisons=_refits(count))))
+    assert len(_row_names(table)) == count
 
 
 def test_figures_do_not_share_classes(tree: ET.Element) -> None:
