@@ -1,18 +1,47 @@
 """Scorers of model answers, and the versions by which a lock pins them.
 
 This package stands alone: it imports nothing of the harness, so that a trainer can load it inside
-its own process. Importing it registers every scorer that it brings.
+its own process. A scorer is imported when it is first asked for.
 """
 
-from reward_scorers.registry import Outcome, Score, Scorer, register, scorer, versions
-from reward_scorers.stem import multiple_choice
+from reward_scorers.errors import (
+    GroundTruthError,
+    ScorerError,
+    UnknownSource,
+    UnsupportedSource,
+    WorkerError,
+)
+from reward_scorers.registry import (
+    Context,
+    Outcome,
+    Score,
+    Scorer,
+    register,
+    scorer,
+    scorer_names,
+    versions,
+)
+from reward_scorers.router import Route, add_route, find_route, routes
+from reward_scorers.scoring import Scored, compute_score
 
 __all__ = [
+    "Context",
+    "GroundTruthError",
     "Outcome",
+    "Route",
     "Score",
+    "Scored",
     "Scorer",
-    "multiple_choice",
+    "ScorerError",
+    "UnknownSource",
+    "UnsupportedSource",
+    "WorkerError",
+    "add_route",
+    "compute_score",
+    "find_route",
     "register",
+    "routes",
     "scorer",
+    "scorer_names",
     "versions",
 ]

@@ -14,6 +14,7 @@ from tests.spec.support import ENGINES, LAWS, write_suite
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch):
     monkeypatch.setattr(registry, "_SCORERS", {})
+    monkeypatch.setattr(registry, "_BUILT_IN", {})
 
 
 def exact(text: str, gold: str) -> Outcome:

@@ -1,0 +1,23 @@
+"""What can go wrong that is not the model's fault. A model's text alone never raises."""
+
+from __future__ import annotations
+
+
+class ScorerError(Exception):
+    """A row that cannot be scored; the message says why and what to do."""
+
+
+class GroundTruthError(ScorerError, ValueError):
+    """The reference answer is broken. That is no wrong answer: nothing can be right or wrong."""
+
+
+class UnknownSource(ScorerError, LookupError):
+    """No route leads from a data source to a scorer; the nearest known names are told."""
+
+
+class UnsupportedSource(ScorerError, NotImplementedError):
+    """A data source that is known and that this version does not score; the message says why."""
+
+
+class WorkerError(ScorerError, RuntimeError):
+    """A worker process cannot be started or does not answer. That is never a score of 0."""

@@ -1,0 +1,1 @@
+"""Scorers of puzzles: grids, zebra puzzles, orders, graphs."""

@@ -1,0 +1,1 @@
+"""Scorers of predicted inputs and outputs of programs."""

@@ -1,0 +1,128 @@
+"""Reading answers out of what a model wrote: reasoning, boxes, tags and fenced blocks.
+
+Everything here takes time linear in the text, whatever the text: single scans and bounded patterns.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+# What chat templates leave behind the end of an answer.
+_END_OF_TURN = re.compile(r"<\|(?:im_end|endoftext|eot_id|end_of_text|end)\|>|</s>|<\uff5cend")
+_BOX = re.compile(r"\\(?:boxed|fbox)[ \t]{0,4}(\{)?|\\.|[{}]", re.DOTALL)
+_WORD = re.compile(r"[ \t]{0,4}([^\s$\\{}]{1,64})")
+_FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n`]*$", re.MULTILINE)
+_END_OF_REASONING: Final = "</think>"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a text: what it holds, and where the whole of it, marks included, lies."""
+
+    content: str
+    start: int
+    end: int
+    closed: bool = True  # False where the text ends before the part does
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block: its language in lower case, "" where none is named, and its lines."""
+
+    language: str
+    content: str
+    closed: bool
+
+
+def answer_part(text: str) -> str:
+    """What a model says after its reasoning: behind the last `</think>`, before an end of turn.
+
+    A text without `</think>` counts as a whole. Line ends become \\n.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    said = text.rpartition(_END_OF_REASONING)[2]
+    end = _END_OF_TURN.search(said)
+    return said[: end.start()] if end else said
+
+
+def boxes(text: str) -> list[Span]:
+    r"""All outermost \boxed{...} and \fbox{...} in their order, with balanced braces.
+
+    Escaped braces (\{ and \}) do not count. `\boxed 5`, without braces, holds one word. Behind the
+    last closed box, one that is never closed holds the rest of the text.
+    """
+    found: list[Span] = []
+    open_braces: list[re.Match[str]] = []
+    for token in _BOX.finditer(text):
+        mark = token[0]
+        if mark == "{" or token[1]:
+            open_braces.append(token)
+        elif mark == "}" and open_braces:
+            opening = open_braces.pop()
+            if opening[1]:
+                while found and found[-1].start > opening.start():
+                    found.pop()
+                content = text[opening.end() : token.start()]
+                found.append(Span(content, opening.start(), token.end()))
+        elif mark.startswith(("\\boxed", "\\fbox")) and (word := _WORD.match(text, token.end())):
+            found.append(Span(word[1].rstrip("."), token.start(), word.end()))
+    rest = found[-1].end if found else 0
+    for opening in open_braces:
+        if opening[1] and opening.start() >= rest:
+            found.append(Span(text[opening.end() :], opening.start(), len(text), closed=False))
+            break
+    return found
+
+
+def last_box(text: str) -> str | None:
+    """The content of the last box that is closed; of one that is not, if there is no other."""
+    found = boxes(text)
+    closed = [box for box in found if box.closed]
+    return (closed or found)[-1].content.strip() if found else None
+
+
+def last_tag(text: str, name: str = "answer") -> str | None:
+    """The content of the last `<name>...</name>`; the rest of the text where it is not closed."""
+    lowered = text.lower()
+    end = lowered.rfind(f"</{name}>")
+    start = lowered.rfind(f"<{name}>", 0, end if end >= 0 else len(lowered))
+    if start < 0:
+        return None
+    opened = start + len(name) + 2
+    return text[opened : end if end > start else len(text)].strip()
+
+
+def fenced_blocks(text: str) -> list[Block]:
+    """The fenced blocks of a text, in order; the last one may lack its closing fence.
+
+    A fence closes only a block that one of the same character and at most its length has opened; a
+    line with a language opens the next block even if the one before was not closed.
+    """
+    found: list[Block] = []
+    opened: re.Match[str] | None = None
+    for fence in _FENCE.finditer(text):
+        if opened is None:
+            opened = fence
+        elif fence[2]:
+            found.append(_block(text, opened, fence.start(), closed=False))
+            opened = fence
+        elif fence[1][0] == opened[1][0] and len(fence[1]) >= len(opened[1]):
+            found.append(_block(text, opened, fence.start(), closed=True))
+            opened = None
+    if opened is not None:
+        found.append(_block(text, opened, len(text), closed=False))
+    return found
+
+
+def _block(text: str, opened: re.Match[str], end: int, *, closed: bool) -> Block:
+    content = text[opened.end() + 1 : end]
+    return Block(language=opened[2].lower(), content=content.rstrip("\n"), closed=closed)
+
+
+def shown(value: object, length: int = 200) -> str:
+    """A value as text of bounded length, for `pred` and messages."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= length else f"{text[: length - 1]}\u2026"
