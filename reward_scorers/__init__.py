@@ -7,8 +7,8 @@ its own process. A scorer is imported when it is first asked for.
 from reward_scorers.errors import (
     GroundTruthError,
     ScorerError,
-    UnknownSource,
-    UnsupportedSource,
+    UnknownSourceError,
+    UnsupportedSourceError,
     WorkerError,
 )
 from reward_scorers.registry import (
@@ -33,8 +33,8 @@ __all__ = [
     "Scored",
     "Scorer",
     "ScorerError",
-    "UnknownSource",
-    "UnsupportedSource",
+    "UnknownSourceError",
+    "UnsupportedSourceError",
     "WorkerError",
     "add_route",
     "compute_score",

@@ -11,11 +11,11 @@ class GroundTruthError(ScorerError, ValueError):
     """The reference answer is broken. That is no wrong answer: nothing can be right or wrong."""
 
 
-class UnknownSource(ScorerError, LookupError):
+class UnknownSourceError(ScorerError, LookupError):
     """No route leads from a data source to a scorer; the nearest known names are told."""
 
 
-class UnsupportedSource(ScorerError, NotImplementedError):
+class UnsupportedSourceError(ScorerError, NotImplementedError):
     """A data source that is known and that this version does not score; the message says why."""
 
 

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Final
 
-from reward_scorers.errors import UnknownSource, UnsupportedSource
+from reward_scorers.errors import UnknownSourceError, UnsupportedSourceError
 
 # Another package adds routes by an entry point of this group: its object is called with no
 # argument and calls `add_route`.
@@ -74,8 +74,8 @@ def find_route(data_source: str) -> Route:
     """The route of a data source.
 
     Raises:
-        UnknownSource: there is none; the nearest prefixes are told.
-        UnsupportedSource: it is known and cannot be scored; the reason is told.
+        UnknownSourceError: there is none; the nearest prefixes are told.
+        UnsupportedSourceError: it is known and cannot be scored; the reason is told.
     """
     _read_plugins()
     name = data_source.strip()
@@ -83,17 +83,17 @@ def find_route(data_source: str) -> Route:
         route = _ROUTES.get(name[:length])
         if route is not None and (length == len(name) or not route.exact):
             if route.unsupported:
-                raise UnsupportedSource(f"data source {data_source!r}: {route.unsupported}")
+                raise UnsupportedSourceError(f"data source {data_source!r}: {route.unsupported}")
             return route
     near = get_close_matches(name, _ROUTES, n=3, cutoff=0.4) or sorted(_ROUTES)
-    raise UnknownSource(
+    raise UnknownSourceError(
         f"no scorer for data source {data_source!r}; the nearest known: {', '.join(near)}. "
         "All are listed by reward_scorers.routes(); add one by reward_scorers.add_route(...)"
     )
 
 
 def _read_plugins() -> None:
-    global _plugins_read  # noqa: PLW0603 - entry points are read once per process
+    global _plugins_read  # entry points are read once per process
     if not _plugins_read:
         _plugins_read = True
         for point in entry_points(group=ENTRY_POINTS):

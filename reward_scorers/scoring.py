@@ -59,7 +59,7 @@ def compute_score(
         judge: asked about misses of scorers that allow it; see `reward_scorers.judge`.
 
     Raises:
-        UnknownSource, UnsupportedSource: no scorer answers for the source.
+        UnknownSourceError, UnsupportedSourceError: no scorer answers for the source.
         GroundTruthError: the reference answer is broken; no answer can be scored against it.
         ValueError: an unknown policy, or a time that is not positive.
 
