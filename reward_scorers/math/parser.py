@@ -1,0 +1,630 @@
+"""From tokens to a tree: a recursive-descent parser of what mathematical answers consist of.
+
+    answer   = item {("," | ";" | "and" | "or") item}
+    item     = set {("=" | "<" | ... | "in" | ":") set}
+    set      = sum {("cup" | "cap" | "setminus") sum}
+    sum      = ["+" | "-" | "pm"] term {("+" | "-" | "pm" | "mp") term}
+    term     = factor {("*" | "/" | nothing) factor}
+    factor   = atom {"^" factor | "!" | "%" | degrees | "'" | unit}
+
+A tree is made of `Node(kind, args)`; `KINDS` tells what the arguments of each kind are.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, Final, NamedTuple
+
+from reward_scorers.math.tokens import (
+    FUNCTIONS,
+    LETTER,
+    MARK,
+    NAME,
+    NUMBER,
+    TEXT,
+    Token,
+    Unreadable,
+    joined_thousands,
+    plain,
+    tokenize,
+)
+
+MAX_CHARS: Final = 20_000
+MAX_DEPTH: Final = 60
+_MAX_DIGITS: Final = 4_000  # CPython refuses to read longer ones
+
+
+class Node(NamedTuple):
+    """A part of an answer."""
+
+    kind: str
+    args: tuple[Any, ...]
+
+
+KINDS: Final = {
+    "number": "(value: Fraction, decimals: int | None); None where no point is written",
+    "symbol": "(name,)",
+    "constant": "(name,): pi, e, i, infty, emptyset",
+    "add": "nodes",
+    "mul": "nodes",
+    "div": "(above, below)",
+    "neg": "(node,)",
+    "pm": "(left or None, right, 1 or -1)",
+    "pow": "(base, exponent)",
+    "root": "(degree, radicand)",
+    "call": "(name, argument nodes, subscript or None)",
+    "factorial": "(node,)",
+    "percent": "(node,)",
+    "unit": "(node, name)",
+    "based": "(digits, base): an integer in another base",
+    "list": "nodes: separated by commas, not bracketed",
+    "group": "(opening, closing, nodes): a point, a vector or an interval",
+    "set": "nodes",
+    "union": "nodes",
+    "operation": "(name, left, right): of sets",
+    "relation": "(operators, nodes)",
+    "matrix": "rows of nodes",
+    "text": "(words,)",
+}
+
+_CLOSING: Final = {
+    "(": (")", "]"),
+    "[": ("]", ")"),
+    "{": ("}",),
+    r"\{": (r"\}",),
+    "langle": ("rangle",),
+}
+_OPENING: Final = frozenset(_CLOSING)
+_RELATIONS: Final = frozenset(["=", "<", ">", "<=", ">=", "!=", "~", ":", "in", "to", "mapsto"])
+_SEPARATORS: Final = frozenset([",", ";", "and", "or"])
+_MATRICES: Final = frozenset(
+    ["pmatrix", "bmatrix", "matrix", "vmatrix", "Bmatrix", "Vmatrix", "smallmatrix", "array"]
+)
+_GREEK: Final = frozenset(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon"
+    " phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar nabla"
+    " angle triangle parallel perp".split()
+)
+_CONSTANTS: Final = frozenset(["pi", "infty", "emptyset"])
+_ACCENTS: Final = frozenset(
+    "overline bar vec hat tilde overrightarrow widehat underline dot boxed fbox mathcal mathscr".split()
+)
+_FUNCTION_LETTERS: Final = frozenset("fghFG")
+_INVERSES: Final = {
+    "sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sinh": "arcsinh",
+    "cosh": "arccosh", "tanh": "arctanh",
+}  # fmt: skip
+
+
+def parse(text: str, *, thousands: bool = True) -> Node:
+    """The tree of an answer.
+
+    Args:
+        text: the answer, without the sentence around it.
+        thousands: whether 1,234 is one number outside brackets, not a list of two.
+
+    Raises:
+        Unreadable: it is none that this grammar knows, or longer than `MAX_CHARS`, or nested
+            deeper than `MAX_DEPTH`.
+    """
+    if len(text) > MAX_CHARS:
+        raise Unreadable(f"longer than {MAX_CHARS} characters")
+    readable = plain(text).rstrip(".,;: ")
+    if thousands and not readable.startswith(("(", "[", r"\{", "{")):
+        readable = joined_thousands(readable)
+    reader = _Reader(tokenize(readable))
+    node = reader.answer()
+    reader.expect_end()
+    return node
+
+
+class _Reader:
+    """Reads tokens from left to right; every method leaves `place` behind what it has read."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.place = 0
+        self.depth = 0
+        self.bars = 0
+
+    # What is ahead.
+
+    def value(self, ahead: int = 0) -> str:
+        """What the next token says, "" at the end; a number, a letter or words say nothing."""
+        place = self.place + ahead
+        if place >= len(self.tokens):
+            return ""
+        token = self.tokens[place]
+        return token.value if token.kind in (NAME, MARK) else ""
+
+    def kind(self, ahead: int = 0) -> str:
+        """The next token's kind, "" at the end."""
+        place = self.place + ahead
+        return self.tokens[place].kind if place < len(self.tokens) else ""
+
+    def take(self) -> Token:
+        """The next token, read."""
+        if self.place >= len(self.tokens):
+            raise Unreadable("it ends too early")
+        self.place += 1
+        return self.tokens[self.place - 1]
+
+    def skip(self, *values: str) -> bool:
+        """Read the next token if it is one of these."""
+        if self.value() in values:
+            self.place += 1
+            return True
+        return False
+
+    def expect(self, *values: str) -> str:
+        """Read the next token, which has to be one of these."""
+        found = self.value()
+        if found not in values:
+            raise Unreadable(f"expected {' or '.join(values)}, found {found or 'something else'!r}")
+        self.place += 1
+        return found
+
+    def expect_end(self) -> None:
+        """Nothing may be left."""
+        if self.place < len(self.tokens):
+            raise Unreadable(f"cannot go on at {self.tokens[self.place].value!r}")
+
+    # The grammar, from the outside in.
+
+    def answer(self) -> Node:
+        """Items and what separates them; one item stands for itself."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Unreadable(f"nested deeper than {MAX_DEPTH}")
+        items = [self.item()]
+        groups: list[list[Node]] = []
+        while self.value() in _SEPARATORS:
+            semicolon = False
+            while (mark := self.value()) in _SEPARATORS:  # ", and"
+                semicolon |= mark == ";"
+                self.place += 1
+            if not self.kind() or self.value() in (")", "]", "}", r"\}"):
+                break  # a comma at the end
+            if semicolon:
+                groups.append(items)
+                items = []
+            items.append(self.item())
+        self.depth -= 1
+        if groups:  # p=5, q=2; p=7, q=2
+            return _list([_list(one) for one in [*groups, items]])
+        return _list(items)
+
+    def item(self) -> Node:
+        """Expressions and the relations between them."""
+        nodes = [self.sets()]
+        operators = []
+        while self.value() in _RELATIONS:
+            operators.append(self.take().value)
+            nodes.append(self.sets())
+        return Node("relation", (tuple(operators), tuple(nodes))) if operators else nodes[0]
+
+    def sets(self) -> Node:
+        """Unions and other operations of sets."""
+        left = self.sum()
+        while (name := self.value()) in ("cup", "cap", "setminus", "backslash"):
+            self.place += 1
+            right = self.sum()
+            if name == "cup":
+                parts = left.args if left.kind == "union" else (left,)
+                left = Node("union", (*parts, right))
+            else:
+                left = Node("operation", (name, left, right))
+        return left
+
+    def sum(self) -> Node:
+        """Terms, added and subtracted."""
+        terms: list[Node] = []
+        sign = self.value()
+        if sign in ("+", "-", "pm", "mp"):
+            self.place += 1
+            term = self.term()
+            if sign in ("pm", "mp"):
+                term = Node("pm", (None, term, 1 if sign == "pm" else -1))
+            elif sign == "-":
+                term = _negative(term)
+            terms.append(term)
+        else:
+            terms.append(self.term())
+        while (sign := self.value()) in ("+", "-", "pm", "mp"):
+            self.place += 1
+            term = self.term()
+            if sign in ("pm", "mp"):
+                terms = [Node("pm", (_sum(terms), term, 1 if sign == "pm" else -1))]
+            else:
+                terms.append(_negative(term) if sign == "-" else term)
+        return _sum(terms)
+
+    def term(self) -> Node:
+        """Factors, multiplied and divided; what stands side by side is multiplied."""
+        left = self.factor()
+        while True:
+            mark = self.value()
+            if mark == "*":
+                self.place += 1
+                left = _product(left, self.signed_factor())
+            elif mark == "/":
+                self.place += 1
+                left = Node("div", (left, self.signed_factor()))
+            elif self.is_factor_ahead():
+                left = self.side_by_side(left)
+            else:
+                return left
+
+    def side_by_side(self, left: Node) -> Node:
+        """A factor behind another without a sign: a product, or the fraction of a mixed number."""
+        if self.kind() == TEXT:
+            return self.words_behind(left)
+        was_number = self.kind(-1) == NUMBER
+        spaced = self.tokens[self.place].spaced
+        if self.kind() == NUMBER and was_number and left.kind == "number":
+            return self.mixed_number(left) if spaced else self.fail("two numbers side by side")
+        right = self.factor()
+        if was_number and left.kind == "number" and _is_proper(right) and left.args[1] is None:
+            return _sum([left, right])  # 918\frac{1}{2}
+        return _product(left, right)
+
+    def mixed_number(self, left: Node) -> Node:
+        """2 1/2."""
+        above = self.take()
+        if self.value() != "/" or self.kind(1) != NUMBER or left.args[1] is not None:
+            self.fail("two numbers side by side")
+        self.place += 1
+        fraction = Node("div", (_number(above.value), _number(self.take().value)))
+        if not _is_proper(fraction):
+            self.fail("no mixed number")
+        return _sum([left, fraction])
+
+    def words_behind(self, left: Node) -> Node:
+        """Units, or words that end an answer: 5 cm^2, 3 apples."""
+        words = []
+        while self.kind() == TEXT or (words and self.value() in ("/", "*")):
+            words.append(self.take().value)
+        if self.skip("^"):
+            words.append("^" + _digits(self.factor()))
+        return Node("unit", (left, " ".join(words)))
+
+    def fail(self, reason: str) -> Node:
+        """Give up."""
+        raise Unreadable(reason)
+
+    def is_factor_ahead(self) -> bool:
+        """Whether what comes next can be multiplied with what came before."""
+        kind = self.kind()
+        if kind in (NUMBER, LETTER, TEXT):
+            return True
+        value = self.value()
+        if value == "|":
+            return self.bars == 0
+        if kind == MARK:
+            return value in _OPENING
+        return kind == NAME and value not in _SEPARATORS | _RELATIONS and value not in _NO_FACTOR
+
+    def signed_factor(self) -> Node:
+        """A factor that may have a sign: 2*-3."""
+        if self.skip("-"):
+            return _negative(self.factor())
+        self.skip("+")
+        return self.factor()
+
+    def factor(self) -> Node:
+        """An atom and what stands behind and above it."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Unreadable(f"nested deeper than {MAX_DEPTH}")
+        node = self.atom()
+        while True:
+            value = self.value()
+            if value == "^":
+                self.place += 1
+                node = self.raised(node)
+            elif value == "!":
+                self.place += 1
+                node = Node("factorial", (node,))
+            elif value == "%":
+                self.place += 1
+                node = Node("percent", (node,))
+            elif value == "deg":
+                self.place += 1
+                node = Node("unit", (node, "deg"))
+            elif value == "'" and node.kind == "symbol":
+                self.place += 1
+                node = Node("symbol", (node.args[0] + "'",))
+            elif value == "_":
+                self.place += 1
+                node = self.subscripted(node)
+            else:
+                break
+        self.depth -= 1
+        return node
+
+    def raised(self, base: Node) -> Node:
+        """What stands above: an exponent, degrees, a prime."""
+        if self.skip("deg"):
+            return Node("unit", (base, "deg"))
+        if self.value() == "{" and self.value(1) in ("deg", "prime") and self.value(2) == "}":
+            name = self.value(1)
+            self.place += 3
+            if name == "deg":
+                return Node("unit", (base, "deg"))
+            return Node("symbol", (_digits(base) + "'",))
+        if self.skip("prime"):
+            return Node("symbol", (_digits(base) + "'",))
+        exponent = self.exponent()
+        if base.kind == "unit":
+            return Node("unit", (base.args[0], f"{base.args[1]}^{_digits(exponent)}"))
+        return Node("pow", (base, exponent))
+
+    def exponent(self) -> Node:
+        """The exponent behind ^: a group, or one factor with its sign."""
+        if self.skip("-"):
+            return _negative(self.exponent())
+        self.skip("+")
+        node = self.atom()
+        return Node("pow", (node, self.exponent())) if self.skip("^") else node
+
+    def subscripted(self, node: Node) -> Node:
+        """The base of an integer, or a part of a symbol's name."""
+        below = self.atom()
+        if node.kind == "number":
+            base = below.args[0] if below.kind == "number" else None
+            if base is None or node.args[1] is not None:
+                raise Unreadable("a number with a subscript that is no base")
+            return Node("based", (str(node.args[0]), int(base)))
+        if node.kind in ("symbol", "text"):
+            return Node("symbol", (f"{node.args[0]}_{_digits(below)}",))
+        raise Unreadable("a subscript below something else")
+
+    def atom(self) -> Node:
+        """What cannot be taken apart without brackets."""
+        token = self.take()
+        if token.kind == NUMBER:
+            return _number(token.value)
+        if token.kind == LETTER:
+            return self.letter(token.value)
+        if token.kind == TEXT:
+            words = [token.value]
+            while self.kind() in (TEXT, LETTER) and self.tokens[self.place].spaced:
+                words.append(self.take().value)
+            return Node("text", (" ".join(words),))
+        if token.kind == NAME:
+            return self.named(token.value)
+        if token.value in _OPENING:
+            return self.bracketed(token.value)
+        if token.value == "|":
+            self.bars += 1
+            inside = self.answer()
+            self.expect("|")
+            self.bars -= 1
+            return Node("call", ("abs", (inside,), None))
+        raise Unreadable(f"cannot begin with {token.value!r}")
+
+    def letter(self, name: str) -> Node:
+        """A symbol; e and i are numbers; f(...) is the value of a function."""
+        if name in ("e", "i"):
+            return Node("constant", (name,))
+        if name in _FUNCTION_LETTERS and self.value() == "(":
+            self.place += 1
+            arguments = self.answer()
+            self.expect(")")
+            return Node("call", (name, _items(arguments), None))
+        return Node("symbol", (name,))
+
+    def named(self, name: str) -> Node:
+        """A command: a function, a constant, an operator with arguments in braces."""
+        if name in _CONSTANTS:
+            return Node("constant", (name,))
+        if name in _GREEK:
+            return Node("symbol", (name,))
+        if name == "frac":
+            above = self.argument()
+            return Node("div", (above, self.argument()))
+        if name == "sqrt":
+            return self.root()
+        if name == "binom":
+            above = self.argument()
+            return Node("call", ("binom", (above, self.argument()), None))
+        if name in FUNCTIONS:
+            return self.call(name)
+        if name in ("abs", "floor", "ceil"):
+            self.expect("(")
+            inside = self.answer()
+            self.expect(")")
+            return Node("call", (name, _items(inside), None))
+        if name in ("lfloor", "lceil"):
+            inside = self.answer()
+            self.expect("rfloor" if name == "lfloor" else "rceil")
+            return Node("call", (name[1:], (inside,), None))
+        if name == "begin":
+            return self.matrix()
+        if name == "mathbb":
+            return Node("symbol", ("set " + _digits(self.argument()),))
+        if name in _ACCENTS:
+            return self.argument()
+        if name == "langle":
+            return self.bracketed(name)
+        raise Unreadable(f"does not know {name!r}")
+
+    def argument(self) -> Node:
+        """An argument of a command: a group, or one token; of several digits the first alone."""
+        if self.kind() == NUMBER:
+            token = self.take()
+            if len(token.value) > 1 and token.value.isdigit():
+                self.place -= 1
+                self.tokens[self.place] = Token(NUMBER, token.value[1:])
+                return _number(token.value[0])
+            return _number(token.value)
+        return self.atom()
+
+    def root(self) -> Node:
+        """A root and its degree, if it is not the second."""
+        degree = _number("2")
+        if self.skip("["):
+            degree = self.sum()
+            self.expect("]")
+        if self.kind() == NUMBER and "." not in self.tokens[self.place].value:
+            return Node("root", (degree, _number(self.take().value)))
+        return Node("root", (degree, self.argument()))
+
+    def call(self, name: str) -> Node:
+        """A function: with a power behind its name, and with or without brackets."""
+        below = None
+        power: Node | None = None
+        while self.value() in ("_", "^"):
+            if self.take().value == "_":
+                below = self.atom()
+            else:
+                power = self.exponent()
+        if self.value() in ("(", "["):
+            opening = self.take().value
+            inside = self.answer()
+            self.expect(*_CLOSING[opening])
+            arguments = _items(inside)
+        else:
+            arguments = (self.bare_argument(),)
+        if power is not None and _is_minus_one(power) and name in _INVERSES:
+            return Node("call", (_INVERSES[name], arguments, below))
+        node = Node("call", (name, arguments, below))
+        return node if power is None else Node("pow", (node, power))
+
+    def bare_argument(self) -> Node:
+        """The argument of sin 2x: factors up to the next function, sign or end."""
+        node = _negative(self.factor()) if self.skip("-") else self.factor()
+        while self.is_factor_ahead() and self.value() not in FUNCTIONS and self.kind() != TEXT:
+            if self.value() in _OPENING and self.value() != "{":
+                break
+            node = _product(node, self.factor())
+        return node
+
+    def bracketed(self, opening: str) -> Node:
+        """What stands in brackets: one expression in round ones is only grouped."""
+        closings = _CLOSING[opening]
+        if self.value() in closings:
+            self.place += 1
+            return Node("set", ()) if opening == r"\{" else self.fail("empty brackets")
+        bars, self.bars = self.bars, 0
+        inside = self.answer()
+        if opening == r"\{" and self.skip("|", ":"):
+            raise Unreadable("a set by its condition")
+        closing = self.expect(*closings)
+        self.bars = bars
+        if opening == r"\{":
+            return Node("set", _items(inside))
+        if opening == "{":
+            return inside
+        if inside.kind != "list" and (opening, closing) in (("(", ")"), ("[", "]")):
+            return inside
+        if opening == "langle":
+            opening, closing = "(", ")"
+        return Node("group", (opening, closing, _items(inside)))
+
+    def matrix(self) -> Node:
+        """The rows between begin and end."""
+        name = self.environment()
+        if name not in _MATRICES:
+            raise Unreadable(f"does not know the environment {name!r}")
+        if name == "array" and self.value() == "{":
+            while self.take().value != "}":
+                pass
+        rows: list[tuple[Node, ...]] = []
+        row: list[Node] = []
+        while True:
+            if self.skip("hline"):
+                continue
+            if self.value() == "end":
+                break
+            row.append(self.sum())
+            if self.skip("&"):
+                continue
+            rows.append(tuple(row))
+            row = []
+            if not self.skip("\\\\") and self.value() != "end":
+                raise Unreadable("a row of a matrix that does not end")
+        if row:
+            rows.append(tuple(row))
+        self.place += 1
+        if self.environment() != name:
+            raise Unreadable("a matrix that ends as another one")
+        if name in ("vmatrix", "Vmatrix"):
+            return Node("call", ("det", (Node("matrix", tuple(rows)),), None))
+        return Node("matrix", tuple(rows))
+
+    def environment(self) -> str:
+        """The name in braces behind begin or end."""
+        self.expect("{")
+        name = self.take().value
+        while self.value() != "}":
+            name += self.take().value
+        self.place += 1
+        return name
+
+
+_NO_FACTOR: Final = frozenset(
+    ["cup", "cap", "setminus", "backslash", "pm", "mp", "end", "rfloor", "rceil", "rangle", "to"]
+    + ["mapsto", "in", "deg", "hline", "subset", "subseteq", "Rightarrow", "implies", "iff"]
+)
+
+
+def _number(digits: str) -> Node:
+    if len(digits) > _MAX_DIGITS:
+        raise Unreadable("a number of too many digits")
+    mantissa, _, exponent = digits.lower().partition("e")
+    whole, point, decimals = mantissa.partition(".")
+    value = Fraction(int(whole + decimals or "0"), 10 ** len(decimals))
+    if exponent:
+        value *= Fraction(10) ** int(exponent)
+    return Node("number", (value, len(decimals) if point and not exponent else None))
+
+
+def _negative(node: Node) -> Node:
+    if node.kind == "number":
+        return Node("number", (-node.args[0], node.args[1]))
+    if node.kind == "unit":
+        return Node("unit", (_negative(node.args[0]), node.args[1]))
+    return Node("neg", (node,))
+
+
+def _sum(terms: list[Node]) -> Node:
+    return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
+
+
+def _product(left: Node, right: Node) -> Node:
+    if right.kind == "unit":  # 3 \sqrt{2} cm: the unit is that of the whole
+        return Node("unit", (_product(left, right.args[0]), right.args[1]))
+    parts = left.args if left.kind == "mul" else (left,)
+    return Node("mul", (*parts, right))
+
+
+def _list(items: list[Node]) -> Node:
+    return items[0] if len(items) == 1 else Node("list", tuple(items))
+
+
+def _items(node: Node) -> tuple[Node, ...]:
+    return node.args if node.kind == "list" else (node,)
+
+
+def _is_proper(node: Node) -> bool:
+    """Whether a node is a fraction of two natural numbers, the first the smaller one."""
+    if node.kind != "div":
+        return False
+    above, below = node.args
+    if above.kind != "number" or below.kind != "number":
+        return False
+    return above.args[1] is None and below.args[1] is None and 0 < above.args[0] < below.args[0]
+
+
+def _is_minus_one(node: Node) -> bool:
+    return node.kind == "number" and node.args[0] == -1
+
+
+def _digits(node: Node) -> str:
+    """A short node as a part of a name."""
+    if node.kind == "number":
+        return str(node.args[0])
+    if node.kind in ("symbol", "constant", "text"):
+        return str(node.args[0])
+    return "".join(_digits(part) for part in node.args if isinstance(part, Node))

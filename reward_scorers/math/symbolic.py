@@ -1,0 +1,60 @@
+"""The symbolic step: SymPy, by way of math-verify, in a worker process that can be killed.
+
+It is asked only about pairs that the parser of this package cannot read or evaluate, such as sums,
+integrals and sets by their conditions.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from reward_scorers.deadline import Deadline
+    from reward_scorers.workers import WorkerPool
+
+MAX_CHARS: Final = 1_000
+_MATHEMATICAL = re.compile(r"\\[A-Za-z]{2,}|[-+*/^=<>|!]|\d")
+_WORDS_ONLY = re.compile(r"(?:[^\W\d_]|[\s.,;:'\"!?()-]|\\text\w*|[{}$])*")
+
+
+def can_matter(gold: str, answer: str) -> bool:
+    """Whether the shapes of two answers leave it open that a computer algebra finds them equal."""
+    if max(len(gold), len(answer)) > MAX_CHARS:
+        return False
+    if any(_WORDS_ONLY.fullmatch(one) for one in (gold, answer)):
+        return False
+    return all(_MATHEMATICAL.search(one) for one in (gold, answer))
+
+
+def same(gold: str, answer: str, deadline: Deadline) -> bool:
+    """Whether math-verify calls two answers equal.
+
+    Raises:
+        TimeoutError: it did not end in time; its worker is gone and the next one is on its way.
+        WorkerError: there is no worker to ask.
+    """
+    return bool(_pool().call([gold, answer], deadline))
+
+
+@lru_cache(maxsize=1)
+def _pool() -> WorkerPool:
+    from reward_scorers.workers import WorkerPool
+
+    return WorkerPool("reward_scorers.math.symbolic:verify_pair")
+
+
+def verify_pair(pair: list[str]) -> bool:
+    """Run in the worker: math-verify's verdict, without its timeouts, which need signals."""
+    from math_verify import parse, verify
+
+    gold, answer = (parse(f"${text}$", parsing_timeout=None) for text in pair)
+    return bool(verify(gold, answer, timeout_seconds=None))
+
+
+def warm() -> Any:
+    """Import in the worker what it needs, before the first deadline runs."""
+    import math_verify
+
+    return math_verify
