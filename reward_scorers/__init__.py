@@ -9,6 +9,7 @@ from reward_scorers.errors import (
     ScorerError,
     UnknownSourceError,
     UnsupportedSourceError,
+    WorkerCrashed,
     WorkerError,
 )
 from reward_scorers.registry import (
@@ -35,6 +36,7 @@ __all__ = [
     "ScorerError",
     "UnknownSourceError",
     "UnsupportedSourceError",
+    "WorkerCrashed",
     "WorkerError",
     "add_route",
     "compute_score",

@@ -9,7 +9,7 @@ from typing import Final
 DEFAULT_S: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deadline:
     """A point in time, in seconds of the monotonic clock.
 
@@ -34,3 +34,10 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left, never negative."""
         return max(0.0, self.end - time.monotonic())
+
+    def extend(self, seconds: float) -> None:
+        """Put the end off, by the time that went into waiting for a worker and not into the answer.
+
+        Without this, a verdict would depend on how many threads ask at the same time.
+        """
+        self.end += seconds

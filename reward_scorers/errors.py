@@ -21,3 +21,10 @@ class UnsupportedSourceError(ScorerError, NotImplementedError):
 
 class WorkerError(ScorerError, RuntimeError):
     """A worker process cannot be started or does not answer. That is never a score of 0."""
+
+
+class WorkerCrashed(ScorerError, RuntimeError):  # noqa: N818 - like TimeoutError, an outcome
+    """A worker process died on an input, and so did a fresh one, or its memory ran out.
+
+    That is the input's doing, like an answer that takes too long: a scorer counts it as a miss.
+    """

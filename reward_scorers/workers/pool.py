@@ -1,0 +1,255 @@
+"""Worker processes that can be killed, for steps that may take for ever or eat all memory.
+
+A worker starts once, imports its target and answers call after call; one that is too slow, dies or
+has answered often is replaced at once. No signal handler, no thread and no multiprocessing is
+needed in the process that calls, so it may be any thread, a daemon or a Ray worker. POSIX only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from reward_scorers.errors import WorkerCrashed, WorkerError
+from reward_scorers.workers.channel import Closed, frame
+from reward_scorers.workers.worker import START_S, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from reward_scorers.deadline import Deadline
+
+MEMORY_BYTES: Final = 2 << 30
+MAX_CALLS: Final = 2_000  # then a worker is replaced, which bounds what caches (sympy's) may hold
+
+
+class WorkerPool:
+    """Worker processes that answer calls of one function of JSON values.
+
+    Safe to share between threads. After a fork, the child has a pool without workers and starts its
+    own. Workers end with the process that started them, also where that is killed.
+
+    Args:
+        target: "module:function"; the function takes the payload and gives the result. It prints
+            to nowhere. What it raises is a `WorkerError` here, except for want of memory or stack.
+        size: how many calls are answered at the same time; others wait.
+        memory_bytes: how much address space a worker may take (Linux).
+        max_calls: after how many calls a worker is replaced.
+        start_s: seconds that a worker may take to start.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        size: int = 1,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        max_calls: int = MAX_CALLS,
+        start_s: float = START_S,
+    ) -> None:
+        if target.count(":") != 1 or size < 1 or max_calls < 1:
+            raise ValueError(
+                'a pool needs a target "module:function", and a size and calls of 1 or more;'
+                f" found {target!r}, {size} and {max_calls}"
+            )
+        self.target = target
+        self.size = size
+        self._memory_bytes = memory_bytes
+        self._max_calls = max_calls
+        self._start_s = start_s
+        self._closed = False
+        self._all: set[Worker] = set()
+        self._begin()
+        _POOLS.add(self)
+
+    def call(self, payload: object, deadline: Deadline) -> Any:
+        """The target's result for a payload; both are JSON values.
+
+        The time until a worker is free and started is not the payload's: the deadline is extended
+        by it. An input on which a worker dies is given to a fresh one, once.
+
+        Raises:
+            TimeoutError: no answer by the deadline; the worker is killed.
+            WorkerCrashed: two workers died on the payload, or it wants more than their memory.
+            WorkerError: a worker cannot start, or the target raises.
+        """
+        seconds = deadline.remaining()
+        if not seconds:
+            raise TimeoutError("no time is left to ask a worker")
+        [answer], waited = self._answers([payload], seconds)
+        deadline.extend(waited)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def call_each(self, payloads: Sequence[object], seconds: float) -> list[Any]:
+        """The results of many payloads, by one worker, `seconds` for each.
+
+        In place of a result stands the TimeoutError or WorkerCrashed that its `call` raises.
+
+        Raises:
+            WorkerError: a worker cannot start, or the target raises.
+        """
+        return self._answers(payloads, seconds)[0]
+
+    def close(self) -> None:
+        """Kill the workers; a later call is an error. At the exit of the process, it is done."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            workers = list(self._all)
+            self._all.clear()
+        for worker in workers:
+            worker.kill()
+        for worker in idle:  # of others, a thread may be listening on the channel
+            worker.channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def pids(self) -> list[int]:
+        """The process ids of the workers that run."""
+        with self._lock:
+            return sorted(worker.process.pid for worker in self._all)
+
+    def _answers(self, payloads: Sequence[object], seconds: float) -> tuple[list[Any], float]:
+        frames = [frame([seconds, payload]) for payload in payloads]
+        answers: list[Any] = []
+        waited = 0.0
+        deaths = 0
+        while len(answers) < len(frames):
+            asked = time.monotonic()
+            try:
+                with self._worker() as worker:
+                    waited += time.monotonic() - asked
+                    for reply in worker.replies(frames[len(answers) :], seconds):
+                        answers.append(self._read(reply))
+                        deaths = 0
+            except TimeoutError as error:
+                answers.append(error)
+                deaths = 0
+            except Closed:
+                deaths += 1
+                if deaths == 2:  # the first may have been killed by others, for example for memory
+                    answers.append(WorkerCrashed(f"{self.target} died twice on the same input"))
+                    deaths = 0
+        return answers, waited
+
+    def _read(self, reply: dict[str, Any]) -> Any:
+        if "result" in reply:
+            return reply["result"]
+        if reply["limit"]:
+            return WorkerCrashed(f"{self.target}: {reply['error']}")
+        raise WorkerError(f"{self.target} raised, which is an error in it:\n{reply['error']}")
+
+    @contextmanager
+    def _worker(self) -> Iterator[Worker]:
+        """A worker that is ready; whatever interrupts its answer, it is killed and replaced."""
+        if not self._slots.acquire(blocking=False):
+            with _told_waiting():
+                self._slots.acquire()
+        try:
+            worker = self._take()
+            try:
+                if not worker.ready:
+                    with _told_waiting():
+                        worker.wait_until_ready(self._start_s)
+                yield worker
+            except BaseException:  # also an interrupt: the answer would go to the next question
+                self._drop(worker)
+                raise
+            self._give_back(worker)
+        finally:
+            self._slots.release()
+
+    def _take(self) -> Worker:
+        with self._lock:
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.lives():
+                    return worker
+                self._all.discard(worker)
+            return self._start()
+
+    def _give_back(self, worker: Worker) -> None:
+        if worker.answered >= self._max_calls:
+            self._drop(worker)
+        else:
+            with self._lock:
+                self._idle.append(worker)
+
+    def _drop(self, worker: Worker) -> None:
+        worker.kill()
+        worker.channel.close()
+        with self._lock:
+            self._all.discard(worker)
+            # The next one starts while nobody waits. Should it not, the next call tells.
+            if worker.ready and not self._closed:
+                with suppress(WorkerError):
+                    self._idle.insert(0, self._start())
+
+    def _start(self) -> Worker:
+        if self._closed:
+            raise WorkerError(f"the workers of {self.target} are closed")
+        worker = Worker(self.target, self._memory_bytes)
+        self._all.add(worker)
+        return worker
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._slots = threading.Semaphore(self.size)
+        self._idle: list[Worker] = []
+
+    def forget(self) -> None:
+        """Begin anew in a process just forked: the workers are its parent's, and so are locks."""
+        for worker in self._all:
+            worker.forget()
+        self._all.clear()
+        self._begin()
+
+
+_waiting_listeners: list[Callable[[str], None]] = []
+
+
+def on_waiting(listener: Callable[[str], None]) -> None:
+    """Have a function called with "begins" and "ends" where a call waits for a worker.
+
+    A worker that has workers of its own tells its parent by this, whose clock then stands still.
+    """
+    _waiting_listeners.append(listener)
+
+
+@contextmanager
+def _told_waiting() -> Iterator[None]:
+    for listener in _waiting_listeners:
+        listener("begins")
+    try:
+        yield
+    finally:
+        for listener in _waiting_listeners:
+            listener("ends")
+
+
+_POOLS: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for pool in list(_POOLS):
+        pool.forget()
+
+
+@atexit.register
+def _close_all() -> None:
+    for pool in list(_POOLS):
+        pool.close()
+
+
+os.register_at_fork(after_in_child=_forget_all)
