@@ -86,13 +86,13 @@ def last_box(text: str) -> str | None:
 
 def last_tag(text: str, name: str = "answer") -> str | None:
     """The content of the last `<name>...</name>`; the rest of the text where it is not closed."""
-    lowered = text.lower()
-    end = lowered.rfind(f"</{name}>")
-    start = lowered.rfind(f"<{name}>", 0, end if end >= 0 else len(lowered))
-    if start < 0:
+    # Not by text.lower(): that can be longer than the text (U+0130), and would shift the places.
+    marks = list(re.finditer(rf"<(/?){re.escape(name)}>", text, re.IGNORECASE))
+    end = max((mark.start() for mark in marks if mark[1]), default=len(text))
+    opened = max((mark.end() for mark in marks if not mark[1] and mark.start() < end), default=-1)
+    if opened < 0:
         return None
-    opened = start + len(name) + 2
-    return text[opened : end if end > start else len(text)].strip()
+    return text[opened:end].strip()
 
 
 def fenced_blocks(text: str) -> list[Block]:
