@@ -147,7 +147,7 @@ def _units(gold: str) -> Rewrites:
     if (found := UNIT.fullmatch(gold)) and (found[1] or found[3]):
         plain = re.sub(r",|\\!", "", found[2])
         yield "unit", plain
-        yield "unit", f"\\${plain}" if found[1] else f"{plain}\\text{{{_unit(found[3])}}}"
+        yield "unit", f"\\${plain}" if found[1] else f"{plain}{_unit(found[3])}"
     if found := WORD.fullmatch(gold):
         yield "text", found[1]
         yield "text", f"\\text{{{found[1]}}}"
@@ -174,7 +174,9 @@ def is_list(gold: str) -> bool:
 
 
 def _unit(marked: str) -> str:
-    return " " + marked.partition("{")[2].partition("}")[0].strip()
+    r"""`\mbox{ cm}^2` and `\text{cm}^2` as `\text{ cm}^2`."""
+    name, _, power = marked.partition("{")[2].partition("}")
+    return f"\\text{{ {name.strip()}}}{power}"
 
 
 def _known(gold: str) -> Rewrites:
