@@ -4,6 +4,7 @@ This package stands alone: it imports nothing of the harness, so that a trainer 
 its own process. A scorer is imported when it is first asked for.
 """
 
+from reward_scorers.batch import score_batch
 from reward_scorers.errors import (
     GroundTruthError,
     ScorerError,
@@ -43,6 +44,7 @@ __all__ = [
     "find_route",
     "register",
     "routes",
+    "score_batch",
     "scorer",
     "scorer_names",
     "versions",

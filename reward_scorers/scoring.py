@@ -1,16 +1,22 @@
-"""`compute_score` for one answer and `score_batch` for many.
+"""`compute_score` for one answer; `reward_scorers.batch` has it for many.
 
-`compute_score` has the signature that verl asks of a reward function: in verl's configuration,
-`custom_reward_function.path` is this file's and `custom_reward_function.name` is `compute_score`.
+It has the signature that verl asks of a reward function: in verl's configuration,
+`custom_reward_function.path` is `pkg://reward_scorers.scoring`, or this file's path, and
+`custom_reward_function.name` is `compute_score`; its `reward_kwargs` may set `compat` and the like.
 """
 
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+if not __package__:  # loaded by its path, perhaps out of a folder that is not installed
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 from reward_scorers.deadline import DEFAULT_S, Deadline
-from reward_scorers.registry import Context, Outcome, scorer
+from reward_scorers.registry import Context, Outcome, Scorer, scorer
 from reward_scorers.router import POLICIES, STRICT, find_route
 
 if TYPE_CHECKING:
@@ -67,9 +73,37 @@ def compute_score(
         >>> compute_score("math__dapo", "So it is \\\\boxed{\\\\frac{1}{2}}.", "0.5")["score"]
         1.0
     """
+    return score_with(
+        find_scorer(data_source, compat),
+        data_source,
+        solution_str,
+        ground_truth,
+        extra_info,
+        partial=partial,
+        timeout_s=timeout_s,
+        judge=judge,
+    )
+
+
+def find_scorer(data_source: str, compat: str = STRICT) -> Scorer:
+    """The scorer of a data source under a policy; raises as `compute_score` does."""
     if compat not in POLICIES:
         raise ValueError(f"compat must be one of {', '.join(POLICIES)}, found {compat!r}")
-    chosen = scorer(find_route(data_source).scorer_under(compat))
+    return scorer(find_route(data_source).scorer_under(compat))
+
+
+def score_with(
+    chosen: Scorer,
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Mapping[str, Any] | None,
+    *,
+    partial: bool,
+    timeout_s: float,
+    judge: Judge | None,
+) -> Scored:
+    """Score one answer with a scorer that is found already."""
     context = Context(
         extra=dict(extra_info) if extra_info is not None else {},
         data_source=data_source,
@@ -78,18 +112,25 @@ def compute_score(
         judge=judge,
     )
     text = solution_str if isinstance(solution_str, str) else ""
-    return _scored(chosen.score(text, ground_truth, context), f"{chosen.name}/{chosen.version}")
+    return scored(chosen.score(text, ground_truth, context), chosen)
 
 
-def _scored(outcome: Outcome, name: str) -> Scored:
+def scored(outcome: Outcome, chosen: Scorer) -> Scored:
+    """A scorer's outcome in the form that trainers want."""
+    name = f"{chosen.name}/{chosen.version}"
     fraction = outcome.get("fraction", float(outcome["acc"]))
     if not (0 <= outcome["score"] <= 1 and math.isfinite(fraction)):
         raise AssertionError(f"scorer {name} gives a score outside [0, 1]: {outcome}")
     return Scored(
         score=float(outcome["score"]),
         acc=bool(outcome["acc"]),
-        pred=outcome["pred"] or "",
-        reason=outcome["reason"],
+        pred=_writable(outcome["pred"] or ""),
+        reason=_writable(outcome["reason"]),
         fraction=fraction,
         scorer=name,
     )
+
+
+def _writable(text: str) -> str:
+    # Trainers write these to files in UTF-8, which has no lone surrogates.
+    return text.encode("utf-8", "replace").decode("utf-8")

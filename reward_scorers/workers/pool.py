@@ -37,6 +37,8 @@ class WorkerPool:
     Args:
         target: "module:function"; the function takes the payload and gives the result. It prints
             to nowhere. What it raises is a `WorkerError` here, except for want of memory or stack.
+            A function `warm` of the module, if there is one, is called at the start: it may import
+            what the module, to be light for others, imports late.
         size: how many calls are answered at the same time; others wait.
         memory_bytes: how much address space a worker may take (Linux).
         max_calls: after how many calls a worker is replaced.
@@ -64,6 +66,7 @@ class WorkerPool:
         self._start_s = start_s
         self._closed = False
         self._all: set[Worker] = set()
+        self._idle: list[Worker] = []
         self._begin()
         _POOLS.add(self)
 
@@ -206,13 +209,13 @@ class WorkerPool:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(self.size)
-        self._idle: list[Worker] = []
 
     def forget(self) -> None:
         """Begin anew in a process just forked: the workers are its parent's, and so are locks."""
         for worker in self._all:
             worker.forget()
         self._all.clear()
+        self._idle.clear()
         self._begin()
 
 

@@ -55,8 +55,11 @@ def _reply(answer: Callable[[Any], object], payload: object) -> bytes:
 
 
 def _load(target: str) -> Callable[[Any], object]:
-    module, _, name = target.partition(":")
-    function: Callable[[Any], object] = getattr(import_module(module), name)
+    path, _, name = target.partition(":")
+    module = import_module(path)
+    if hasattr(module, "warm"):
+        module.warm()
+    function: Callable[[Any], object] = getattr(module, name)
     return function
 
 
