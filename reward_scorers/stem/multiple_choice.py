@@ -1,97 +1,164 @@
-"""Scorer `multiple_choice`: which option letter a text gives as its answer, if it gives one.
+r"""Scorer `multiple_choice`: which option a text gives as its answer, if it gives one.
 
-A statement is "Answer: X" or \\boxed{X}, with the letter bold, in parentheses or quotes, or with
-its option's text behind it. The last statement counts. A letter is never guessed from running text:
-"the answer is B" is none, neither is "Answer: A man ..." (an article) nor "Answer: A or B".
+Example row (SuperGPQA in the Guru data): the question ends with "Options are:\n(A): 0.36g\n(B):
+0.58g ..." and "put your final answer option within \boxed{}", the reference is "I".
 
-All quantifiers are bounded, so that the time grows linearly with the text.
+A statement is \boxed{X} or "Answer: X", also in the languages of multilingual MMLU
+(`reward_scorers.stem.stated`). X is a letter, also bold, in parentheses or quotes, or full-width;
+a letter with its option's text behind it; or, where the row holds the options, the text of exactly
+one of them. A letter with the text of another option behind it is wrong. The last statement that
+can be read counts. A letter is never guessed from running text: "the answer is B" is no statement,
+neither is "Answer: A man ..." (an article) nor "Answer: A or B".
+
+The rule is this package's own. The prompts whose answers it reads are those of simple-evals
+("Answer: $LETTER", github.com/openai/simple-evals) and of the Guru data (arXiv 2506.14965).
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+import unicodedata
+from typing import Any, Final
 
-from reward_scorers.registry import Outcome, register
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from reward_scorers.errors import GroundTruthError
+from reward_scorers.registry import Context, Outcome, register, verdict
+from reward_scorers.stem.options import Options, options_of
+from reward_scorers.stem.stated import Statement, statements
+from reward_scorers.text import answer_part, shown
 
 LETTERS: Final = "ABCDEFGHIJ"  # without options: as many as any public set has
-_REACH: Final = 120  # characters behind a statement's beginning that can belong to it
+_REACH: Final = 120  # characters behind a statement's beginning in which its letter must stand
 
-# "Answer:", "**Answer**:", "Final answer :", "answer\uff1a" (full-width colon), "\boxed{".
-_BEGINNING = re.compile(
-    r"(?<![^\W_])answer[*_`\"']{0,4}[ \t]{0,4}[:\uff1a]|\\boxed[ ]{0,2}\{", re.IGNORECASE
+# Arabic alif (with and without hamza), ba, jim and dal stand for A to D; \uff21 is a full-width A.
+_ARABIC: Final = {"\u0623": "A", "\u0627": "A", "\u0628": "B", "\u062c": "C", "\u062f": "D"}
+_ONE: Final = rf"([A-Za-z\uff21-\uff3a\uff41-\uff5a{''.join(_ARABIC)}])"
+_OPENING: Final = r"[\s*_`\"'$(\[{\uff08\u3010\u300c\u200e\u200f]{0,16}"
+_WRAPPED: Final = r"(?:\\(?:boxed|text|textbf|mathrm|mathbf)[ ]{0,2}\{[\s*(]{0,4}){0,3}"
+# No word goes on behind a letter, but for words that are written without a space: the copula of
+# Japanese and Korean, and in Chinese "option", "and", "or".
+_END_OF_WORD: Final = (
+    r"(?:(?=\u3067\u3059|\uc785\ub2c8\ub2e4|\u9009\u9879|\u9078\u9805|[\u548c\u6216\u53ca\u4e0e])"
+    r"|(?![^\W_]|['\u2019]))"
 )
-
-_OPENING = r"[\s*_`\"'$(\[{]{0,16}"
-_WRAPPED = r"(?:\\(?:boxed|text|textbf|mathrm|mathbf)[ ]{0,2}\{[\s*(]{0,4}){0,3}"
-_END_OF_WORD = r"(?![^\W_]|['\u2019])"
 _LETTER = re.compile(
-    rf"{_OPENING}{_WRAPPED}(?:(?:option|choice)[ ]{{1,4}}[*(]{{0,3}})?([A-Za-z]){_END_OF_WORD}",
+    rf"{_OPENING}{_WRAPPED}(?:(?:option|choice)[ ]{{1,4}}[*(]{{0,3}})?{_ONE}{_END_OF_WORD}",
     re.IGNORECASE,
 )
 # What may stand between a letter and the next one of a list of letters.
+_WORDS: Final = "and|or|y|o|et|ou|und|oder|e|dan|atau|na|au"
 _NEXT = re.compile(
-    r"[\s*_)\]}.]{0,8}(?:,|/|&|\band\b|\bor\b)[\s*_(\[{]{0,8}(?:and\s|or\s)?[(*]{0,2}"
-    rf"([A-Za-z]){_END_OF_WORD}",
+    rf"[\s*_)\]}}.\uff09]{{0,8}}(?:[,;/&\u3001\uff0c\u548c\u6216\u53ca\u4e0e]|\b(?:{_WORDS})\b)"
+    rf"[\s*_(\[{{\uff08]{{0,8}}(?:(?:{_WORDS})\s)?[(*]{{0,2}}{_ONE}{_END_OF_WORD}",
     re.IGNORECASE,
 )
 # A letter with a mark behind it, or alone on its line, is a letter; before a word it may be a word.
 _MARKED = re.compile(r"[ \t]{0,4}(?:[^\w\s]|[\r\n]|$)|\s{0,8}$")
-_SEVERAL: Final = ""
+# Between a letter and its option's text: "B) ", "B: ", "**B.** ", "(B) - ".
+_BETWEEN = re.compile(r"[)\]}*_`\"'$\uff09]{0,6}[:.,\uff1a\uff0e]?[)\]}*_]{0,6}\s{0,9}")
+
+_WORD = re.compile(r"[^\W_]")
+
+_SEVERAL: Final = "the last answer names several options"
+_CONTRADICTION: Final = "the letter and the text behind it are those of two options"
 
 
-@register("multiple_choice", version=1)
-def score(text: str, gold: str, options: Sequence[str] | None = None) -> Outcome:
-    """Score 1 if the last answer stated in `text` is the option `gold`, else 0.
+@register("multiple_choice", version=2)
+def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
+    """Score 1 if the last answer stated in `text` is the right option, else 0.
 
     Args:
         text: what the model wrote, of any length.
-        gold: the right letter: "C", also as "(C)" or "C.".
-        options: the options' texts in their order; only their number is used. Without them, the
+        truth: the right letter ("C", also as "(C)" or "C."); with options also the place of the
+            right one, counted from 0, or its text.
+        context: its `extra` may hold the options (`reward_scorers.stem.options`). Without them, the
             letters A to J are options.
 
     Raises:
-        ValueError: `gold` is no letter of an option.
+        GroundTruthError: `truth` is no option, or the row's options are broken.
     """
-    letters = LETTERS if options is None else _letters(len(options))
-    wanted = gold.strip().strip("().").upper()
-    if len(wanted) != 1 or wanted not in letters:
-        raise ValueError(f"the right answer {gold!r} is not one of {', '.join(letters)}")
-    pred, reason = extract(text, letters)
-    right = pred == wanted
-    return Outcome(score=float(right), acc=right, pred=pred, reason=reason)
+    options = options_of(context.extra) if context is not None else None
+    wanted = _right_letter(truth, options)
+    pred, reason = extract(text, options.letters if options else LETTERS, options)
+    return verdict(acc=pred == wanted, pred=pred, reason=reason)
 
 
-def extract(text: str, letters: str = LETTERS) -> tuple[str | None, str]:
+def extract(
+    text: str, letters: str = LETTERS, options: Options | None = None
+) -> tuple[str | None, str]:
     """The letter that `text` states last, and how it was found; None, and why there is none."""
-    for beginning in reversed(list(_BEGINNING.finditer(text))):
-        stated = _stated(text[beginning.end() : beginning.end() + _REACH], letters)
-        if stated == _SEVERAL:
-            return None, "the last answer names several options"
-        if stated is not None:
-            how = beginning.group().strip().rstrip("{").lstrip("\\")
-            return stated, f"the last statement of an answer ({how})"
-    return None, "no answer is stated" if text.strip() else "an empty text"
+    said = answer_part(text)
+    for statement in reversed(statements(said)):
+        found = _by_text(statement, options) if options else None
+        found = found or _by_letter(said, statement, letters, options)
+        if found in (_SEVERAL, _CONTRADICTION):
+            return None, found
+        if found is not None:
+            return found, f"the last statement of an answer ({statement.mark})"
+    return None, "no answer is stated" if said.strip() else "an empty text"
 
 
-def _stated(rest: str, letters: str) -> str | None:
-    found = _LETTER.match(rest)
-    if found is None or found[1].upper() not in letters:
+def _by_text(statement: Statement, options: Options) -> str | None:
+    """The option whose text is stated. A lone letter is a letter, whatever the options' texts."""
+    stated = statement.content.strip()
+    found = _LETTER.match(stated)
+    if found and _latin(found[1]) in options.letters and not _WORD.search(stated, found.end()):
         return None
+    plain = stated.strip("*_` \n")
+    found_as_is = options.letter_of(stated) if stated else None
+    return found_as_is or (options.letter_of(plain) if plain != stated else None)
+
+
+def _by_letter(
+    said: str, statement: Statement, letters: str, options: Options | None
+) -> str | None:
+    rest = said[statement.start : statement.start + _REACH]
+    found = _LETTER.match(rest)
+    if found is None or (letter := _latin(found[1])) not in letters:
+        return None
+    if options:
+        told = _letters_by_text(options, statement.content[found.end() :])
+        if letter in told:
+            return letter
+        if told:
+            return _CONTRADICTION
     another = _NEXT.match(rest, found.end())
-    if another is not None and another[1].upper() in letters and another[1].isupper():
+    if another is not None and another[1].isupper() and _latin(another[1]) in letters:
         return _SEVERAL
     # "B because ..." is an answer; "A man", "I think" and a lower-case letter may be words.
-    is_word = found[1] in "AI" or found[1].islower()
+    is_word = letter in "AI" or found[1].islower()
     if is_word and not _MARKED.match(rest, found.end()):
         return None
-    return found[1].upper()
+    return letter
 
 
-def _letters(count: int) -> str:
-    if not 1 <= count <= 26:
-        raise ValueError(f"{count} options cannot be told apart by letters")
-    return "".join(chr(ord("A") + place) for place in range(count))
+def _letters_by_text(options: Options, behind: str) -> str:
+    """The options whose text stands behind a letter."""
+    between = _BETWEEN.match(behind)
+    text = behind[between.end() if between else 0 :].strip()
+    for _ in range(3):
+        if text.endswith("}") and text.count("}") > text.count("{"):  # of \boxed{\text{B: ...}}
+            text = text[:-1]
+    # "(0.36g)" and "- 0.36g" are 0.36g, unless an option itself is written so.
+    readings = {text, text.removeprefix("(").removesuffix(")"), text.lstrip("-=\u2013\u2014 ")}
+    return "".join(options.letters_of(reading) for reading in readings)
+
+
+def _latin(letter: str) -> str:
+    return _ARABIC.get(letter) or unicodedata.normalize("NFKC", letter).upper()
+
+
+def _right_letter(truth: Any, options: Options | None) -> str:
+    letters = options.letters if options else LETTERS
+    told = truth.tolist() if hasattr(truth, "tolist") else truth
+    if isinstance(told, list | tuple) and len(told) == 1:
+        told = told[0]
+    if isinstance(told, str):
+        letter = told.strip().strip("().:").upper()
+        if len(letter) == 1 and letter in letters:
+            return letter
+        if options and (named := options.letter_of(told)):
+            return named
+    elif options and type(told) is int and 0 <= told < len(letters):  # True is no place
+        return letters[told]
+    asked = f"one of {', '.join(letters)}" + (", a place or an option's text" if options else "")
+    raise GroundTruthError(f"the right answer is wrong: expected {asked}, found {shown(truth)}")

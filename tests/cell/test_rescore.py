@@ -31,7 +31,7 @@ THEN = {"question": "question", "response": "text", "answer": "answer", "score":
 def run(tmp_path: Path):
     """Rescore rows; returns the result and the lines of metrics."""
 
-    def of(rows, header=HEADER, *, columns=THEN, pinned=1, **settings):
+    def of(rows, header=HEADER, *, columns=THEN, pinned=2, **settings):
         text = io.StringIO(newline="")
         csv.writer(text).writerows([header, *rows])
         content = text.getvalue().encode()
@@ -124,7 +124,7 @@ def test_columns_that_are_not_named_are_told(run, missing) -> None:
         run(ROWS, columns={key: value for key, value in THEN.items() if key != missing})
 
 
-@pytest.mark.parametrize(("pinned", "told"), [(2, "version 2"), (None, "multiple_choice")])
+@pytest.mark.parametrize(("pinned", "told"), [(1, "version 1"), (None, "multiple_choice")])
 def test_a_scorer_that_is_not_pinned_is_not_used(run, pinned, told) -> None:
     with pytest.raises(DataError, match="not the one that the lock pins") as caught:
         run(ROWS, pinned=pinned)
