@@ -64,8 +64,8 @@ def reference_word(truth: Any) -> str:
 
 
 def _word(said: str) -> tuple[str | None, str]:
-    tagged, boxed = last_tag(said), last_box(said)
-    for part, where in ((tagged, "<answer>"), (boxed, "a box")):
+    for part_of, where in ((last_tag, "<answer>"), (last_box, "a box")):
+        part = part_of(said)
         if part is not None:
             alone = _ALONE.fullmatch(part)
             return (alone[1], where) if alone else (None, f"{where} does not hold one word")
