@@ -4,25 +4,29 @@ A row: data_source "math__deepscaler_preview", truth "-\\frac{1}{4} + \\frac{\\s
 "... so \\boxed{\\frac{2\\sqrt3-1}{4}}": 1.
 
 A cascade, the cheapest step first: the same text; the same text without cosmetics; the same value,
-exact or at several points and then to 50 digits; at last SymPy in a worker process, where the shapes
-of both answers leave that open. A verdict of the value step is final.
+exact or at several points and then to 50 digits; at last SymPy in a worker process, where the
+shapes of both answers leave that open. A verdict of the value step is final.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.math import extract, symbolic
 from reward_scorers.math.compare import same
-from reward_scorers.math.parser import MAX_CHARS, Node, parse
+from reward_scorers.math.parser import MAX_CHARS, parse
 from reward_scorers.math.tokens import Unreadable, plain
 from reward_scorers.registry import Context, Outcome, register, verdict
-from reward_scorers.text import answer_part, last_box, shown
+from reward_scorers.text import answer_part, shown
+
+if TYPE_CHECKING:
+    from reward_scorers.math.tree import Node
 
 _EUROPEAN = re.compile(r"-?\d+,\d+")
+_LONG: Final = 100  # characters; shorter references are answers as they stand
 _MEMORY: Final = 4096  # reference answers whose trees are kept: rollouts share them
 
 
@@ -69,7 +73,10 @@ def equal(gold: str, answer: str, context: Context) -> str | None:
         return None
     if _condensed(gold) == _condensed(answer):
         return "the same but for spelling"
-    found = _same_readings(gold, answer)
+    try:
+        found = _same_readings(gold, answer)
+    except RecursionError:  # a chain such as 1/1/1/... nests without brackets
+        return None
     if found:
         return "the same value"
     if found is None and symbolic.can_matter(gold, answer):
@@ -130,8 +137,10 @@ def _reference(truth: Any) -> str:
     if isinstance(truth, bool) or not isinstance(truth, (str, int, float)):
         raise GroundTruthError(f"the reference answer is {shown(truth)}; expected text or a number")
     text = str(truth).strip()
-    boxed = last_box(text) if "\\boxed" in text or "\\fbox" in text else None
-    text = (boxed or text).strip()
+    if "boxed" in text:
+        text = (extract.answers(text)[0] or [text])[-1]
+    elif len(text) > _LONG:  # a whole solution
+        text = extract.stated(text) or text
     if not text.strip("$ "):
         raise GroundTruthError("the reference answer is empty; expected text or a number")
     return text

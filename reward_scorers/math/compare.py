@@ -7,29 +7,21 @@ equations up to a factor, inequalities as intervals, words as words.
 
 from __future__ import annotations
 
-import cmath
 import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from reward_scorers.math.evaluate import POINTS, NoValue, Number, Point, evaluate, symbols
-from reward_scorers.math.parser import Node
+from reward_scorers.math.tree import Node
 from reward_scorers.math.units import canonical_unit
+from reward_scorers.math.values import CLOSE, INFTY, MINUS_INFTY, close, same_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-# A decimal stands for a number with more digits if it shows at least so many significant ones, all
-# right: .333333 for 1/3. Fewer are another number: .33 is not 1/3.
-ROUNDED_DIGITS: Final = 6
-
-_CLOSE: Final = 1e-9  # relative; what is close in floating point is compared again precisely
-_PRECISELY_CLOSE: Final = 1e-40
 _MOST_MATCHED: Final = 60  # items that are matched one by one; more must be numbers
 _MOST_SIGNS: Final = 3  # plus-minus signs that are written out
 _FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
-_INFTY: Final = Node("constant", ("infty",))
-_MINUS_INFTY: Final = Node("neg", (_INFTY,))
 _LISTS: Final = frozenset(["list", "set"])
 
 
@@ -49,7 +41,7 @@ def same(gold: Node, answer: Node) -> bool | None:
     if gold.kind == answer.kind == "inequality":
         return _same_inequality(gold, answer)
     if "inequality" in (gold.kind, answer.kind):
-        gold, answer = (_interval(one) or one for one in (gold, answer))
+        gold, answer = _interval(gold) or gold, _interval(answer) or answer
         if "inequality" in (gold.kind, answer.kind):
             return False
     return _same_unnamed(gold, answer)
@@ -67,7 +59,7 @@ def _same_unnamed(gold: Node, answer: Node) -> bool | None:
         return handler(gold, answer)
     if handler is not None or answer.kind in _BY_KIND:
         return _same_mixed(gold, answer)
-    return _same_values(gold, answer)
+    return same_values(gold, answer)
 
 
 def _same_mixed(gold: Node, answer: Node) -> bool | None:
@@ -79,9 +71,20 @@ def _same_mixed(gold: Node, answer: Node) -> bool | None:
         return other.kind == "number" and other.args == (Fraction(digits), None)
     if kinds == {"text", "symbol"}:
         return _words(gold) == _words(answer)
-    if kinds & {"operation", "matrix"} and not kinds & {"text", "group", "ratio", "number"}:
-        return None
+    # A product of matrices may be a matrix, and what is left of a set a union.
+    for kind in ("matrix", "operation"):
+        if kind in kinds and all(kind in _kinds(one) for one in (gold, answer)):
+            return None
     return False
+
+
+def _kinds(node: Any) -> Iterator[str]:
+    """The kinds of all nodes in a tree."""
+    if isinstance(node, Node):
+        yield node.kind
+    if isinstance(node, tuple):
+        for part in node:
+            yield from _kinds(part)
 
 
 # Answers with a name or a relation in front.
@@ -195,7 +198,7 @@ def _proportional(one: Node, other: Node) -> Number | None:
         if abs(second) < 1e-12 or abs(first) < 1e-12:
             return None
         ratio = complex(first) / complex(second)
-        if factor is not None and not _close(ratio, factor, _CLOSE):
+        if factor is not None and not close(ratio, factor, CLOSE):
             return None
         factor = ratio
     return factor
@@ -206,10 +209,10 @@ def _same_inequality(gold: Node, answer: Node) -> bool | None:
     if intervals[0] is not None and intervals[1] is not None:
         if _variable(gold) != _variable(answer):
             return False
-        return same(*intervals)
+        return same(intervals[0], intervals[1])
     if len(gold.args[1]) == len(answer.args[1]) == 2:
         factor = _proportional(_difference(gold), _difference(answer))
-        if factor is None or abs(complex(factor).imag) > _CLOSE:
+        if factor is None or abs(complex(factor).imag) > CLOSE:
             return False
         (operator,), (other,) = gold.args[0], answer.args[0]
         return bool(operator == (other if complex(factor).real > 0 else _FLIPPED[other]))
@@ -247,12 +250,12 @@ def _interval(inequality: Node) -> Node | None:
         if len(nodes) == 2 and nodes[0] is variable:
             operators, nodes = _reversed(inequality)
             if operators[0] in (">", ">="):  # x < b
-                return _group("(", _MINUS_INFTY, nodes[0], operators[0])
+                return _group("(", MINUS_INFTY, nodes[0], operators[0])
             return _group_from(nodes[0], operators[0])
         operators, nodes = _reversed(inequality)
     if len(nodes) == 2:  # a < x, or x > a turned round
         if nodes[0] is variable:
-            return _group("(", _MINUS_INFTY, nodes[1], operators[0])
+            return _group("(", MINUS_INFTY, nodes[1], operators[0])
         return _group_from(nodes[0], operators[0])
     if operators[0] not in ("<", "<=") or operators[1] not in ("<", "<="):
         return None
@@ -267,7 +270,7 @@ def _group(opening: str, low: Node, high: Node, operator: str) -> Node:
 
 def _group_from(low: Node, operator: str) -> Node:
     opening = "[" if operator in ("<=", ">=") else "("
-    return Node("group", (opening, ")", (low, _INFTY)))
+    return Node("group", (opening, ")", (low, INFTY)))
 
 
 # Units, lists, sets, brackets.
@@ -293,12 +296,22 @@ def _parts(node: Node, kind: str) -> tuple[Any, ...]:
 def _same_lists(gold: Node, answer: Node) -> bool | None:
     kinds = {gold.kind, answer.kind}
     if "group" in kinds and "list" in kinds:
-        items, brackets = (gold, answer) if gold.kind == "list" else (answer, gold)
-        return _ordered(items.args, brackets.args[2])
+        listed, brackets = (gold, answer) if gold.kind == "list" else (answer, gold)
+        return _ordered(listed.args, brackets.args[2])
     if kinds & {"group", "union", "text", "matrix", "ratio"} and not kinds <= _LISTS:
         return len(kinds & _LISTS) == 1 and _single(gold, answer)
-    items, others = (node.args if node.kind in _LISTS else (node,) for node in (gold, answer))
+    items = list(gold.args) if gold.kind in _LISTS else [gold]
+    others = list(answer.args) if answer.kind in _LISTS else [answer]
+    if len(items) != len(others):
+        items, others = _flat(items), _flat(others)
+        if "set" in kinds or all(one.kind == "group" for one in (*items, *others)):
+            items, others = list(dict.fromkeys(items)), list(dict.fromkeys(others))
     return _unordered(items, others)
+
+
+def _flat(items: Sequence[Node]) -> list[Node]:
+    """p = 5, q = 2; p = 7, q = 2 without its semicolon."""
+    return [one for item in items for one in (item.args if item.kind == "list" else (item,))]
 
 
 def _single(gold: Node, answer: Node) -> bool:
@@ -375,7 +388,7 @@ def _same_ratio(gold: Node, answer: Node) -> bool | None:
     if len(values[0]) != len(values[1]) or any(value == 0 for side in values for value in side):
         return _ordered(gold.args, answer.args)
     factors = [complex(a) / complex(b) for a, b in zip(*values, strict=True)]
-    return all(_close(factor, factors[0], _CLOSE) for factor in factors)
+    return all(close(factor, factors[0], CLOSE) for factor in factors)
 
 
 def _same_text(gold: Node, answer: Node) -> bool | None:
@@ -391,19 +404,19 @@ def _words(node: Node) -> str:
     return "".join(word for word in words if word not in ("a", "an", "the")) or told
 
 
-_BY_KIND: Final = {
+_BY_KIND: Final[dict[str, Callable[[Node, Node], bool | None]]] = {
     "group": _same_group,
     "matrix": _same_matrix,
     "ratio": _same_ratio,
     "text": _same_text,
-    "based": lambda gold, answer: gold.args == answer.args,
+    "based": lambda gold, answer: bool(gold.args == answer.args),
     "operation": lambda gold, answer: (
         gold.args[0] == answer.args[0] and _ordered(gold.args[1:], answer.args[1:])
     ),
 }
 
 
-# Numbers and expressions.
+# Plus-minus.
 
 
 def _written_out(node: Node) -> list[Node]:
@@ -436,114 +449,3 @@ def _with_sign(node: Any, plus: int) -> Any:
         return signed if left is None else Node("add", (_with_sign(left, plus), signed))
     parts = [_with_sign(part, plus) for part in node]
     return Node(*parts) if isinstance(node, Node) else tuple(parts)
-
-
-def _same_values(gold: Node, answer: Node) -> bool | None:
-    if (gold.kind == "percent") != (answer.kind == "percent"):
-        # 28% is .28, and 28 where the question asks for percent.
-        bare = [one.args[0] if one.kind == "percent" else one for one in (gold, answer)]
-        if _same_expressions(*bare):
-            return True
-    return _same_expressions(gold, answer)
-
-
-def _same_expressions(gold: Node, answer: Node) -> bool | None:
-    if gold == answer:
-        return True
-    found = _agree(gold, answer, None)
-    if not found and (_has_log(gold) or _has_log(answer)):
-        return _agree(gold, answer, 10) or found
-    return found
-
-
-def _agree(gold: Node, answer: Node, log: int | None) -> bool | None:
-    names = symbols(gold) | symbols(answer)
-    if not names:
-        return _agree_as_numbers(gold, answer, log)
-    agreed = 0
-    for number in range(POINTS + 1):
-        try:
-            one, other = (evaluate(node, Point(number, log)) for node in (gold, answer))
-        except NoValue:
-            continue
-        if number == POINTS and (isinstance(one, complex) or isinstance(other, complex)):
-            continue  # outside the reals, branches of roots and logarithms are a matter of taste
-        if not _close(one, other, _CLOSE):
-            return False
-        agreed += 1
-    return True if agreed >= 2 else None
-
-
-def _agree_as_numbers(gold: Node, answer: Node, log: int | None) -> bool | None:
-    infinite = _infinity(gold), _infinity(answer)
-    if any(infinite):
-        return infinite[0] == infinite[1]
-    try:
-        one, other = (evaluate(node, Point(0, log)) for node in (gold, answer))
-    except NoValue as error:
-        return False if "too large" in str(error) else None
-    decimal = _decimal(gold), _decimal(answer)
-    if isinstance(one, Fraction) and isinstance(other, Fraction):
-        if one == other:
-            return True
-        return _rounds(decimal[0], one, other) or _rounds(decimal[1], other, one)
-    if decimal[0] is not None or decimal[1] is not None:
-        return _rounds(decimal[0], one, other) or _rounds(decimal[1], other, one)
-    if not _close(one, other, _CLOSE):
-        return False
-    try:
-        one, other = (evaluate(node, Point(0, log, precise=True)) for node in (gold, answer))
-    except NoValue:
-        return None
-    scale = max(abs(one), abs(other))
-    return bool(abs(one - other) <= _PRECISELY_CLOSE * scale) if scale else True
-
-
-def _infinity(node: Node) -> int:
-    """The sign of an infinite node, 0 of another."""
-    if node == _INFTY:
-        return 1
-    return -1 if node == _MINUS_INFTY else 0
-
-
-def _decimal(node: Node) -> int | None:
-    """How many decimals a node shows, if it is a number written with a point."""
-    while node.kind in ("neg", "percent"):
-        node = node.args[0]
-    return node.args[1] if node.kind == "number" else None
-
-
-def _rounds(decimals: int | None, shown: Number, value: Number) -> bool:
-    """Whether `shown`, of so many decimals, is `value` rounded to them, with enough digits."""
-    if decimals is None or isinstance(shown, complex) or isinstance(value, complex):
-        return False
-    digits = len(str(abs(shown.numerator * 10**decimals // shown.denominator)))
-    if digits < ROUNDED_DIGITS:
-        return False
-    return bool(abs(float(shown) - float(value)) <= 0.5 * 10.0**-decimals + 1e-15 * abs(value))
-
-
-def _has_log(node: Any) -> bool:
-    if not isinstance(node, tuple):
-        return False
-    if isinstance(node, Node) and node.kind == "call" and node.args[0] == "log":
-        return node.args[2] is None
-    return any(_has_log(part) for part in node)
-
-
-def _close(one: Number, other: Number, tolerance: float) -> bool:
-    if isinstance(one, Fraction) and isinstance(other, Fraction):
-        return one == other
-    one, other = complex(one), complex(other)
-    if not (cmath.isfinite(one) and cmath.isfinite(other)):
-        return False
-    return abs(one - other) <= tolerance * max(abs(one), abs(other), 1e-3)
-
-
-def undecided_parts(node: Any) -> Iterator[str]:
-    """The kinds within a tree that have no value here."""
-    if isinstance(node, Node):
-        yield node.kind
-    if isinstance(node, tuple):
-        for part in node:
-            yield from undecided_parts(part)

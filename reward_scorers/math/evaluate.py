@@ -10,18 +10,19 @@ from __future__ import annotations
 import cmath
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from reward_scorers.math.parser import Node
+    from collections.abc import Callable
+
+    from reward_scorers.math.tree import Node
 
 Number = Any  # Fraction, float or complex; mpf or mpc where it is precise
 
-MAX_BITS: Final = 100_000  # of an integer
+MAX_BITS: Final = 20_000  # of an integer
 _MAX_FACTORIAL: Final = 3_000
 POINTS: Final = 4  # at which all symbols are positive; one more has negative ones
 DIGITS: Final = 50  # of the precise values
@@ -114,15 +115,14 @@ def _constant(args: tuple[Any, ...], point: Point) -> Number:
 def _add(args: tuple[Any, ...], point: Point) -> Number:
     total = _value(args[0], point)
     for part in args[1:]:
-        total = _both(total, _value(part, point), point, lambda a, b: a + b)
+        total = _bounded(_both(total, _value(part, point), point, lambda a, b: a + b))
     return total
 
 
 def _mul(args: tuple[Any, ...], point: Point) -> Number:
     total = _value(args[0], point)
     for part in args[1:]:
-        total = _both(total, _value(part, point), point, lambda a, b: a * b)
-        _bounded(total)
+        total = _bounded(_both(total, _value(part, point), point, lambda a, b: a * b))
     return total
 
 
@@ -309,9 +309,11 @@ def _inexact(value: Number, point: Point) -> Number:
 
 
 def _bounded(value: Number) -> Number:
-    if isinstance(value, Fraction):
-        if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
-            raise NoValue("too large")
+    if (
+        isinstance(value, Fraction)
+        and max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS
+    ):
+        raise NoValue("too large")
     return value
 
 
@@ -340,10 +342,24 @@ _EXACT_CALLS: Final[dict[str, Callable[[list[Number]], Number]]] = {
     "max": lambda values: max(map(_real, values)),
     "min": lambda values: min(map(_real, values)),
 }
-_CALLS: Final = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log lg exp"
-    " arcsinh arccosh arctanh".split()
-) | frozenset(_EXACT_CALLS)
+_CALLS: Final = (
+    {
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arccot",
+        "sinh",
+        "cosh",
+    }
+    | {"tanh", "ln", "log", "lg", "exp", "arcsinh", "arccosh", "arctanh"}
+    | _EXACT_CALLS.keys()
+)
 _HANDLERS: Final[dict[str, Callable[[tuple[Any, ...], Point], Number]]] = {
     "number": _number,
     "symbol": _symbol,

@@ -12,13 +12,14 @@ In this order, the first that there is:
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Final
 
 from reward_scorers.text import Span, boxes
 
 _LINKS = re.compile(
-    r"(?:[\s$,;.*&]|\\(?:quad|qquad|[,;:!()\[\] ]|\\)|\\(?:text|mbox|textbf)\s?\{\s*(?:and|or|,)*\s*\}"
-    r"|\band\b|\bor\b)*"
+    r"(?:[\s$,;.*&]|\\(?:quad|qquad|[,;:!()\[\] ]|\\)"
+    r"|\\(?:text|mbox|textbf)\s?\{\s*(?:and|or|,)*\s*\}|\band\b|\bor\b)*"
 )
 _LINK_WORD = re.compile(r"[,;]|\b(?:and|or)\b")
 _LONGEST_GAP: Final = 32
@@ -37,9 +38,11 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 _NUMBER = re.compile(
-    r"(?<![\w.])[-\u2212]?[$\u20ac\u00a3]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d)/\d+|(?<=\d))(?:\s?%)?(?![\w])"
+    r"(?<![\w.])[-\u2212]?[$\u20ac\u00a3]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d)/\d+|(?<=\d))(?:\s?%)?(?:(?!\w)|(?=(?:[ckm]?m|k?g)(?![a-z])))"
 )
-_PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,}\s+[A-Za-z]{2,}\s+[A-Za-z]{2,}")
+_WORD = re.compile(r"(?<![\\A-Za-z{])[A-Za-z'\u2019]{2,}")
+_IS = re.compile(r"\b(?:is|are|equals?|be)\b[:\s]")
+_CHOICE = re.compile(r"\(?([A-J])\)?(?:[.,:;]|\s*$)")
 _REACH: Final = 400  # characters behind a statement that can belong to it
 _SHORT: Final = 300  # characters of a text that may be an answer as a whole
 _TAIL: Final = 20_000  # characters at the end in which formulas and numbers are looked for
@@ -50,18 +53,16 @@ def answers(text: str) -> tuple[list[str], str]:
 
     Several readings are given only for several boxes; an empty list means that there is none.
     """
+    if "\\\\boxed" in text:
+        text = text.replace("\\\\boxed", "\\boxed")  # as JSON escapes it
     found = boxes(text)
     if found:
         return _boxed(text, found), "the last box"
-    stated = None
-    for stated in _STATED.finditer(text):
-        pass
-    if stated is not None:
-        said = _statement(text[stated.end() : stated.end() + _REACH])
-        if said:
-            return [said], "what the text states as its answer"
+    said = stated(text)
+    if said:
+        return [said], "what the text states as its answer"
     whole = text.strip()
-    if 0 < len(whole) <= _SHORT and "\n\n" not in whole and not _PROSE.search(whole):
+    if 0 < len(whole) <= _SHORT and "\n\n" not in whole and not is_sentence(whole):
         formula = _last_formula(whole)
         outside = _FORMULA.sub("", whole) if formula else whole
         if formula is None or not re.search(r"[A-Za-z]{2,}", outside):
@@ -70,12 +71,23 @@ def answers(text: str) -> tuple[list[str], str]:
     formula = _last_formula(tail)
     if formula is not None:
         return [formula], "the last formula"
-    number = None
-    for number in _NUMBER.finditer(tail):
-        pass
+    number = _last_number(tail)
     if number is not None:
-        return [number[0]], "the last number"
+        return [number], "the last number"
     return [], "no answer is stated" if whole else "an empty text"
+
+
+def stated(text: str) -> str:
+    """The answer that a text states last; "" if it states none."""
+    statement = _last(_STATED, text)
+    if statement is None:
+        return ""
+    return _statement(text[statement.end() : statement.end() + _REACH])
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match of a pattern; matches are not kept, so that their number costs no memory."""
+    return next(iter(deque(pattern.finditer(text), maxlen=1)), None)
 
 
 def _boxed(text: str, found: list[Span]) -> list[str]:
@@ -89,34 +101,52 @@ def _boxed(text: str, found: list[Span]) -> list[str]:
         if len(run) == len(loose) and _LINKS.fullmatch(gap):
             run.insert(0, box)
         loose.insert(0, box)
-    joined = ", ".join(box.content.strip() for box in run)
+    joined = _joined(run)
     if len(loose) > len(run):
         # "1 papers and 2 bins": a list where the reference is one, else the last box counts.
-        return [joined, ", ".join(box.content.strip() for box in loose)]
+        return [joined, _joined(loose)]
     return [joined]
 
 
+def _joined(run: list[Span]) -> str:
+    """Boxes as a list; what is said twice is said once."""
+    return ", ".join(dict.fromkeys(box.content.strip() for box in run))
+
+
 def _statement(said: str) -> str:
-    """The answer at the beginning of what follows a statement."""
+    """The answer in what follows a statement: its beginning, or what a sentence there ends in."""
     said = said.lstrip(" \t*_:\n")
-    if not said:
-        return ""
-    formula = _FORMULA.search(said.partition("\n\n")[0])
-    line = re.split(r"\n|\.\s|\.$", said, maxsplit=1)[0].strip(" *_")
-    if formula is not None and formula.start() < max(len(line), 1) + 2:
+    paragraph = said.partition("\n\n")[0]
+    formula = _FORMULA.match(paragraph)
+    if formula is not None:
         return _content(formula)
-    if _PROSE.search(line):
-        number = _NUMBER.search(line)
-        return number[0] if number else line
-    return line
+    line = re.split(r"\n|\.\s|\.$", said, maxsplit=1)[0].strip(" *_")
+    choice = _CHOICE.match(line)
+    if choice is not None:
+        return choice[1]
+    if not is_sentence(_FORMULA.sub("", line), words=3):
+        formula = _FORMULA.search(paragraph[: len(line) + 8])
+        return line if formula is None else _content(formula)
+    tail = line
+    for verb in _IS.finditer(line):
+        tail = line[verb.end() :]
+    return _last_formula(tail) or _last_number(tail) or tail.strip()
+
+
+def is_sentence(text: str, words: int = 4) -> bool:
+    """Whether a text has words around what may be its answer."""
+    return len(_WORD.findall(text)) >= words
 
 
 def _last_formula(text: str) -> str | None:
-    formula = None
-    for formula in _FORMULA.finditer(text):
-        pass
+    formula = _last(_FORMULA, text)
     return None if formula is None else _content(formula)
 
 
 def _content(formula: re.Match[str]) -> str:
     return (formula[formula.lastgroup or 0] or "").strip()
+
+
+def _last_number(text: str) -> str | None:
+    number = _last(_NUMBER, text)
+    return None if number is None else number[0]

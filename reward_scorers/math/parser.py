@@ -7,13 +7,12 @@
     term     = factor {("*" | "/" | nothing) factor}
     factor   = atom {"^" factor | "!" | "%" | degrees | "'" | unit}
 
-A tree is made of `Node(kind, args)`; `KINDS` tells what the arguments of each kind are.
+A tree is made of `Node(kind, args)`: see `reward_scorers.math.tree`.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from reward_scorers.math.tokens import (
     FUNCTIONS,
@@ -28,44 +27,25 @@ from reward_scorers.math.tokens import (
     plain,
     tokenize,
 )
+from reward_scorers.math.tree import (
+    Node,
+    is_inequality,
+    is_minus_one,
+    is_proper_fraction,
+    items_of,
+    listed,
+    name_of,
+    negative,
+    number,
+    product,
+    sum_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_CHARS: Final = 20_000
-MAX_DEPTH: Final = 60
-_MAX_DIGITS: Final = 4_000  # CPython refuses to read longer ones
-
-
-class Node(NamedTuple):
-    """A part of an answer."""
-
-    kind: str
-    args: tuple[Any, ...]
-
-
-KINDS: Final = {
-    "number": "(value: Fraction, decimals: int | None); None where no point is written",
-    "symbol": "(name,)",
-    "constant": "(name,): pi, e, i, infty, emptyset",
-    "add": "nodes",
-    "mul": "nodes",
-    "div": "(above, below)",
-    "neg": "(node,)",
-    "pm": "(left or None, right, 1 or -1)",
-    "pow": "(base, exponent)",
-    "root": "(degree, radicand)",
-    "call": "(name, argument nodes, subscript or None)",
-    "factorial": "(node,)",
-    "percent": "(node,)",
-    "unit": "(node, name)",
-    "based": "(digits, base): an integer in another base",
-    "list": "nodes: separated by commas, not bracketed",
-    "group": "(opening, closing, nodes): a point, a vector or an interval",
-    "set": "nodes",
-    "union": "nodes",
-    "operation": "(name, left, right): of sets",
-    "relation": "(operators, nodes)",
-    "matrix": "rows of nodes",
-    "text": "(words,)",
-}
+MAX_DEPTH: Final = 100
 
 _CLOSING: Final = {
     "(": (")", "]"),
@@ -81,13 +61,27 @@ _MATRICES: Final = frozenset(
     ["pmatrix", "bmatrix", "matrix", "vmatrix", "Bmatrix", "Vmatrix", "smallmatrix", "array"]
 )
 _GREEK: Final = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon"
-    " phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar nabla"
-    " angle triangle parallel perp".split()
+    {
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+    }
+    | {"mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma"}
+    | {"Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "ell"}
+    | {"hbar", "nabla", "angle", "triangle", "parallel", "perp"}
 )
 _CONSTANTS: Final = frozenset(["pi", "infty", "emptyset"])
 _ACCENTS: Final = frozenset(
-    "overline bar vec hat tilde overrightarrow widehat underline dot boxed fbox mathcal mathscr".split()
+    {"overline", "bar", "vec", "hat", "tilde", "overrightarrow", "widehat", "underline", "dot"}
+    | {"boxed", "fbox", "mathcal", "mathscr"}
 )
 _FUNCTION_LETTERS: Final = frozenset("fghFG")
 _INVERSES: Final = {
@@ -178,10 +172,12 @@ class _Reader:
             raise Unreadable(f"nested deeper than {MAX_DEPTH}")
         items = [self.item()]
         groups: list[list[Node]] = []
+        separators = set()
         while self.value() in _SEPARATORS:
             semicolon = False
             while (mark := self.value()) in _SEPARATORS:  # ", and"
                 semicolon |= mark == ";"
+                separators.add(mark)
                 self.place += 1
             if not self.kind() or self.value() in (")", "]", "}", r"\}"):
                 break  # a comma at the end
@@ -191,8 +187,10 @@ class _Reader:
             items.append(self.item())
         self.depth -= 1
         if groups:  # p=5, q=2; p=7, q=2
-            return _list([_list(one) for one in [*groups, items]])
-        return _list(items)
+            return listed([listed(one) for one in [*groups, items]])
+        if separators == {"or"} and all(is_inequality(one) for one in items):
+            return Node("union", tuple(items))  # x < 2 or x > 3
+        return listed(items)
 
     def item(self) -> Node:
         """Expressions and the relations between them."""
@@ -226,7 +224,7 @@ class _Reader:
             if sign in ("pm", "mp"):
                 term = Node("pm", (None, term, 1 if sign == "pm" else -1))
             elif sign == "-":
-                term = _negative(term)
+                term = negative(term)
             terms.append(term)
         else:
             terms.append(self.term())
@@ -234,10 +232,10 @@ class _Reader:
             self.place += 1
             term = self.term()
             if sign in ("pm", "mp"):
-                terms = [Node("pm", (_sum(terms), term, 1 if sign == "pm" else -1))]
+                terms = [Node("pm", (sum_of(terms), term, 1 if sign == "pm" else -1))]
             else:
-                terms.append(_negative(term) if sign == "-" else term)
-        return _sum(terms)
+                terms.append(negative(term) if sign == "-" else term)
+        return sum_of(terms)
 
     def term(self) -> Node:
         """Factors, multiplied and divided; what stands side by side is multiplied."""
@@ -246,7 +244,7 @@ class _Reader:
             mark = self.value()
             if mark == "*":
                 self.place += 1
-                left = _product(left, self.signed_factor())
+                left = product(left, self.signed_factor())
             elif mark == "/":
                 self.place += 1
                 left = Node("div", (left, self.signed_factor()))
@@ -264,9 +262,14 @@ class _Reader:
         if self.kind() == NUMBER and was_number and left.kind == "number":
             return self.mixed_number(left) if spaced else self.fail("two numbers side by side")
         right = self.factor()
-        if was_number and left.kind == "number" and _is_proper(right) and left.args[1] is None:
-            return _sum([left, right])  # 918\frac{1}{2}
-        return _product(left, right)
+        if (
+            was_number
+            and left.kind == "number"
+            and is_proper_fraction(right)
+            and left.args[1] is None
+        ):
+            return sum_of([left, right])  # 918\frac{1}{2}
+        return product(left, right)
 
     def mixed_number(self, left: Node) -> Node:
         """2 1/2."""
@@ -274,18 +277,18 @@ class _Reader:
         if self.value() != "/" or self.kind(1) != NUMBER or left.args[1] is not None:
             self.fail("two numbers side by side")
         self.place += 1
-        fraction = Node("div", (_number(above.value), _number(self.take().value)))
-        if not _is_proper(fraction):
+        fraction = Node("div", (number(above.value), number(self.take().value)))
+        if not is_proper_fraction(fraction):
             self.fail("no mixed number")
-        return _sum([left, fraction])
+        return sum_of([left, fraction])
 
     def words_behind(self, left: Node) -> Node:
         """Units, or words that end an answer: 5 cm^2, 3 apples."""
-        words = []
+        words: list[str] = []
         while self.kind() == TEXT or (words and self.value() in ("/", "*")):
             words.append(self.take().value)
         if self.skip("^"):
-            words.append("^" + _digits(self.factor()))
+            words.append("^" + name_of(self.factor()))
         return Node("unit", (left, " ".join(words)))
 
     def fail(self, reason: str) -> Node:
@@ -307,7 +310,7 @@ class _Reader:
     def signed_factor(self) -> Node:
         """A factor that may have a sign: 2*-3."""
         if self.skip("-"):
-            return _negative(self.factor())
+            return negative(self.factor())
         self.skip("+")
         return self.factor()
 
@@ -351,18 +354,18 @@ class _Reader:
             self.place += 3
             if name == "deg":
                 return Node("unit", (base, "deg"))
-            return Node("symbol", (_digits(base) + "'",))
+            return Node("symbol", (name_of(base) + "'",))
         if self.skip("prime"):
-            return Node("symbol", (_digits(base) + "'",))
+            return Node("symbol", (name_of(base) + "'",))
         exponent = self.exponent()
         if base.kind == "unit":
-            return Node("unit", (base.args[0], f"{base.args[1]}^{_digits(exponent)}"))
+            return Node("unit", (base.args[0], f"{base.args[1]}^{name_of(exponent)}"))
         return Node("pow", (base, exponent))
 
     def exponent(self) -> Node:
         """The exponent behind ^: a group, or one factor with its sign."""
         if self.skip("-"):
-            return _negative(self.exponent())
+            return negative(self.exponent())
         self.skip("+")
         node = self.atom()
         return Node("pow", (node, self.exponent())) if self.skip("^") else node
@@ -376,14 +379,14 @@ class _Reader:
                 raise Unreadable("a number with a subscript that is no base")
             return Node("based", (str(node.args[0]), int(base)))
         if node.kind in ("symbol", "text"):
-            return Node("symbol", (f"{node.args[0]}_{_digits(below)}",))
+            return Node("symbol", (f"{node.args[0]}_{name_of(below)}",))
         raise Unreadable("a subscript below something else")
 
     def atom(self) -> Node:
         """What cannot be taken apart without brackets."""
         token = self.take()
         if token.kind == NUMBER:
-            return _number(token.value)
+            return number(token.value)
         if token.kind == LETTER:
             return self.letter(token.value)
         if token.kind == TEXT:
@@ -411,7 +414,7 @@ class _Reader:
             self.place += 1
             arguments = self.answer()
             self.expect(")")
-            return Node("call", (name, _items(arguments), None))
+            return Node("call", (name, items_of(arguments), None))
         return Node("symbol", (name,))
 
     def named(self, name: str) -> Node:
@@ -420,34 +423,41 @@ class _Reader:
             return Node("constant", (name,))
         if name in _GREEK:
             return Node("symbol", (name,))
-        if name == "frac":
-            above = self.argument()
-            return Node("div", (above, self.argument()))
-        if name == "sqrt":
-            return self.root()
-        if name == "binom":
-            above = self.argument()
-            return Node("call", ("binom", (above, self.argument()), None))
         if name in FUNCTIONS:
             return self.call(name)
-        if name in ("abs", "floor", "ceil"):
-            self.expect("(")
-            inside = self.answer()
-            self.expect(")")
-            return Node("call", (name, _items(inside), None))
-        if name in ("lfloor", "lceil"):
-            inside = self.answer()
-            self.expect("rfloor" if name == "lfloor" else "rceil")
-            return Node("call", (name[1:], (inside,), None))
-        if name == "begin":
-            return self.matrix()
-        if name == "mathbb":
-            return Node("symbol", ("set " + _digits(self.argument()),))
         if name in _ACCENTS:
             return self.argument()
-        if name == "langle":
-            return self.bracketed(name)
-        raise Unreadable(f"does not know {name!r}")
+        reader = _COMMANDS.get(name)
+        if reader is None:
+            raise Unreadable(f"does not know {name!r}")
+        return reader(self, name)
+
+    def fraction(self, _: str) -> Node:
+        """A fraction and its two arguments."""
+        above = self.argument()
+        return Node("div", (above, self.argument()))
+
+    def binomial(self, name: str) -> Node:
+        """A binomial coefficient."""
+        above = self.argument()
+        return Node("call", (name, (above, self.argument()), None))
+
+    def bracketed_call(self, name: str) -> Node:
+        """abs(...), floor(...), ceil(...)."""
+        self.expect("(")
+        inside = self.answer()
+        self.expect(")")
+        return Node("call", (name, items_of(inside), None))
+
+    def rounded(self, name: str) -> Node:
+        """What stands between the brackets of floor or ceiling."""
+        inside = self.answer()
+        self.expect("rfloor" if name == "lfloor" else "rceil")
+        return Node("call", (name[1:], (inside,), None))
+
+    def number_set(self, _: str) -> Node:
+        """The real numbers, the integers and others."""
+        return Node("symbol", ("set " + name_of(self.argument()),))
 
     def argument(self) -> Node:
         """An argument of a command: a group, or one token; of several digits the first alone."""
@@ -456,18 +466,18 @@ class _Reader:
             if len(token.value) > 1 and token.value.isdigit():
                 self.place -= 1
                 self.tokens[self.place] = Token(NUMBER, token.value[1:])
-                return _number(token.value[0])
-            return _number(token.value)
+                return number(token.value[0])
+            return number(token.value)
         return self.atom()
 
-    def root(self) -> Node:
+    def root(self, _: str) -> Node:
         """A root and its degree, if it is not the second."""
-        degree = _number("2")
+        degree = number("2")
         if self.skip("["):
             degree = self.sum()
             self.expect("]")
         if self.kind() == NUMBER and "." not in self.tokens[self.place].value:
-            return Node("root", (degree, _number(self.take().value)))
+            return Node("root", (degree, number(self.take().value)))
         return Node("root", (degree, self.argument()))
 
     def call(self, name: str) -> Node:
@@ -483,21 +493,21 @@ class _Reader:
             opening = self.take().value
             inside = self.answer()
             self.expect(*_CLOSING[opening])
-            arguments = _items(inside)
+            arguments = items_of(inside)
         else:
             arguments = (self.bare_argument(),)
-        if power is not None and _is_minus_one(power) and name in _INVERSES:
+        if power is not None and is_minus_one(power) and name in _INVERSES:
             return Node("call", (_INVERSES[name], arguments, below))
         node = Node("call", (name, arguments, below))
         return node if power is None else Node("pow", (node, power))
 
     def bare_argument(self) -> Node:
         """The argument of sin 2x: factors up to the next function, sign or end."""
-        node = _negative(self.factor()) if self.skip("-") else self.factor()
+        node = negative(self.factor()) if self.skip("-") else self.factor()
         while self.is_factor_ahead() and self.value() not in FUNCTIONS and self.kind() != TEXT:
             if self.value() in _OPENING and self.value() != "{":
                 break
-            node = _product(node, self.factor())
+            node = product(node, self.factor())
         return node
 
     def bracketed(self, opening: str) -> Node:
@@ -513,16 +523,16 @@ class _Reader:
         closing = self.expect(*closings)
         self.bars = bars
         if opening == r"\{":
-            return Node("set", _items(inside))
+            return Node("set", items_of(inside))
         if opening == "{":
             return inside
         if inside.kind != "list" and (opening, closing) in (("(", ")"), ("[", "]")):
             return inside
         if opening == "langle":
             opening, closing = "(", ")"
-        return Node("group", (opening, closing, _items(inside)))
+        return Node("group", (opening, closing, items_of(inside)))
 
-    def matrix(self) -> Node:
+    def matrix(self, _: str) -> Node:
         """The rows between begin and end."""
         name = self.environment()
         if name not in _MATRICES:
@@ -530,28 +540,26 @@ class _Reader:
         if name == "array" and self.value() == "{":
             while self.take().value != "}":
                 pass
-        rows: list[tuple[Node, ...]] = []
-        row: list[Node] = []
-        while True:
-            if self.skip("hline"):
-                continue
-            if self.value() == "end":
-                break
-            row.append(self.sum())
-            if self.skip("&"):
-                continue
-            rows.append(tuple(row))
-            row = []
-            if not self.skip("\\\\") and self.value() != "end":
-                raise Unreadable("a row of a matrix that does not end")
-        if row:
-            rows.append(tuple(row))
-        self.place += 1
+        rows = self.rows()
         if self.environment() != name:
             raise Unreadable("a matrix that ends as another one")
         if name in ("vmatrix", "Vmatrix"):
-            return Node("call", ("det", (Node("matrix", tuple(rows)),), None))
-        return Node("matrix", tuple(rows))
+            return Node("call", ("det", (Node("matrix", rows),), None))
+        return Node("matrix", rows)
+
+    def rows(self) -> tuple[tuple[Node, ...], ...]:
+        """The rows of a matrix, up to and with its end."""
+        rows: list[tuple[Node, ...]] = []
+        while not self.skip("end"):
+            if self.skip("hline", "\\\\"):
+                continue
+            row = [self.sum()]
+            while self.skip("&"):
+                row.append(self.sum())
+            rows.append(tuple(row))
+            if self.value() not in ("\\\\", "end"):
+                raise Unreadable("a row of a matrix that does not end")
+        return tuple(rows)
 
     def environment(self) -> str:
         """The name in braces behind begin or end."""
@@ -564,67 +572,21 @@ class _Reader:
 
 
 _NO_FACTOR: Final = frozenset(
-    ["cup", "cap", "setminus", "backslash", "pm", "mp", "end", "rfloor", "rceil", "rangle", "to"]
-    + ["mapsto", "in", "deg", "hline", "subset", "subseteq", "Rightarrow", "implies", "iff"]
+    {"cup", "cap", "setminus", "backslash", "pm", "mp", "end", "rfloor", "rceil", "rangle", "to"}
+    | {"mapsto", "in", "deg", "hline", "subset", "subseteq", "Rightarrow", "implies", "iff"}
 )
 
 
-def _number(digits: str) -> Node:
-    if len(digits) > _MAX_DIGITS:
-        raise Unreadable("a number of too many digits")
-    mantissa, _, exponent = digits.lower().partition("e")
-    whole, point, decimals = mantissa.partition(".")
-    value = Fraction(int(whole + decimals or "0"), 10 ** len(decimals))
-    if exponent:
-        value *= Fraction(10) ** int(exponent)
-    return Node("number", (value, len(decimals) if point and not exponent else None))
-
-
-def _negative(node: Node) -> Node:
-    if node.kind == "number":
-        return Node("number", (-node.args[0], node.args[1]))
-    if node.kind == "unit":
-        return Node("unit", (_negative(node.args[0]), node.args[1]))
-    return Node("neg", (node,))
-
-
-def _sum(terms: list[Node]) -> Node:
-    return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
-
-
-def _product(left: Node, right: Node) -> Node:
-    if right.kind == "unit":  # 3 \sqrt{2} cm: the unit is that of the whole
-        return Node("unit", (_product(left, right.args[0]), right.args[1]))
-    parts = left.args if left.kind == "mul" else (left,)
-    return Node("mul", (*parts, right))
-
-
-def _list(items: list[Node]) -> Node:
-    return items[0] if len(items) == 1 else Node("list", tuple(items))
-
-
-def _items(node: Node) -> tuple[Node, ...]:
-    return node.args if node.kind == "list" else (node,)
-
-
-def _is_proper(node: Node) -> bool:
-    """Whether a node is a fraction of two natural numbers, the first the smaller one."""
-    if node.kind != "div":
-        return False
-    above, below = node.args
-    if above.kind != "number" or below.kind != "number":
-        return False
-    return above.args[1] is None and below.args[1] is None and 0 < above.args[0] < below.args[0]
-
-
-def _is_minus_one(node: Node) -> bool:
-    return node.kind == "number" and node.args[0] == -1
-
-
-def _digits(node: Node) -> str:
-    """A short node as a part of a name."""
-    if node.kind == "number":
-        return str(node.args[0])
-    if node.kind in ("symbol", "constant", "text"):
-        return str(node.args[0])
-    return "".join(_digits(part) for part in node.args if isinstance(part, Node))
+_COMMANDS: Final[dict[str, Callable[[_Reader, str], Node]]] = {
+    "frac": _Reader.fraction,
+    "sqrt": _Reader.root,
+    "binom": _Reader.binomial,
+    "abs": _Reader.bracketed_call,
+    "floor": _Reader.bracketed_call,
+    "ceil": _Reader.bracketed_call,
+    "lfloor": _Reader.rounded,
+    "lceil": _Reader.rounded,
+    "begin": _Reader.matrix,
+    "mathbb": _Reader.number_set,
+    "langle": _Reader.bracketed,
+}

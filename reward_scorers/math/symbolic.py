@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from reward_scorers.math.extract import is_sentence
 
 if TYPE_CHECKING:
     from reward_scorers.deadline import Deadline
@@ -23,7 +25,7 @@ def can_matter(gold: str, answer: str) -> bool:
     """Whether the shapes of two answers leave it open that a computer algebra finds them equal."""
     if max(len(gold), len(answer)) > MAX_CHARS:
         return False
-    if any(_WORDS_ONLY.fullmatch(one) for one in (gold, answer)):
+    if any(_WORDS_ONLY.fullmatch(one) or is_sentence(one) for one in (gold, answer)):
         return False
     return all(_MATHEMATICAL.search(one) for one in (gold, answer))
 
@@ -42,19 +44,4 @@ def same(gold: str, answer: str, deadline: Deadline) -> bool:
 def _pool() -> WorkerPool:
     from reward_scorers.workers import WorkerPool
 
-    return WorkerPool("reward_scorers.math.symbolic:verify_pair")
-
-
-def verify_pair(pair: list[str]) -> bool:
-    """Run in the worker: math-verify's verdict, without its timeouts, which need signals."""
-    from math_verify import parse, verify
-
-    gold, answer = (parse(f"${text}$", parsing_timeout=None) for text in pair)
-    return bool(verify(gold, answer, timeout_seconds=None))
-
-
-def warm() -> Any:
-    """Import in the worker what it needs, before the first deadline runs."""
-    import math_verify
-
-    return math_verify
+    return WorkerPool("reward_scorers.math.computer_algebra:verify_pair")

@@ -1,7 +1,7 @@
 """From an answer as it is written, in LaTeX, Unicode or plain text, to tokens.
 
-One spelling for each thing: `\\dfrac`, `\\tfrac` and `\\frac` are one token, so are `\\le`, `<=` and
-the Unicode sign, and spacing is none at all.
+One spelling for each thing: `\\dfrac`, `\\tfrac` and `\\frac` are one token, so are `\\le`, `<=`
+and the Unicode sign, and spacing is none at all.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ MARK: Final = "mark"  # one character, or the name of a relation
 
 # Commands that say how something looks, never what it is.
 _NO_MEANING = re.compile(
-    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|qquad"
-    r"|quad|enspace|thinspace|hfill|hspace\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|rm|bf|it|mathstrut"
+    r"\\q?quad|(?<!\\)\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle"
+    r"|limits|nolimits|enspace|thinspace|hfill|hspace\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|rm|bf|it|mathstrut"
     r"|strut|null|noindent|par|newline|centering|Large|large|small)(?![A-Za-z])"
-    r"|\\[,;:!> ]|\\\n|~|\u200b|\ufeff|[\u2000-\u200a\u202f\u205f\u00a0]"
+    r"|(?<!\\)\\[,;:!>\s]|~|\u200b|\ufeff|[\u2000-\u200a\u202f\u205f\u00a0]"
 )
 _TEXT_COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|tt|sf|normal|up)?|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|textnormal"
@@ -95,26 +95,43 @@ _RENAMED: Final = {
 }
 _VARIABLES: Final = frozenset("abcdkmnpqrstvwxyz")
 FUNCTIONS: Final = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log lg exp min max gcd lcm"
-    " sgn Re Im det deg".split()
-) - {"deg"}
+    {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh"}
+    | {
+        "cosh",
+        "tanh",
+        "ln",
+        "log",
+        "lg",
+        "exp",
+        "min",
+        "max",
+        "gcd",
+        "lcm",
+        "sgn",
+        "Re",
+        "Im",
+        "det",
+    }
+)
 _WORDS: Final = FUNCTIONS | frozenset(
-    "sqrt pi infty inf infinity oo and or asin acos atan cup percent pct percentage frac binom theta"
-    " alpha beta gamma lambda in abs floor ceil".split()
+    {"sqrt", "pi", "infty", "inf", "infinity", "oo", "and", "or", "asin", "acos", "atan", "cup"}
+    | {"percent", "pct", "percentage", "frac", "binom", "theta", "alpha", "beta", "gamma", "lambda"}
+    | {"in", "abs", "floor", "ceil"}
 )
 _UNICODE: Final = {
-    "\u2212": "-", "\u2013": "-", "\u2014": "-", "\ufe63": "-", "\u00d7": "*", "\u00b7": "*", "\u22c5": "*",
-    "\u2217": "*", "\u2219": "*", "\u2022": "*", "\u00f7": "/", "\u2044": "/", "\u2215": "/",
-    "\u2264": r"\le ", "\u2265": r"\ge ", "\u2a7d": r"\le ", "\u2a7e": r"\ge ", "\u2260": r"\ne ",
-    "\u2248": r"\approx ", "\u221e": r"\infty ", "\u03c0": r"\pi ", "\u221a": r"\sqrt ", "\u222a": r"\cup ",
-    "\u2229": r"\cap ", "\u2208": r"\in ", "\u00b1": r"\pm ", "\u2213": r"\mp ", "\u00b0": r"\degree ",
-    "\u00ba": r"\degree ", "\u2205": r"\emptyset ", "\u03b8": r"\theta ", "\u03b1": r"\alpha ",
-    "\u03b2": r"\beta ", "\u03b3": r"\gamma ", "\u03bb": r"\lambda ", "\u03c6": r"\phi ",
-    "\u211d": r"\mathbb{R}", "\u2124": r"\mathbb{Z}", "\u2115": r"\mathbb{N}", "\u211a": r"\mathbb{Q}",
-    "\u27e8": r"\langle ", "\u27e9": r"\rangle ", "\u2032": "'", "\u2019": "'", "\u221b": r"\sqrt[3]",
-    "\u2261": r"\equiv ", "\u2282": r"\subset ", "\u2216": r"\setminus ", "\u2225": r"\parallel ",
-    "\u2220": r"\angle ", "\u25b3": r"\triangle ", "\u2206": r"\Delta ", "\u0394": r"\Delta ",
-    "\uff0c": ",", "\u3001": ",", "\uff1b": ";", "\u3002": ".",
+    "\u2212": "-", "\u2013": "-", "\u2014": "-", "\ufe63": "-", "\u00d7": "*", "\u00b7": "*",
+    "\u22c5": "*", "\u2217": "*", "\u2219": "*", "\u2022": "*", "\u00f7": "/", "\u2044": "/",
+    "\u2215": "/", "\u2264": r"\le ", "\u2265": r"\ge ", "\u2a7d": r"\le ", "\u2a7e": r"\ge ",
+    "\u2260": r"\ne ", "\u2248": r"\approx ", "\u221e": r"\infty ", "\u03c0": r"\pi ",
+    "\u221a": r"\sqrt ", "\u222a": r"\cup ", "\u2229": r"\cap ", "\u2208": r"\in ",
+    "\u00b1": r"\pm ", "\u2213": r"\mp ", "\u00b0": r"\degree ", "\u00ba": r"\degree ",
+    "\u2205": r"\emptyset ", "\u03b8": r"\theta ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ",
+    "\u03b3": r"\gamma ", "\u03bb": r"\lambda ", "\u03c6": r"\phi ", "\u211d": r"\mathbb{R}",
+    "\u2124": r"\mathbb{Z}", "\u2115": r"\mathbb{N}", "\u211a": r"\mathbb{Q}",
+    "\u27e8": r"\langle ", "\u27e9": r"\rangle ", "\u2032": "'", "\u2019": "'",
+    "\u221b": r"\sqrt[3]", "\u2261": r"\equiv ", "\u2282": r"\subset ", "\u2216": r"\setminus ",
+    "\u2225": r"\parallel ", "\u2220": r"\angle ", "\u25b3": r"\triangle ", "\u2206": r"\Delta ",
+    "\u0394": r"\Delta ", "\uff0c": ",", "\u3001": ",", "\uff1b": ";", "\u3002": ".",
 }  # fmt: skip
 _TABLE = str.maketrans(_UNICODE)
 _SUPERSCRIPTS = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207f"
@@ -123,9 +140,15 @@ _FROM_SUPERSCRIPT = str.maketrans(_SUPERSCRIPTS, "0123456789+-n")
 _SUBSCRIPT_RUN = re.compile("[\u2080-\u2089]+")
 _VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 
+# What JSON made of a backslash; where "\\\\" begins a row of a matrix, none of these words follows.
+_DOUBLED = re.compile(
+    r"\\\\(?=(?:boxed|d?frac|tfrac|left|right|sqrt|text|pi|cup|cap|leq?|geq?|in|infty|cdot|times|begin)\b)"
+)
+_GLUED = re.compile(r"(?<=[\d)}])(or|and)(?=[A-Z(\d\\-])")
+
 # 1,234,567 with plain commas; the same with what LaTeX puts in to keep the space away.
-_THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})((?:,\d{3})+)(?![\d]|,\d)")
-_TEX_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\!)[ ]{0,2}(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:,\d{3})+)(?![\d]|,\d)")
+_TEX_THOUSANDS = re.compile(r"(?<=\d)[ ]{0,2}(?:\{,[ ]?\}|,\\!|\\,|\\!)[ ]{0,2}(?=\d{3}(?!\d))")
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[ ]\d{3})+(?![\d])")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _TOKEN = re.compile(
@@ -161,14 +184,15 @@ def plain(text: str) -> str:
         text = unicodedata.normalize("NFKC", text.translate(_TABLE))
         text = re.sub(r"[\u20ac\u00a3\u00a5]", "", text)
     if "\\" in text:
-        if r"\!" in text or "{,}" in text or r"\," in text:
+        if r"\!" in text or "{," in text or r"\," in text:
             text = _TEX_THOUSANDS.sub("", text)
+        text = _DOUBLED.sub(r"\\", text).rstrip("\\")
         text = text.replace(r"\$", " ").replace(r"\%", "%").replace(r"\#", "#")
         text = _NO_MEANING.sub(" ", text)
-        text = re.sub(r"\\[()\[\]]", " ", text)
-    elif "{,}" in text:
+        text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
+    elif "{," in text:
         text = _TEX_THOUSANDS.sub("", text)
-    return text.replace("$", " ").strip()
+    return _GLUED.sub(r" \1 ", text.replace("$", " ")).strip()
 
 
 def _vulgar(sign: re.Match[str]) -> str:
@@ -253,6 +277,8 @@ def _is_product(word: str) -> bool:
 
 def _add_text(tokens: list[Token], content: str, depth: int, *, spaced: bool) -> None:
     words = content.strip().strip(".").strip()
+    if len(words) == 3 and words[0] == "(" and words[2] == ")":
+        words = words[1]  # (C)
     if len(words) == 1 and words.isalpha():
         tokens.append(Token(LETTER, words, spaced))
         return
