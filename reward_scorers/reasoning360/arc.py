@@ -5,6 +5,8 @@ first "[[" to the next "]]" is a Python literal; "..." in it is read as -1. Cell
 so that 1.9 and True are 1, and "1" is 1 as well. Line ends are taken out first, spaces are not: a
 grid in JSON with indents has no "[[" and is not read. What is not read is taken for the grid [[0]],
 which is right where the reference answer is [[0]].
+
+Known to differ: cells that are tuples, and ints of more than 63 bits, in a grid of one cell.
 """
 
 from __future__ import annotations
