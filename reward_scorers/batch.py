@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 GRACE_S: Final = 1.0  # how long after its time an answer is waited for, before its worker is killed
 _CHUNK: Final = 32  # rows sent at once, so that a worker need not wait for the next
+# Scorers keep little; what could grow is in workers of their own. A new worker costs a second.
+_MAX_CALLS: Final = 100_000
 _COLUMNS: Final = "data_source, solution_str and ground_truth (or reward_model with it)"
 
 Result = Scored | ScorerError
@@ -141,7 +143,9 @@ def _score_there(
     places = [place for place, payload in enumerate(sent) if isinstance(payload, dict)]
     size = max(1, min(_CHUNK, len(places) // (4 * workers)))
     chunks = [places[start : start + size] for start in range(0, len(places), size)]
-    pool = _pools.setdefault(workers, WorkerPool("reward_scorers.batch:answer", workers))
+    pool = _pools.setdefault(
+        workers, WorkerPool("reward_scorers.batch:answer", workers, max_calls=_MAX_CALLS)
+    )
 
     def ask(chunk: list[int]) -> list[Any]:
         return pool.call_each([sent[place] for place in chunk], limits.timeout_s + GRACE_S)

@@ -1,8 +1,9 @@
 """Worker processes that can be killed, for steps that may take for ever or eat all memory.
 
-A worker starts once, imports its target and answers call after call; one that is too slow, dies or
-has answered often is replaced at once. No signal handler, no thread and no multiprocessing is
-needed in the process that calls, so it may be any thread, a daemon or a Ray worker. POSIX only.
+A worker starts once, imports its target and answers call after call. One that is too slow, dies or
+has answered often is replaced at once; while an answer lasts, the next worker stands by already. No
+signal handler, no thread and no multiprocessing is needed in the process that calls, so it may be
+any thread, a daemon or a Ray worker. POSIX only.
 """
 
 from __future__ import annotations
@@ -100,6 +101,15 @@ class WorkerPool:
         """
         return self._answers(payloads, seconds)[0]
 
+    def prepare(self) -> None:
+        """Start a worker if none is idle, and do not wait for it: some call will want it.
+
+        A call that lasts does this by itself, so that a worker stands by should it be killed.
+        """
+        with self._lock, suppress(WorkerError):  # should it not start, the next call tells
+            if not self._idle:
+                self._idle.append(self._start())
+
     def close(self) -> None:
         """Kill the workers; a later call is an error. At the exit of the process, it is done."""
         with self._lock:
@@ -194,15 +204,13 @@ class WorkerPool:
         worker.channel.close()
         with self._lock:
             self._all.discard(worker)
-            # The next one starts while nobody waits. Should it not, the next call tells.
-            if worker.ready and not self._closed:
-                with suppress(WorkerError):
-                    self._idle.insert(0, self._start())
+        if worker.ready:
+            self.prepare()
 
     def _start(self) -> Worker:
         if self._closed:
             raise WorkerError(f"the workers of {self.target} are closed")
-        worker = Worker(self.target, self._memory_bytes)
+        worker = Worker(self.target, self._memory_bytes, on_silence=self.prepare)
         self._all.add(worker)
         return worker
 

@@ -15,10 +15,10 @@ from reward_scorers.errors import WorkerError
 from reward_scorers.workers.channel import Channel, Closed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 START_S: Final = 60.0  # for Python to start and to import the target
-_LOOK_S: Final = 0.5  # how often a silent worker is asked whether it lives
+_LOOK_S: Final = 0.25  # how often a silent worker is looked after
 # How long a worker may say that it waits for a worker of its own, which has its own limit.
 _PATIENCE_S: Final = START_S + 10
 
@@ -35,10 +35,11 @@ _SETTINGS: Final = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM
 
 
 class Worker:
-    """One worker process, and the channel to it."""
+    """One worker process, and the channel to it; `on_silence` is called while an answer lasts."""
 
-    def __init__(self, target: str, memory_bytes: int) -> None:
+    def __init__(self, target: str, memory_bytes: int, on_silence: Callable[[], None]) -> None:
         self.target = target
+        self._on_silence = on_silence
         self.ready = False
         self.answered = 0
         try:
@@ -102,9 +103,11 @@ class Worker:
             if not (remaining := deadline.remaining()):
                 raise TimeoutError(f"no answer of {self.target} in time")
             moved = self.channel.move(min(remaining, _LOOK_S))
-            # A process forked at the wrong moment may hold the worker's end open.
-            if not moved and not self.lives():
-                raise Closed
+            if not moved:
+                if not self.lives():  # a process forked at a bad moment may hold its end open
+                    raise Closed
+                if self.ready:
+                    self._on_silence()
         return message
 
     def lives(self) -> bool:

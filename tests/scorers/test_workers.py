@@ -97,6 +97,19 @@ def test_a_worker_that_is_too_slow_is_killed_and_the_next_call_answered() -> Non
         assert workers.call({"value": "next"}, soon()) == "next"
 
 
+def test_while_an_answer_lasts_the_next_worker_stands_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TARGETS_LOAD_S", "1")
+    with pool() as workers:
+        workers.call({}, soon())
+        assert len(workers.pids()) == 1
+        for _ in range(3):
+            begun = time.monotonic()
+            with pytest.raises(TimeoutError):
+                workers.call({"sleep": 60}, soon(2))
+            assert time.monotonic() - begun < 2.5
+            assert len(workers.pids()) <= 2
+
+
 def test_a_step_in_c_that_lets_no_thread_run_is_killed() -> None:
     with pool() as workers, pytest.raises(TimeoutError):
         workers.call({"power": True}, soon(0.5))
