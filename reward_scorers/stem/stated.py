@@ -65,7 +65,8 @@ def statements(text: str) -> list[Statement]:
     """All statements of a text, in their order. Their contents do not overlap."""
     marks = list(BEGINNING.finditer(text))
     ends = [*(mark.start() for mark in marks), len(text)][1:]
-    boxed = {box.start: box.content for box in boxes(text)}
+    has_box = any(mark[0].startswith("\\") for mark in marks)
+    boxed = {box.start: box.content for box in boxes(text)} if has_box else {}
     found = []
     for mark, end in zip(marks, ends, strict=True):
         name = mark[0].strip("\\{ ")

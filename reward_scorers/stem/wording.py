@@ -31,6 +31,8 @@ _LAYOUT = re.compile(
 )
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _FORMULA = re.compile(r"[=+*/^_<>\\{}|%]|\d")
+# H_2O, H_{2}O and H2O; x_2 stays, since 2 may be a factor in x2.
+_SUBSCRIPT = re.compile(r"([A-Z][a-z]?|\))_(?:\{(\d{1,4})\}|(\d))")
 _LONG_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _PUNCTUATION: Final = {**dict.fromkeys(map(ord, '.,;:!?"()[]\u2026`'), " "), ord("'"): ""}
 _EMPHASIS = re.compile(r"^\s{0,9}(\*{1,3}|_{1,3})(.{1,4000})\1\s{0,9}$", re.DOTALL)
@@ -60,6 +62,7 @@ def key(text: str) -> str:
 
 
 def _formula(text: str) -> str:
+    text = _SUBSCRIPT.sub(r"\1\2\3", text)
     text = _LONG_WORD.sub(lambda word: word[0].lower(), text)
     return "".join(text.split()).strip("`\"'").rstrip(".,;:")
 
