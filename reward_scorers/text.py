@@ -12,6 +12,7 @@ from typing import Final
 # What chat templates leave behind the end of an answer.
 _END_OF_TURN = re.compile(r"<\|(?:im_end|endoftext|eot_id|end_of_text|end)\|>|</s>|<\uff5cend")
 _BOX = re.compile(r"\\(?:boxed|fbox)[ \t]{0,4}(\{)?|\\.|[{}]", re.DOTALL)
+_NO_BOX: Final = (-1, -1)  # stands for a brace that opens no box
 _WORD = re.compile(r"[ \t]{0,4}([^\s$\\{}]{1,64})")
 _FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n`]*$", re.MULTILINE)
 _END_OF_REASONING: Final = "</think>"
@@ -54,25 +55,29 @@ def boxes(text: str) -> list[Span]:
     Escaped braces (\{ and \}) do not count. `\boxed 5`, without braces, holds one word. Behind the
     last closed box, one that is never closed holds the rest of the text.
     """
-    found: list[Span] = []
-    open_braces: list[re.Match[str]] = []
+    # Whole from, content from and to, whole to: contents are cut out at the end, once each.
+    spans: list[tuple[int, int, int, int]] = []
+    open_braces: list[tuple[int, int]] = []
     for token in _BOX.finditer(text):
         mark = token[0]
-        if mark == "{" or token[1]:
-            open_braces.append(token)
-        elif mark == "}" and open_braces:
-            opening = open_braces.pop()
-            if opening[1]:
-                while found and found[-1].start > opening.start():
-                    found.pop()
-                content = text[opening.end() : token.start()]
-                found.append(Span(content, opening.start(), token.end()))
+        if mark == "{":
+            open_braces.append(_NO_BOX)
+        elif token[1]:
+            open_braces.append(token.span())
+        elif mark == "}":
+            start, inner = open_braces.pop() if open_braces else _NO_BOX
+            if start >= 0:
+                while spans and spans[-1][0] > start:
+                    spans.pop()
+                spans.append((start, inner, token.start(), token.end()))
         elif mark.startswith(("\\boxed", "\\fbox")) and (word := _WORD.match(text, token.end())):
-            found.append(Span(word[1].rstrip("."), token.start(), word.end()))
+            inner, last = word.span(1)
+            spans.append((token.start(), inner, inner + len(word[1].rstrip(".")), last))
+    found = [Span(text[inner:last], start, end) for start, inner, last, end in spans]
     rest = found[-1].end if found else 0
-    for opening in open_braces:
-        if opening[1] and opening.start() >= rest:
-            found.append(Span(text[opening.end() :], opening.start(), len(text), closed=False))
+    for start, inner in open_braces:
+        if start >= rest:
+            found.append(Span(text[inner:], start, len(text), closed=False))
             break
     return found
 
