@@ -117,7 +117,13 @@ for _prefixes, _scorer, _reference in (
     (("table__",), "table", "reasoning360/table"),
     (("stem_web", "stem__web"), "stem", None),
     (("stem__gpqa", "stem__supergpqa"), "multiple_choice", "reasoning360/multiple_choice"),
-    (("mmlu", "cais/mmlu", "alexandrainst/m_mmlu", "m_mmlu"), "multiple_choice", None),
+    (("gpqa", "Idavidrein/gpqa", "supergpqa", "m-a-p/SuperGPQA"), "multiple_choice", None),
+    (("mmlu", "MMLU", "cais/mmlu", "TIGER-Lab/MMLU-Pro"), "multiple_choice", None),
+    # MMLU in other languages, translated by people or machines.
+    (("mmmlu", "MMMLU", "openai/MMMLU", "multilingual_mmlu"), "multiple_choice", None),
+    (("m_mmlu", "alexandrainst/m_mmlu", "jon-tow/okapi_mmlu"), "multiple_choice", None),
+    (("global_mmlu", "CohereForAI/Global-MMLU", "CohereLabs/Global-MMLU"), "multiple_choice", None),
+    (("afrimmlu", "masakhane/afrimmlu"), "multiple_choice", None),
 ):
     for _prefix in _prefixes:
         add_route(Route(_prefix, _scorer, _reference))

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_scorers import GroundTruthError, scorer
+from reward_scorers import GroundTruthError, compute_score, scorer
 from reward_scorers.registry import Context
 from reward_scorers.stem.multiple_choice import extract, score
 from reward_scorers.stem.options import Options, options_of
@@ -63,6 +63,22 @@ def test_a_wrong_reference_is_an_error_and_no_score(gold: str) -> None:
         score("Answer: B", gold)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "openai/MMMLU",
+        "mmmlu_yo",
+        "m_mmlu_de",
+        "mmlu_pro",
+        "CohereForAI/Global-MMLU",
+        "afrimmlu_yor",
+    ],
+)
+def test_mmlu_has_a_route_in_every_language(source: str) -> None:
+    assert compute_score(source, "\u00ccd\u00e1h\u00f9n: B", "B")["score"] == 1
+
+
+@settings(deadline=None)
 @given(text=ANY_TEXT | FRAGMENTS, texts=st.lists(ANY_TEXT, min_size=1, max_size=26))
 def test_no_text_is_too_odd(text: str, texts: list[str]) -> None:
     for context in (None, Context(extra={"options": texts})):
@@ -71,6 +87,7 @@ def test_no_text_is_too_odd(text: str, texts: list[str]) -> None:
         assert (found["pred"] is None) <= (found["score"] == 0.0)
 
 
+@settings(deadline=None)
 @given(before=ANY_TEXT | FRAGMENTS, letter=st.sampled_from("ABCDEFGHIJ"))
 def test_what_stands_before_the_last_line_does_not_count(before: str, letter: str) -> None:
     if "<|" in before or "</s>" in before or "<\uff5cend" in before:
