@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.math import extract, symbolic
 from reward_scorers.math.compare import same
+from reward_scorers.math.evaluate import NoValue, Point, TooLarge, evaluate
 from reward_scorers.math.parser import MAX_CHARS, parse
 from reward_scorers.math.tokens import Unreadable, plain
 from reward_scorers.registry import Context, Outcome, register, verdict
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from reward_scorers.math.tree import Node
 
 _EUROPEAN = re.compile(r"-?\d+,\d+")
+_SPACES = re.compile(r"\s+")
 _LONG: Final = 100  # characters; shorter references are answers as they stand
-_MEMORY: Final = 4096  # reference answers whose trees are kept: rollouts share them
+_SHORT: Final = 200  # characters of an answer whose tree is kept: rollouts share their references
+_MEMORY: Final = 4096
 
 
 @register("math", version=1)
@@ -89,38 +92,61 @@ def equal(gold: str, answer: str, context: Context) -> str | None:
 
 
 def _same_readings(gold: str, answer: str) -> bool | None:
-    """Whether any reading of the two is the same; None if neither can be read or compared."""
-    try:
-        one, other = _tree(gold), _tree(answer)
-    except Unreadable:
-        return None
+    """Whether any reading of the two is the same; None if that takes more than this package."""
+    one, other = _tree(gold), _tree(answer)
+    if one is None or other is None:
+        read = one or other
+        return None if read is None or _may_equal_unread(read) else False
     found = same(one, other)
     if found is not False or {one.kind, other.kind} != {"list", "number"}:
         return found
     # 3,125 may be a number or a list of two, and 1,22 a number with a decimal comma.
-    for a, b in ((gold, answer), (answer, gold)):
-        try:
-            if "," in a and same(_tree(a, thousands=False), _tree(b)):
-                return True
-            if _EUROPEAN.fullmatch(a.strip(" $")) and same(_tree(a.replace(",", ".")), _tree(b)):
-                return True
-        except Unreadable:
-            continue
+    for a, b in ((gold, other), (answer, one)):
+        readings = [_tree(a, thousands=False)] if "," in a else []
+        if _EUROPEAN.fullmatch(a.strip(" $")):
+            readings.append(_tree(a.replace(",", ".")))
+        if any(same(reading, b) for reading in readings if reading is not None):
+            return True
     return False
 
 
-@lru_cache(maxsize=_MEMORY)
-def _tree(text: str, *, thousands: bool = True) -> Node:
-    return parse(text, thousands=thousands)
+def _may_equal_unread(read: Node) -> bool:
+    """Whether an answer that was read may be what another one means that was not."""
+    if read.kind == "text":
+        return False
+    try:
+        evaluate(read, Point())
+    except TooLarge:
+        return False
+    except NoValue:
+        return True
+    return True
+
+
+def _tree(text: str, *, thousands: bool = True) -> Node | None:
+    """The tree of an answer; None if it cannot be read."""
+    if len(text) <= _SHORT:
+        return _short_tree(text, thousands=thousands)
+    return _read(text, thousands=thousands)
 
 
 @lru_cache(maxsize=_MEMORY)
+def _short_tree(text: str, *, thousands: bool) -> Node | None:
+    return _read(text, thousands=thousands)
+
+
+def _read(text: str, *, thousands: bool) -> Node | None:
+    try:
+        return parse(text, thousands=thousands)
+    except Unreadable:
+        return None
+
+
 def _condensed(text: str) -> str:
     """The text without what changes no meaning: spacing, sizes, dollar signs, a final period."""
-    short = re.sub(
-        r"\s+", "", plain(text).replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
-    )
-    return short.rstrip(".")
+    for long in (r"\dfrac", r"\tfrac"):
+        text = text.replace(long, r"\frac")
+    return _SPACES.sub("", plain(text)).rstrip(".")
 
 
 def _references(truth: Any) -> list[str]:

@@ -32,6 +32,10 @@ class NoValue(ArithmeticError):  # noqa: N818 - it says what the tree has
     """The tree has no value: it is undefined there, too large, or no number at all."""
 
 
+class TooLarge(NoValue):
+    """The tree's value would take too long or too much memory to compute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """Where expressions are evaluated.
@@ -55,10 +59,12 @@ def evaluate(node: Node, point: Point) -> Number:
     """
     try:
         value = _value(node, point)
-    except (ZeroDivisionError, OverflowError, ValueError, TypeError) as error:
+    except OverflowError as error:
+        raise TooLarge(str(error)) from None
+    except (ZeroDivisionError, ValueError, TypeError) as error:
         raise NoValue(str(error)) from None
     if isinstance(value, (float, complex)) and not cmath.isfinite(value):
-        raise NoValue("not finite")
+        raise TooLarge("not finite")
     return value
 
 
@@ -148,14 +154,14 @@ def _power(base: Number, exponent: Number, point: Point) -> Number:
             bits = max(base.numerator.bit_length(), base.denominator.bit_length())
             if base in (0, 1, -1) or bits * abs(exponent) <= MAX_BITS:
                 return base**exponent.numerator
-            raise NoValue("too large")
+            raise TooLarge("too large")
         exact = _exact_root(base, exponent.denominator)
         if exact is not None:
             return _power(exact, Fraction(exponent.numerator), point)
     if point.precise:
         lib = _precise()
-        return lib.power(_inexact(base, point), _inexact(exponent, point))
-    base, exponent = _inexact(base, point), _inexact(exponent, point)
+        return lib.power(inexact(base, point), inexact(exponent, point))
+    base, exponent = inexact(base, point), inexact(exponent, point)
     if isinstance(base, float) and isinstance(exponent, float) and (base > 0 or exponent % 1 == 0):
         return base**exponent
     return complex(base) ** complex(exponent)
@@ -226,7 +232,7 @@ def _call_one(name: str, value: Number, point: Point) -> Number:
         return Fraction(1)
     if name == "ln" and value == 1:
         return Fraction(0)
-    inexact = _inexact(value, point)
+    inexact = inexact(value, point)
     if name in _RECIPROCALS:
         return 1 / _call_one(_RECIPROCALS[name], value, point)
     if name == "arccot":
@@ -258,7 +264,7 @@ def _ceil(values: list[Number]) -> Number:
 def _binomial(values: list[Number]) -> Number:
     above, below = (_natural(value) for value in values)
     if above > _MAX_FACTORIAL:
-        raise NoValue("too large")
+        raise TooLarge("too large")
     return Fraction(math.comb(above, below))
 
 
@@ -273,7 +279,7 @@ def _lcm(values: list[Number]) -> Number:
 def _factorial(args: tuple[Any, ...], point: Point) -> Number:
     value = _natural(_value(args[0], point))
     if value > _MAX_FACTORIAL:
-        raise NoValue("too large")
+        raise TooLarge("too large")
     return Fraction(math.factorial(value))
 
 
@@ -295,11 +301,12 @@ def _percent(args: tuple[Any, ...], point: Point) -> Number:
 
 def _both(a: Number, b: Number, point: Point, operation: Callable[[Any, Any], Any]) -> Number:
     if isinstance(a, Fraction) != isinstance(b, Fraction):
-        a, b = _inexact(a, point), _inexact(b, point)
+        a, b = inexact(a, point), inexact(b, point)
     return operation(a, b)
 
 
-def _inexact(value: Number, point: Point) -> Number:
+def inexact(value: Number, point: Point) -> Number:
+    """A value as a floating-point number, a precise one where the point is precise."""
     if not isinstance(value, Fraction):
         return value
     if point.precise:
@@ -313,7 +320,7 @@ def _bounded(value: Number) -> Number:
         isinstance(value, Fraction)
         and max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS
     ):
-        raise NoValue("too large")
+        raise TooLarge("too large")
     return value
 
 

@@ -194,6 +194,7 @@ class _Reader:
 
     def item(self) -> Node:
         """Expressions and the relations between them."""
+        self.skip("~")  # \\approx 1.47
         nodes = [self.sets()]
         operators = []
         while self.value() in _RELATIONS:
@@ -349,14 +350,18 @@ class _Reader:
         """What stands above: an exponent, degrees, a prime."""
         if self.skip("deg"):
             return Node("unit", (base, "deg"))
-        if self.value() == "{" and self.value(1) in ("deg", "prime") and self.value(2) == "}":
-            name = self.value(1)
-            self.place += 3
-            if name == "deg":
-                return Node("unit", (base, "deg"))
-            return Node("symbol", (name_of(base) + "'",))
-        if self.skip("prime"):
-            return Node("symbol", (name_of(base) + "'",))
+        if self.value() == "{" and self.value(1) in ("deg", "prime"):
+            self.place += 1
+            node = self.raised(base)
+            self.expect("}")
+            return node
+        primes = 0
+        while self.skip("prime", "'"):
+            primes += 1
+        if primes and base.kind == "symbol":
+            return Node("symbol", (name_of(base) + "'" * primes,))
+        if primes:  # minutes and seconds of arc
+            return Node("unit", (base, "'" * primes))
         exponent = self.exponent()
         if base.kind == "unit":
             return Node("unit", (base.args[0], f"{base.args[1]}^{name_of(exponent)}"))
@@ -398,12 +403,12 @@ class _Reader:
             return self.named(token.value)
         if token.value in _OPENING:
             return self.bracketed(token.value)
-        if token.value == "|":
+        if token.value in ("|", r"\|"):
             self.bars += 1
             inside = self.answer()
-            self.expect("|")
+            self.expect(token.value)
             self.bars -= 1
-            return Node("call", ("abs", (inside,), None))
+            return Node("call", ("abs" if token.value == "|" else "norm", (inside,), None))
         raise Unreadable(f"cannot begin with {token.value!r}")
 
     def letter(self, name: str) -> Node:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from reward_scorers.deadline import Deadline
     from reward_scorers.workers import WorkerPool
 
-MAX_CHARS: Final = 1_000
+MAX_CHARS: Final = 400
 _MATHEMATICAL = re.compile(r"\\[A-Za-z]{2,}|[-+*/^=<>|!]|\d")
+_PROSE = re.compile(r"[.?!][\s$}]+[A-Z\\$]|[\"@?]")
 _WORDS_ONLY = re.compile(r"(?:[^\W\d_]|[\s.,;:'\"!?()-]|\\text\w*|[{}$])*")
 
 
@@ -25,8 +26,9 @@ def can_matter(gold: str, answer: str) -> bool:
     """Whether the shapes of two answers leave it open that a computer algebra finds them equal."""
     if max(len(gold), len(answer)) > MAX_CHARS:
         return False
-    if any(_WORDS_ONLY.fullmatch(one) or is_sentence(one) for one in (gold, answer)):
-        return False
+    for one in (gold, answer):
+        if _WORDS_ONLY.fullmatch(one) or _PROSE.search(one) or is_sentence(one):
+            return False
     return all(_MATHEMATICAL.search(one) for one in (gold, answer))
 
 

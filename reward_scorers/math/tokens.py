@@ -256,13 +256,15 @@ def _add(tokens: list[Token], kind: str, value: str, *, spaced: bool) -> None:
 def _add_word(tokens: list[Token], word: str, *, spaced: bool) -> None:
     if len(word) == 1:
         tokens.append(Token(LETTER, word, spaced))
+    elif tokens and tokens[-1].kind == NUMBER and is_unit(word):
+        tokens.append(Token(TEXT, word, spaced))
     elif word in _WORDS or word.lower() in ("and", "or"):
         known = word if word in _WORDS else word.lower()
         renamed = _RENAMED.get(known, known)
         tokens.append(Token(NAME if renamed[0].isalpha() else MARK, renamed, spaced))
     elif word.startswith("sqrt") and len(word) == 5:  # sqrtx
         tokens.extend((Token(NAME, "sqrt", spaced), Token(LETTER, word[4])))
-    elif (tokens and tokens[-1].kind == NUMBER and is_unit(word)) or not _is_product(word):
+    elif not _is_product(word):
         tokens.append(Token(TEXT, word, spaced))
     else:
         tokens.extend(
@@ -285,6 +287,8 @@ def _add_text(tokens: list[Token], content: str, depth: int, *, spaced: bool) ->
     lowered = words.lower()
     if lowered.strip(", ") in ("and", "or"):
         tokens.append(Token(NAME, lowered.strip(", "), spaced))
+    elif tokens and is_unit(words):
+        tokens.append(Token(TEXT, words, spaced))
     elif words in _WORDS:
         _add_word(tokens, words, spaced=spaced)
     elif depth < _MAX_DEPTH and any(sign.isdigit() or sign in "\\^_" for sign in words):

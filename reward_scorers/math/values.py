@@ -6,7 +6,16 @@ import cmath
 from fractions import Fraction
 from typing import Any, Final
 
-from reward_scorers.math.evaluate import POINTS, NoValue, Number, Point, evaluate, symbols
+from reward_scorers.math.evaluate import (
+    POINTS,
+    NoValue,
+    Number,
+    Point,
+    TooLarge,
+    evaluate,
+    inexact,
+    symbols,
+)
 from reward_scorers.math.tree import Node
 
 # A decimal stands for a number with more digits if it shows at least so many significant ones, all
@@ -48,6 +57,8 @@ def _agree(gold: Node, answer: Node, log: int | None) -> bool | None:
     for number in range(POINTS + 1):
         try:
             one, other = (evaluate(node, Point(number, log)) for node in (gold, answer))
+        except TooLarge:
+            return False  # only the same text is the same
         except NoValue:
             continue
         if number == POINTS and (isinstance(one, complex) or isinstance(other, complex)):
@@ -71,7 +82,7 @@ def _close_at(gold: Node, answer: Node, one: Number, other: Number, precise: Poi
 
 def _precisely_same(gold: Node, answer: Node, point: Point) -> bool:
     try:
-        one, other = (evaluate(node, point) for node in (gold, answer))
+        one, other = (inexact(evaluate(node, point), point) for node in (gold, answer))
     except NoValue:
         return False
     scale = max(abs(one), abs(other))
@@ -84,8 +95,10 @@ def _agree_as_numbers(gold: Node, answer: Node, log: int | None) -> bool | None:
         return infinite[0] == infinite[1]
     try:
         one, other = (evaluate(node, Point(0, log)) for node in (gold, answer))
-    except NoValue as error:
-        return False if "too large" in str(error) else None
+    except TooLarge:
+        return False  # only the same text is the same
+    except NoValue:
+        return None
     decimal = _decimal(gold), _decimal(answer)
     if isinstance(one, Fraction) and isinstance(other, Fraction):
         if one == other:
