@@ -277,6 +277,7 @@ def fit(
     )
     window = selection.window(table)
     refuse_remembered(y, window.L, window.curve)
+    refuse_remembered(x, window.x, window.curve)
     if len(window.N) < chosen.min_curves:
         raise DataError(
             f"{law} cannot be told from {len(window.N)} curve(s)",

@@ -43,8 +43,10 @@ class Smoothed:
     x: (n,) distinct abscissae, ascending, in the unit given. y: (n,) the curve there.
     method: how it was asked for. parameters: what was used, defaults and choices included.
     flags: few_points (a straight line in log x instead of the method), binned (more than
-    1,000 distinct x: averaged in bins of log x first). raw: the y that were smoothed, and their
-    means where x repeats.
+    1,000 distinct x: averaged in bins of log x first). predict: the curve at u = ln x, beyond its
+    ends too. raw: the y that were smoothed, and their means where x repeats.
+
+    What `y`, a call and `predict` give is marked and remembered, so that no fit takes it.
     """
 
     x: NDArray[np.float64]
@@ -61,9 +63,7 @@ class Smoothed:
         at = np.asarray(x, dtype=float)
         inside = (at >= self.x[0]) & (at <= self.x[-1])
         u = np.log(np.where(inside, at, self.x[0]))
-        values = np.where(inside, self.predict(u), np.nan)
-        remember(values, self.raw)
-        return values.view(SmoothedPoints)
+        return np.where(inside, self.predict(u), np.nan).view(SmoothedPoints)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,17 +120,28 @@ def smooth(x: ArrayLike, y: ArrayLike, method: str = "spline", **options: Any) -
         predict, used, flags = _line(points)
     else:
         predict, used, flags = how(points, **chosen)
-    values, raw = np.asarray(predict(points.u)), np.concatenate([points.raw[1], points.y])
-    remember(values, raw)
+    raw = np.concatenate([points.raw[1], points.y])
+    marked = _marked(predict, raw, means=method == "isotonic")
     return Smoothed(
         x=points.x,
-        y=values.view(SmoothedPoints),
+        y=marked(points.u),
         method=method,
         parameters=MappingProxyType({**chosen, **used}),
         flags=flags,
-        predict=predict,
+        predict=marked,
         raw=raw,
     )
+
+
+def _marked(predict: Predictor, raw: NDArray[np.float64], *, means: bool) -> Predictor:
+    """`predict`, its values marked as smoothed and remembered."""
+
+    def marked(u: ArrayLike) -> NDArray[np.float64]:
+        values = np.asarray(predict(np.asarray(u, dtype=float)))
+        remember(values, raw, means=means)
+        return values.view(SmoothedPoints)
+
+    return marked
 
 
 def falls(y: NDArray[np.float64]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from threading import Thread
 
@@ -49,6 +50,90 @@ def test_a_fit_knows_smoothed_values_in_any_container(container, method):
     for values in (found.y, found(STEPS * 1.0)):
         with pytest.raises(DataError, match="ErrRate holds smoothed points"):
             fit(CONTAINERS[container](values), "loglinear")
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_predict_gives_is_smoothed_too(method, container):
+    found = smooth(STEPS, falling(9), method)
+    values = found.predict(np.log(STEPS * 1.01))
+    with pytest.raises(DataError, match="holds smoothed points"):
+        fit(as_mapping(values), "loglinear")
+    with pytest.raises(DataError, match="ErrRate holds smoothed points"):
+        fit(CONTAINERS[container](values), "loglinear")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("column", ["asarray", "list", "tolist"])
+def test_copies_of_32_bits_are_known(method, column):
+    values = smooth(STEPS, falling(10), method).y.astype(np.float32)
+    table = CONTAINERS[column](values)
+    table = {name: np.array(each, dtype=np.float32) for name, each in table.items()}
+    with pytest.raises(DataError, match="rounded to 32 bits"):
+        fit(table, "loglinear")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_run_of_smoothed_values_among_measured_ones(method, bits):
+    """A gap in a curve, filled by its smoothed values: a seventh of the points."""
+    y = falling(11)
+    filled = y.astype(np.float32).astype(float) if bits == 32 else y.copy()
+    values = smooth(STEPS, y, method)(STEPS[20:29] + 100.0)
+    filled[20:29] = values.tolist() if bits == 64 else values.astype(np.float32)
+    with pytest.raises(DataError, match="of 60 values that `smooth` gave"):
+        fit(as_mapping(filled), "loglinear")
+
+
+def test_a_smoothed_point_in_each_of_many_curves():
+    y = np.stack([falling(seed) for seed in range(20, 24)])
+    for one in y:
+        one[30] = float(smooth(STEPS, one).y[30])
+    table = {"N": np.repeat(np.arange(1.0, 5), 60), "C": np.tile(STEPS, 4), "ErrRate": y.ravel()}
+    with pytest.raises(DataError, match="4 of 240 values"):
+        fit(table, "loglinear")
+
+
+def test_x_may_not_be_smoothed_either():
+    x = smooth(STEPS, 1000 * falling(12)).y.tolist()
+    with pytest.raises(DataError, match="C holds smoothed points"):
+        fit({"N": np.ones(60), "C": x, "ErrRate": falling(13)}, "loglinear")
+
+
+@pytest.mark.parametrize("unit", [1.0, 1 / math.log(2), math.pi])
+@pytest.mark.parametrize("origin", [0.0, 1 / 3, -math.sqrt(2) / 10])
+@pytest.mark.parametrize("dtype", [float, np.float32])
+def test_curves_of_one_lattice_are_free_of_each_other(unit, origin, dtype):
+    """Monotone means of multiples of a step are multiples again, in any unit and from any zero."""
+    rng = np.random.default_rng(14)
+    counts = np.round(1404 * (falling(14) + rng.normal(0, 0.01, (40, 60)))).astype(int)
+    curves = (origin + counts / 1404 * unit).astype(dtype).astype(float)
+    for y in curves[:20]:
+        smooth(STEPS, y, "isotonic")
+    for y in curves[20:]:
+        if (y > 0).all():
+            assert fit(as_mapping(y), "loglinear").n == 60
+
+
+def test_exact_curves_are_free_of_each_other():
+    """The same formula computed in two ways differs by rounding, as a smoothing of it does."""
+    for dtype in (float, np.float32):
+        one = (0.9 - 0.05 * np.log(STEPS)).astype(dtype)
+        other = (0.9 - 0.05 * np.log(2.0) * np.log2(STEPS)).astype(dtype)
+        for method in METHODS:
+            smooth(STEPS, one, method)
+        for y in (one, other, np.nextafter(one, 1), np.nextafter(one, 0)):
+            assert fit(as_mapping(y), "loglinear").n == 60
+
+
+def test_measured_values_of_32_bits_are_rarely_met_by_chance():
+    """A hundred thousand smoothed values, and a thousand curves measured in 32 bits."""
+    rng = np.random.default_rng(15)
+    for _ in range(1000):
+        remember(rng.uniform(0.4, 0.6, 100), np.empty(0))
+    y = rng.uniform(0.4, 0.6, (1000, 100)).astype(np.float32).astype(float)
+    for one in y:
+        refuse_remembered("y", one, np.zeros(100, dtype=np.intp))
 
 
 def test_two_smoothed_curves_in_one_table():
@@ -132,7 +217,7 @@ def test_the_record_is_bounded_and_forgets_the_oldest(monkeypatch):
     refuse_remembered("y", first, one)
     with pytest.raises(DataError):
         refuse_remembered("y", last, one)
-    assert sum(map(len, smoothed_values._kept)) <= 300
+    assert sum(map(len, smoothed_values._whole.kept)) <= 300
 
 
 def test_threads_lose_nothing():
