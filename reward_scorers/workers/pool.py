@@ -118,9 +118,10 @@ class WorkerPool:
             workers = list(self._all)
             self._all.clear()
         for worker in workers:
-            worker.kill()
-        for worker in idle:  # of others, a thread may be listening on the channel
-            worker.channel.close()
+            if worker in idle and worker.ready:
+                worker.dismiss()
+            else:  # a thread may be listening on its channel
+                worker.kill()
 
     def __enter__(self) -> Self:
         return self
@@ -258,7 +259,8 @@ def _forget_all() -> None:
 
 
 @atexit.register
-def _close_all() -> None:
+def close_all() -> None:
+    """End the workers of all pools; done at the exit of a process."""
     for pool in list(_POOLS):
         pool.close()
 

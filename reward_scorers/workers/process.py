@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from reward_scorers.workers.channel import Closed, Served, frame
-from reward_scorers.workers.pool import on_waiting
+from reward_scorers.workers.pool import close_all, on_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,7 @@ def serve(*, target: str, descriptor: int, parent: int, memory_bytes: int) -> No
             _limit_cpu(seconds)
             channel.send(_reply(answer, payload))
     except (Closed, OSError):
+        close_all()
         os._exit(0)  # at once, whatever threads the target has left
 
 

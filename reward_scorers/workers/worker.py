@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 START_S: Final = 60.0  # for Python to start and to import the target
-_LOOK_S: Final = 0.25  # how often a silent worker is looked after
+_LOOK_S: Final = 0.5  # how often a silent worker is looked after
 # How long a worker may say that it waits for a worker of its own, which has its own limit.
 _PATIENCE_S: Final = START_S + 10
 
@@ -119,6 +119,13 @@ class Worker:
         self.process.kill()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
+
+    def dismiss(self) -> None:
+        """End the process, which is idle, and by it the workers that it may have."""
+        self.channel.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=1)
+        self.kill()
 
     def forget(self) -> None:
         """Leave the process to the parent of this one, which was forked from it."""
