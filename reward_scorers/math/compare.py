@@ -12,12 +12,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from reward_scorers.math.evaluate import POINTS, NoValue, Number, Point, evaluate, symbols
-from reward_scorers.math.tree import Node
+from reward_scorers.math.tree import Node, kinds_of
 from reward_scorers.math.units import canonical_unit
 from reward_scorers.math.values import CLOSE, INFTY, MINUS_INFTY, close, same_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 _MOST_MATCHED: Final = 60  # items that are matched one by one; more must be numbers
 _MOST_SIGNS: Final = 3  # plus-minus signs that are written out
@@ -73,18 +73,9 @@ def _same_mixed(gold: Node, answer: Node) -> bool | None:
         return _words(gold) == _words(answer)
     # A product of matrices may be a matrix, and what is left of a set a union.
     for kind in ("matrix", "operation"):
-        if kind in kinds and all(kind in _kinds(one) for one in (gold, answer)):
+        if kind in kinds and all(kind in kinds_of(one) for one in (gold, answer)):
             return None
     return False
-
-
-def _kinds(node: Any) -> Iterator[str]:
-    """The kinds of all nodes in a tree."""
-    if isinstance(node, Node):
-        yield node.kind
-    if isinstance(node, tuple):
-        for part in node:
-            yield from _kinds(part)
 
 
 # Answers with a name or a relation in front.

@@ -232,20 +232,20 @@ def _call_one(name: str, value: Number, point: Point) -> Number:
         return Fraction(1)
     if name == "ln" and value == 1:
         return Fraction(0)
-    inexact = inexact(value, point)
+    floating = inexact(value, point)
     if name in _RECIPROCALS:
         return 1 / _call_one(_RECIPROCALS[name], value, point)
     if name == "arccot":
         return (_constant(("pi",), point) / 2) - _call_one("arctan", value, point)
     spelling = _SPELLINGS.get(name, name)
     if point.precise:
-        return getattr(_precise(), {"log": "ln"}.get(spelling, spelling))(inexact)
-    if isinstance(inexact, float):
+        return getattr(_precise(), {"log": "ln"}.get(spelling, spelling))(floating)
+    if isinstance(floating, float):
         try:
-            return float(getattr(math, spelling)(inexact))
+            return float(getattr(math, spelling)(floating))
         except ValueError:  # outside the real domain
             pass
-    return complex(getattr(cmath, spelling)(inexact))
+    return complex(getattr(cmath, spelling)(floating))
 
 
 def _absolute(values: list[Number]) -> Number:

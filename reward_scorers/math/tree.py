@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reward_scorers.math.tokens import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MAX_DIGITS: Final = 4_000  # CPython refuses to read longer ones
 _MAX_EXPONENT: Final = 5_000
@@ -116,3 +119,12 @@ def name_of(node: Node) -> str:
     if node.kind in ("symbol", "constant", "text"):
         return str(node.args[0])
     return "".join(name_of(part) for part in node.args if isinstance(part, Node))
+
+
+def kinds_of(node: Any) -> Iterator[str]:
+    """The kinds of all nodes in a tree."""
+    if isinstance(node, Node):
+        yield node.kind
+    if isinstance(node, tuple):
+        for part in node:
+            yield from kinds_of(part)

@@ -16,7 +16,7 @@ from reward_scorers.math.evaluate import (
     inexact,
     symbols,
 )
-from reward_scorers.math.tree import Node
+from reward_scorers.math.tree import Node, kinds_of
 
 # A decimal stands for a number with more digits if it shows at least so many significant ones, all
 # right: .333333 for 1/3. Fewer are another number: .33 is not 1/3.
@@ -32,6 +32,8 @@ MINUS_INFTY: Final = Node("neg", (INFTY,))
 
 def same_values(gold: Node, answer: Node) -> bool | None:
     """Whether two expressions have the same value; None where they have none here."""
+    if "text" in kinds_of(gold) or "text" in kinds_of(answer):
+        return False  # 5 is not "not 5"
     if (gold.kind == "percent") != (answer.kind == "percent"):
         # 28% is .28, and 28 where the question asks for percent.
         bare = [one.args[0] if one.kind == "percent" else one for one in (gold, answer)]
