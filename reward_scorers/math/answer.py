@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from reward_scorers.errors import GroundTruthError
+from reward_scorers.errors import GroundTruthError, WorkerCrashed
 from reward_scorers.math import extract, symbolic
 from reward_scorers.math.compare import same
 from reward_scorers.math.evaluate import NoValue, Point, TooLarge, evaluate
@@ -86,7 +86,7 @@ def equal(gold: str, answer: str, context: Context) -> str | None:
         try:
             if symbolic.same(gold, answer, context.deadline):
                 return "the same by computer algebra"
-        except TimeoutError:
+        except (TimeoutError, WorkerCrashed):  # no time or no memory is no equality
             return None
     return None
 

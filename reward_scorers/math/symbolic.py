@@ -37,6 +37,7 @@ def same(gold: str, answer: str, deadline: Deadline) -> bool:
 
     Raises:
         TimeoutError: it did not end in time; its worker is gone and the next one is on its way.
+        WorkerCrashed: it wants more memory than a worker has.
         WorkerError: there is no worker to ask.
     """
     return bool(_pool().call([gold, answer], deadline))
