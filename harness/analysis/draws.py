@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from harness.analysis.fits import Fit
 
 _NUMBERS = 1 << 21  # of one piece of the draws: 16 MiB
+_MANY = 30  # things of which there are 10^16 different draws
 _FEW = 10  # things to draw from below which their number is worth a word
 CROSSED = ("question",)  # columns whose values are the same things in every curve
 
@@ -41,7 +42,8 @@ class Drawn:
 
     estimator: the problem that is refitted. pieces: problems, a few replicates at a time, and
     which of those replicates determine the law at all (r,). clusters: how many things there were
-    to draw from. block: points of a block. notes: what the reader of an interval has to know.
+    to draw from. block: points of a block. notes: what the reader of an interval has to know. ways:
+    how many different draws that determine the law there are, inf for very many.
     """
 
     estimator: Estimator
@@ -49,6 +51,7 @@ class Drawn:
     clusters: int
     block: int | None = None
     notes: list[str] = field(default_factory=list)
+    ways: float = math.inf
 
 
 Scheme = Callable[["Fit", Curves, int, np.random.Generator, "int | None"], Drawn]
@@ -70,7 +73,15 @@ def by_curve(
                 np.asarray((m[part] > 0).sum(1) >= least),
             )
 
-    return Drawn(estimator, pieces(), G, notes=_few(G, "curves"))
+    return Drawn(estimator, pieces(), G, notes=_few(G, "curves"), ways=_ways(G, least))
+
+
+def _ways(m: int, least: int = 1) -> float:
+    """How many multisets of m of m things there are that hold `least` different ones or more."""
+    if m > _MANY:
+        return math.inf
+    # k things are chosen, and each is drawn at least once.
+    return sum(math.comb(m, k) * math.comb(m - 1, k - 1) for k in range(max(least, 1), m + 1))
 
 
 def _few(m: int, things: str) -> list[str]:
@@ -141,7 +152,8 @@ def by_column(column: str) -> Scheme:
                 there = np.logical_or.reduceat(factors > 0, of_each, axis=1).sum(1)
                 yield Problems(factors, cluster), np.asarray(there >= least)
 
-        return Drawn(estimator, pieces(), K, notes=notes)
+        ways = math.prod(_ways(int(m), least) for m in each)
+        return Drawn(estimator, pieces(), K, notes=notes, ways=ways)
 
     return scheme
 
@@ -174,7 +186,7 @@ def by_question(column: str) -> Scheme:
                     y = (times @ sums) / (times @ counts)
                 yield _observed(estimator, y)
 
-        return Drawn(estimator, pieces(), Q, notes=_few(Q, "questions"))
+        return Drawn(estimator, pieces(), Q, notes=_few(Q, "questions"), ways=_ways(Q))
 
     return scheme
 

@@ -7,7 +7,7 @@ far more information than there is. What is drawn is a thing that is independent
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from harness.analysis.fits import Fit
 
 LEVEL = 0.95
+LEAST_WAYS = round(2 / (1 - LEVEL))  # different draws, for one of them to lie beyond either end
+MOST_DROPPED = 1 - LEVEL  # share of draws; were more on one side, that end would be theirs
+_WIDTH = 1e-9  # relative: that of replicates which differ by rounding
 _RIVAL = 1.05  # other basins of the fit whose F is so close are refitted too
 _RIVALS = 3
+_Key = TypeVar("_Key", str, float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +47,17 @@ class Resample:
     how many curves, runs or questions there were to draw from. block: points of a block.
     intervals: the central 95 % of each shared parameter; an end beyond which all replicates ran
     to a bound is open: inf above, below 0 for a positive parameter and -inf for another.
-    intervals_by_curve: the same for each parameter of a curve, by N; ends are never open.
+    intervals_by_curve: the same for each parameter of a curve, by N; ends are never open. Both ends
+    are NaN where an interval is withheld, and a flag says why.
+    flags: few_units (fewer than 40 different draws determine the law, as of less than five curves:
+    nothing lies beyond the ends of a central 95 %), many_dropped (more than 5 % of the replicates
+    failed: the rest are no sample of all), both withholding every interval and band; no_spread:P
+    (all replicates have the same P, or P of some curve: nothing that was drawn moves it).
     draws: one value per replicate, NaN where failed. by_curve: by parameter and N, likewise;
     where the curve was not drawn, the best on its own points. k, E0: those of straight lines by
     N, empty for other laws.
-    note: says in words what failed, what ran to bounds, which ends are open and what is in no
-    interval; empty if there is nothing to say.
+    note: says in words what is withheld, what failed, what ran to bounds, which ends are open and
+    what is in no interval; empty if there is nothing to say.
     """
 
     method: str
@@ -65,7 +74,13 @@ class Resample:
     k: dict[float, NDArray[np.float64]]
     E0: dict[float, NDArray[np.float64]]
     note: str
+    flags: tuple[str, ...]
     _refits: _Refits = field(repr=False)
+
+    @property
+    def withheld(self) -> bool:
+        """Whether there is no interval and no band at all."""
+        return "few_units" in self.flags or "many_dropped" in self.flags
 
     def __repr__(self) -> str:
         """What was drawn and the intervals of shared parameters; thousands of draws say nothing."""
@@ -74,7 +89,7 @@ class Resample:
         )
         parts = [
             f"by {self.method}, {self.n - self.failed} of {self.n} replicates from {self.clusters}",
-            *([told] if told else []),
+            *([told] if told and not self.withheld else []),
             *([self.note] if self.note else []),
         ]
         return f"<Resample {'; '.join(parts)}>"
@@ -104,10 +119,13 @@ class Resample:
         """Lowest and highest L at each X = x, between which `level` of the replicates lie.
 
         Pointwise, of the fitted line, for a curve that was fitted: the scatter of single
-        points about the line is not in it. Raises DataError for another N.
+        points about the line is not in it. NaN where intervals are withheld. Raises DataError for
+        another N.
         """
         tail = 50.0 * (1.0 - level)
         low, high = np.percentile(self.predictions(x, N), [tail, 100.0 - tail], axis=0)
+        if self.withheld:
+            low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
         return low, high
 
 
@@ -176,15 +194,31 @@ def resample(
             found=f"{drawn.clusters} to draw from",
             hint="look at the flags of the fit; fit more points or curves, or leave `resample` out",
         )
+    flags = _withheld(n, failed, drawn)
     shared, own = drawn.estimator.parameters(refits.z)
     ends = _ends(refits, good, list(shared.values()))
     intervals = {name: (low, high) for name, (low, high) in zip(shared, ends, strict=True)}
     sizes = [float(N) for N in drawn.estimator.window.N]
     tails = [50.0 * (1.0 - LEVEL), 50.0 * (1.0 + LEVEL)]
     by_size = {
-        name: np.percentile(values[good], tails, axis=0).T.tolist() for name, values in own.items()
+        name: {
+            N: (float(low), float(high))
+            for N, (low, high) in zip(
+                sizes, np.percentile(values[good], tails, axis=0).T, strict=True
+            )
+        }
+        for name, values in own.items()
     }
-    notes = _notes(fit, by, n, failed, on_bound, intervals, drawn)
+    notes = _notes(fit, by, n, failed, on_bound, intervals, drawn, flags)
+    still = dict.fromkeys(_withhold(intervals, everything=bool(flags)), "")
+    for name, of_curves in by_size.items():
+        if alike := _withhold(of_curves, everything=bool(flags)):
+            of_some = ", ".join(f"{N:g}" for N in alike)
+            still[name] = f" of {fit.group}={of_some}" if len(alike) < len(sizes) else ""
+    if still and not flags:
+        told = ", ".join(name + of_some for name, of_some in still.items())
+        notes.append(f"no_spread: no interval where all replicates agree: {told}")
+        flags += [f"no_spread:{name}" for name in still]
     by_curve = {
         name: {N: values[:, i] for i, N in enumerate(sizes)} for name, values in own.items()
     }
@@ -197,15 +231,13 @@ def resample(
         clusters=drawn.clusters,
         block=drawn.block,
         intervals=intervals,
-        intervals_by_curve={
-            name: {N: (low, high) for N, (low, high) in zip(sizes, ends, strict=True)}
-            for name, ends in by_size.items()
-        },
+        intervals_by_curve=by_size,
         draws=dict(shared),
         by_curve=by_curve,
         k=by_curve.get("k", {}),
         E0=by_curve.get("E0", {}),
         note="; ".join(notes),
+        flags=tuple(flags),
         _refits=refits,
     )
 
@@ -338,6 +370,26 @@ def _ends(
     return found
 
 
+def _withheld(n: int, failed: int, drawn: Drawn) -> list[str]:
+    """Flags that leave no interval."""
+    return [
+        *(["few_units"] if drawn.ways < LEAST_WAYS else []),
+        *(["many_dropped"] if failed > MOST_DROPPED * n else []),
+    ]
+
+
+def _withhold(ends: dict[_Key, tuple[float, float]], *, everything: bool) -> list[_Key]:
+    """Withhold intervals of no width, or `everything`; which have no width."""
+    still = [
+        key
+        for key, (low, high) in ends.items()
+        if high < np.inf and high - low <= _WIDTH * max(abs(low), abs(high))
+    ]
+    for key in ends if everything else still:
+        ends[key] = (np.nan, np.nan)
+    return still
+
+
 def _notes(
     fit: Fit,
     by: str,
@@ -346,14 +398,29 @@ def _notes(
     on_bound: int,
     intervals: Mapping[str, tuple[float, float]],
     drawn: Drawn,
+    flags: list[str],
 ) -> list[str]:
     parts = []
+    if "few_units" in flags:
+        ways = int(drawn.ways)
+        parts.append(
+            f"few_units: no interval, since {drawn.clusters} things to draw from give {ways} "
+            f"different draw{'s' * (ways != 1)} that determine{'s' * (ways == 1)} {fit.law}, and "
+            f"the ends of a central {LEVEL:.0%} take {LEAST_WAYS}"
+        )
+    if "many_dropped" in flags:
+        parts.append(
+            f"many_dropped: no interval, since more than {MOST_DROPPED:.0%} of the replicates are "
+            "left out"
+        )
     if failed:
         few = f"fewer than {drawn.estimator.law.min_curves} distinct {fit.group}, or "
         why = few if by == "curve" else ""
         parts.append(f"{failed} of {n} replicates left out: {why}no convergence")
     if on_bound:
         parts.append(f"in {on_bound} of {n} a parameter ran to a bound of the search")
+    if flags:
+        return [*parts, *drawn.notes]
     above = [name for name, (_, high) in intervals.items() if high == np.inf]
     below = [name for name, (low, _) in intervals.items() if low in (0.0, -np.inf)]
     if above:

@@ -91,7 +91,7 @@ def fit(
         _for_tables(
             "--resample",
             metavar="curve|block|COLUMN|none",
-            help="What is drawn for the intervals (default: curves, where there are 3 or more).",
+            help="What is drawn for the intervals (default: curves, where there are 5 or more).",
         ),
     ] = None,
     draws: Annotated[int, _for_tables("--n", min=1, help="How often it is drawn.")] = 1000,

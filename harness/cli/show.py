@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.report.judged import KINDS, few_refits, pooled_r2_fit, shown_rows, uncounted
 from harness.report.limits import flag_meaning
-from harness.report.numbers import share, size_label
+from harness.report.numbers import is_withheld, share, size_label
 from harness.verdict.expectation import is_expected, told
 from harness.verdict.model import Verdict, of_row
 
@@ -86,6 +86,8 @@ def fit_table(analyses: Mapping[str, Analysed]) -> Table:
         table.add_row(name + mark, str(fit.n), ", ".join(shown), f"{fit.r2:.6f}", by_curve)
         if one.incomplete:
             table.add_row("", "", Text(f"* {one.incomplete}", style="cyan"), "", "")
+        if resampled is not None and resampled.flags:
+            table.add_row("", "", Text(f"! resampling: {resampled.note}", style="yellow"), "", "")
         for flag in fit.certificate.flags:
             text = Text(f"! {flag}: {flag_meaning(flag)}", style="yellow")
             table.add_row("", "", text, "", "")
@@ -109,6 +111,8 @@ def behind_verdict(
 
 def _interval(ends: tuple[float, float] | None) -> str:
     """Both ends, since a resampled interval can reach decades further on one side."""
+    if ends is not None and is_withheld(*ends):
+        return " (no interval)"
     return "" if ends is None else f" [{ends[0]:.3g}, {ends[1]:.3g}]"
 
 

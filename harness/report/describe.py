@@ -112,5 +112,7 @@ def interval_in_words(resample: Resample | None) -> str:
             "± 2 least-squares standard errors, which take the points of a curve for independent "
             "and so understate"
         )
+    if resample.withheld:
+        return f"none ({', '.join(resample.flags)}): {resample.note}"
     drawn = _DRAWN.get(resample.method, f"values of {resample.method}")
     return f"95% of {resample.n:,} refits to {drawn} drawn with replacement"

@@ -109,7 +109,7 @@ def _by_curve(fit: Fit, values: Mapping[float, float]) -> list[dict[str, float]]
 def _resample(resample: Resample | None) -> dict[str, object] | None:
     if resample is None:
         return None
-    names = ("method", "n", "seed", "failed", "on_bound", "intervals", "note")
+    names = ("method", "n", "seed", "failed", "on_bound", "intervals", "note", "flags")
     return {name: getattr(resample, name) for name in names}
 
 

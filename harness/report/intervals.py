@@ -13,7 +13,9 @@ Ends = tuple[float | None, float | None]
 
 
 def shared_interval(fit: Fit, resample: Resample | None, name: str) -> Ends:
-    """Ends of a shared parameter's interval; (None, None) where nothing determines them."""
+    """Ends of a shared parameter's interval; (None, None) where nothing determines them, and NaN
+    where refits were made that give none.
+    """
     if resample is not None and name in resample.intervals:
         return resample.intervals[name]
     return _about(fit.params[name], fit.se.get(name))
@@ -30,6 +32,8 @@ def kind_of_interval(resample: Resample | None) -> str:
     """What the intervals of a fit are, for the head of a column."""
     if resample is None:
         return "± 2 standard errors"
+    if resample.withheld:
+        return f"no interval: {', '.join(resample.flags)}"
     return f"95% of {resample.n} refits, by {resample.method}"
 
 

@@ -48,6 +48,10 @@ _BY_COLUMN = (
     "{whose} from drawing values of {column}; what differs otherwise is not in them, and with few "
     "values they are coarse."
 )
+_WITHHELD = (
+    "{whose} withheld: there are too few different things to draw, or too many draws do not "
+    "determine the law, and what is left says nothing of its error."
+)
 _CALIBRATED = (
     "A calibrated extrapolation uses the points that it predicts for its offset; only a blind one "
     "is a forecast."
@@ -90,10 +94,13 @@ def _of_fits(report: ReportInput) -> Iterator[str]:
     by_method: dict[str | None, list[str]] = {}
     for name in report.fits:
         resample = report.resamples.get(name)
-        by_method.setdefault(resample.method if resample else None, []).append(name)
+        method = None
+        if resample is not None:
+            method = _NONE if resample.withheld else resample.method
+        by_method.setdefault(method, []).append(name)
     for method, names in by_method.items():
         text = _STANDARD_ERRORS if method is None else _METHODS.get(method, _BY_COLUMN)
-        whose = _whose(names, report, single=method is None)
+        whose = _whose(names, report, single=method in (None, _NONE))
         yield text.format(whose=whose, column=method)
     predictions = [*report.extrapolations.values(), *report.held_out.values()]
     if any(one.kind == "calibrated" and not one.reason for found in predictions for one in found):
@@ -109,7 +116,8 @@ def _whose(names: Sequence[str], report: ReportInput, *, single: bool) -> str:
     return f"The intervals of {told} {verb}"
 
 
-_METHODS = {"curve": _BY_CURVE, "block": _BY_BLOCK}
+_NONE = "no interval"
+_METHODS = {_NONE: _WITHHELD, "curve": _BY_CURVE, "block": _BY_BLOCK}
 
 
 def flag_meaning(flag: str) -> str:

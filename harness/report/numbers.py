@@ -68,7 +68,8 @@ def format_value(
     """Write a value with its interval: `0.1330 ± 0.0032`, or `0.133 +0.020 -0.015`.
 
     An interval without an upper end is written `0.156 +∞ -0.085`, one whose lower end is 0 with the
-    value itself below: `5.00 +2.00 -5.00`. One that does not contain the
+    value itself below: `5.00 +2.00 -5.00`. One whose ends are NaN was withheld, and the text says
+    so: `0.1330 (no interval)`. One that does not contain the
     value, as resampling can give, is written as its ends: `5.000 [4.00, 4.50]`. A power of ten
     fixed by `exponent` is not written, since the head of its column says it.
     """
@@ -83,12 +84,19 @@ def format_value(
             rounded = rounded._replace(minus=_INFINITY[style], plus=rounded.plus or "0")
     shown_exponent = rounded.exponent if exponent is None else 0
     text = _LAYOUTS[style](rounded, shown_exponent)
+    if is_withheld(lo, hi):
+        text += " (no interval)"
     if _is_beside(value, lo, hi):
         assert lo is not None
         assert hi is not None
         ends = [_end(end, style, rounded.exponent) for end in (lo, hi)]
         text += f" [{', '.join(ends)}]"
     return text
+
+
+def is_withheld(lo: float | None, hi: float | None) -> bool:
+    """Whether an interval was asked for and cannot be given."""
+    return lo is not None and hi is not None and math.isnan(lo) and math.isnan(hi)
 
 
 def common_exponent(values: list[float]) -> int:

@@ -10,7 +10,7 @@ from harness.report import latex
 from harness.report.describe import flags_in_words, interval_in_words
 from harness.report.intervals import curve_interval, shared_interval
 from harness.report.model import MissingError, declared_fits
-from harness.report.numbers import common_exponent, format_value, value_label
+from harness.report.numbers import common_exponent, format_value, is_withheld, value_label
 from harness.report.summaries import summaries_table
 
 if TYPE_CHECKING:
@@ -225,12 +225,17 @@ def _of_curves(names: Sequence[str], parameter: str, report: ReportInput, marks:
 
 
 def _open_intervals(names: Sequence[str], params: Sequence[str], report: ReportInput) -> list[str]:
-    """What the resampling says of itself, for each fit that shows an interval without an end."""
+    """What the resampling says of itself, for each fit that shows an interval without an end, or
+    none at all.
+    """
     notes = []
     for name in names:
         resample = report.resamples.get(name)
         shown = [resample.intervals.get(p, (None, None)) for p in params] if resample else []
-        if resample and any(hi == math.inf or lo in (0.0, -math.inf) for lo, hi in shown):
+        lacking = [
+            is_withheld(lo, hi) or hi == math.inf or lo in (0.0, -math.inf) for lo, hi in shown
+        ]
+        if resample and any(lacking):
             notes.append(f"{latex.escape(name)}: {latex.escape(resample.note)}.")
     return notes
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from harness.analysis import Extrapolation, Fit, ProfileInterval, Resample, Rival
 
-_FEWEST_TO_DRAW = 3  # curves
+_FEWEST_TO_DRAW = 5  # curves: fewer give no interval
 _MOST_TO_DRAW = 100_000  # points, where nobody asked for it
 
 

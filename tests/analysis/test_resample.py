@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from harness.analysis import fit, leave_one_curve_out, resample
+from harness.analysis import Curves, fit, leave_one_curve_out, resample
+from harness.analysis.laws import get_law
 from harness.errors import DataError
 from tests.analysis.support import SIZES, levels, planted
 
@@ -84,7 +85,78 @@ def test_draws_of_one_size_fail_and_are_counted():
     assert drawn.failed == failed.sum() > 50
     assert "fewer than 2 distinct N" in drawn.note
     assert str(drawn.failed) in drawn.note
-    assert np.isfinite(drawn.intervals["K_max"]).all()
+
+
+@pytest.mark.parametrize("law", ["loglinear_kn", "powlawmul"])
+@pytest.mark.parametrize(("count", "ways"), [(2, 1), (3, 7), (4, 31)])
+def test_few_curves_give_no_interval(law, count, ways):
+    """Of m curves C(2m-1, m) draws are different, and m of them hold a single curve."""
+    curves = noisy(SIZES[:count])
+    found = fit(curves, law)
+    drawn = resample(found, curves, n=100)
+    assert "few_units" in drawn.flags
+    assert drawn.withheld
+    assert f"{count} things to draw from give {ways} different draw" in drawn.note
+    assert drawn.note.startswith("few_units: no interval")
+    for ends in drawn.intervals.values():
+        assert np.isnan(ends).all()
+    for of_curves in drawn.intervals_by_curve.values():
+        assert np.isnan(list(of_curves.values())).all()
+    assert np.isnan(drawn.band([1e18, 1e19], SIZES[0])).all()
+    assert "K_max" not in repr(drawn).split("few_units")[0]
+
+
+def test_five_curves_give_an_interval():
+    curves = noisy(SIZES[:5])
+    drawn = resample(fit(curves), curves, n=200)
+    assert drawn.flags == ()
+    assert all(low < high for low, high in drawn.intervals.values())
+
+
+def test_many_dropped_draws_give_no_interval(monkeypatch):
+    """A law that needs four of five curves: of all draws 42 % hold fewer."""
+    monkeypatch.setattr(type(get_law("loglinear_kn")), "min_curves", 4)
+    curves = noisy(SIZES[:5])
+    drawn = resample(fit(curves), curves, n=400)
+    assert 0.3 < drawn.failed / drawn.n < 0.9
+    assert "many_dropped" in drawn.flags
+    assert "many_dropped: no interval" in drawn.note
+    assert np.isnan(list(drawn.intervals.values())).all()
+
+
+def test_no_interval_has_no_width():
+    """Seeds that are copies of one another move nothing, and say nothing of their spread."""
+    curves = noisy(SIZES[:3])
+    rows = {name: np.tile(curves[name], 4) for name in curves.names}
+    rows["seed"] = np.repeat(np.arange(4.0), len(curves))
+    copies = Curves(rows)
+    for law in ("loglinear_kn", "loglinear"):
+        drawn = resample(fit(copies, law, run="seed"), copies, by="seed", n=50)
+        assert drawn.flags
+        assert all(flag.startswith("no_spread:") for flag in drawn.flags)
+        assert "no interval where all replicates agree" in drawn.note
+        for ends in [
+            *drawn.intervals.values(),
+            *(at for each in drawn.intervals_by_curve.values() for at in each.values()),
+        ]:
+            assert np.isnan(ends).all() or ends[0] < ends[1]
+            assert np.isnan(ends).all()
+
+
+def test_curves_of_one_seed_have_no_interval_beside_curves_of_several():
+    curves = noisy(SIZES[:3])
+    rows = {name: np.concatenate([curves[name]] * 4) for name in curves.names}
+    rows["seed"] = np.repeat(np.arange(4.0), len(curves))
+    rows["ErrRate"] = rows["ErrRate"] * (1 + 0.02 * rows["seed"] * np.log10(rows["C"] / 1e17))
+    several = Curves(rows)
+    lone = several.where((several["N"] > SIZES[0]) | (several["seed"] == 0))
+    drawn = resample(fit(lone, "loglinear", run="seed"), lone, by="seed", n=100)
+    assert not drawn.withheld
+    assert drawn.flags == ("no_spread:k", "no_spread:E0")
+    assert f"k of N={SIZES[0]:g}" in drawn.note
+    for of_curves in drawn.intervals_by_curve.values():
+        assert np.isnan(of_curves[SIZES[0]]).all()
+        assert all(low < high for N, (low, high) in of_curves.items() if N in SIZES[1:])
 
 
 def test_an_interval_that_only_the_search_ends_has_no_upper_end(published):

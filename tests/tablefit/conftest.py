@@ -28,6 +28,7 @@ def rows(N: float, k: float, E0: float = 0.6, points: int = 10) -> list[tuple[fl
 
 
 THREE = [*rows(1e9, 0.05), *rows(7e9, 0.08), *rows(3e10, 0.1)]
+FIVE = [*THREE, *rows(2e9, 0.06), *rows(1.4e10, 0.09)]  # as many as an interval takes
 
 
 @pytest.fixture

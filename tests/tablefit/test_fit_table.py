@@ -14,13 +14,13 @@ import pytest
 from harness.analysis import Curves, fit, resample
 from harness.analysis.laws import get_law, law_names
 
-from .conftest import THREE, rows
+from .conftest import FIVE, THREE, rows
 
 PUBLISHED = Path(__file__).parents[2] / "suites/exp1/published/exp1_holdout.csv"
 
 
 def test_the_shell_gives_what_the_api_gives(harness, table) -> None:
-    left = harness("fit", table(), "--json", "--no-figure", "--n", "50", "--seed", "3")
+    left = harness("fit", table(FIVE), "--json", "--no-figure", "--n", "50", "--seed", "3")
     assert left.code == 0, left.err
     found = fit(Curves.from_csv("data.csv"))
     drawn = resample(found, Curves.from_csv("data.csv"), n=50, seed=3)
@@ -33,6 +33,7 @@ def test_the_shell_gives_what_the_api_gives(harness, table) -> None:
     assert told["resample"]["intervals"] == {
         name: list(ends) for name, ends in drawn.intervals.items()
     }
+    assert told["resample"]["flags"] == list(drawn.flags) == []
 
 
 def test_published_slopes_come_out_of_the_published_table(harness, tmp_path, monkeypatch) -> None:
@@ -397,14 +398,41 @@ def test_a_folder_that_is_not_there_is_told_before_the_fit(harness, table) -> No
 
 
 def test_a_fit_and_its_draws_are_short_at_a_prompt(table) -> None:
-    curves = Curves.from_csv(table())
+    curves = Curves.from_csv(table(FIVE))
     found = fit(curves)
     told, drawn = repr(found), repr(resample(found, curves, n=50))
     assert told.startswith(f"<Fit loglinear_kn K_max={found.params['K_max']:.6g} ")
-    assert "30 points of 3 curves" in told
+    assert "50 points of 5 curves" in told
     assert "by curve" in drawn
     assert "K_max" in drawn
     assert max(len(told), len(drawn)) < 500
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_two_curves_drawn_by_curve_have_no_interval(harness, table, count) -> None:
+    name = table(THREE[: 10 * count])
+    left = harness("fit", name, "--resample", "curve", "--n", "100")
+    assert left.code == 0, left.err
+    assert "value (no interval: few_units" in left.out
+    assert "! resampling: few_units: no interval, since" in left.out
+    assert "95% of 100 refits" not in left.out
+    for line in left.out.splitlines():
+        if line.lstrip().startswith(("Kₘₐₓ ", "N₀ ")):
+            assert "(no interval)" in line
+    figure = Path("fit-loglinear_kn.svg").read_text(encoding="utf-8")
+    assert "95% of" not in figure
+    told = harness("fit", name, "--resample", "curve", "--n", "100", "--json", "--no-figure").json
+    assert "few_units" in told["fit"]["resample"]["flags"]
+    assert set(map(tuple, told["fit"]["resample"]["intervals"].values())) == {(None, None)}
+
+
+def test_what_is_drawn_unless_one_says_so_takes_five_curves(harness, table) -> None:
+    told = [
+        harness("fit", table(lines), "--json", "--no-figure", "--n", "50").json["fit"]["resample"]
+        for lines in (THREE, FIVE)
+    ]
+    assert told[0] is None
+    assert told[1]["method"] == "curve"
 
 
 def test_one_curve_has_no_largest(harness, table) -> None:

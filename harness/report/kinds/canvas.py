@@ -249,7 +249,7 @@ def draw_line(
 
 def draw_band(axes: Axes, x: Array, N: float, resample: Resample | None, look: Look) -> bool:
     """The resampling band of one curve, where there is one; says whether it was drawn."""
-    if resample is None:
+    if resample is None or resample.withheld:
         return False
     low, high = resample.band(x, N, LEVEL)
     axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=1.6)

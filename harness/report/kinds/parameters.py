@@ -263,13 +263,13 @@ def _caption(views: Sequence[View], panels: Sequence[_Panel]) -> str:
     shown = dict.fromkeys(panel.parameter for panel in panels)
     parts = [f"{symbol(name)}: {meanings[name]}" for name in shown if name in meanings]
     resampled = [view for view in views if view.resample is not None]
-    if resampled:
-        methods = dict.fromkeys(
-            f"{view.resample.n} refits, resampled by {view.resample.method}"
-            for view in resampled
-            if view.resample is not None
-        )
+    drawn = [view.resample for view in resampled if view.resample is not None]
+    given = [one for one in drawn if not one.withheld]
+    if given:
+        methods = dict.fromkeys(f"{one.n} refits, resampled by {one.method}" for one in given)
         parts.append(f"bars: 95% of {' or '.join(methods)}")
+    notes = dict.fromkeys(one.note for one in drawn if one.withheld)
+    parts += [f"without a bar: {note}" for note in notes]
     if len(resampled) < len(views):
         parts.append(
             ("elsewhere" if resampled else "bars")

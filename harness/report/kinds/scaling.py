@@ -247,7 +247,7 @@ def _handles(view: View) -> list[Artist]:
         handles.append(canvas.line_handle("predicted blind", ":"))
     if view.held_out:
         handles.append(canvas.shade_handle("not fitted"))
-    if view.resample is not None:
+    if view.resample is not None and not view.resample.withheld:
         handles.append(canvas.band_handle("95% of refits"))
     return handles
 
@@ -266,7 +266,9 @@ def _caption(view: View) -> str:
         f"{value_label(fit.group, found.N)} {found.kind}: RMSE {significant(found.rmse, 2)}"
         for found in _whole_curves(view)
     )
-    if view.resample is not None:
+    if view.resample is not None and view.resample.withheld:
+        sentences.append(f"no intervals and no band: {view.resample.note}")
+    elif view.resample is not None:
         drawn = f"{view.resample.n} refits, resampled by {view.resample.method}"
         sentences.append(f"intervals and band: 95% of {drawn}")
     return "; ".join(sentences) + "."

@@ -60,7 +60,7 @@ def draw(declaration: FigureDeclaration, report: ReportInput) -> Drawing:
             handles.append(canvas.point_handle(f"{free[rank].name}:\nslope of each curve", look))
         if rank < len(laws):
             handles.append(canvas.line_handle(f"{laws[rank].name}:\nlaw", style, look.color))
-    if any(view.resample is not None for view in laws):
+    if any(view.resample is not None and not view.resample.withheld for view in laws):
         handles.append(canvas.band_handle("95% of refits"))
     canvas.group_axis(axes, group, sizes, _PLOT_WIDTH)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
@@ -74,9 +74,10 @@ def _draw_law(axes: Axes, view: View, look: Look, style: LineStyleType, N: Array
     axes.plot(
         N, _saturating(params["K_max"], params["N0"], N), style, color=look.color, linewidth=1.6
     )
-    if view.resample is None or not {"K_max", "N0"} <= set(view.resample.draws):
+    refits = view.resample
+    if refits is None or refits.withheld or not {"K_max", "N0"} <= set(refits.draws):
         return
-    draws = view.resample.draws
+    draws = refits.draws
     curves = _saturating(draws["K_max"][:, None], draws["N0"][:, None], N[None, :])
     tail = 50 * (1 - canvas.LEVEL)
     low, high = np.nanpercentile(curves, [tail, 100 - tail], axis=0)
