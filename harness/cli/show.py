@@ -22,6 +22,8 @@ from harness.verdict.model import Verdict, of_row
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rich.console import RenderableType
+
     from harness.fitting import Analysed
     from harness.planning import Need
     from harness.steps import Checked
@@ -117,7 +119,22 @@ def _interval(ends: tuple[float, float] | None) -> str:
 
 
 def power_table(needs: Sequence[Need]) -> Group:
-    """Seeds for 80% power at each margin, and what all of them cost."""
+    """Seeds for 80% power at each margin, what all of them cost, and why others have no margin."""
+    with_margin = [need for need in needs if need.margin is not None]
+    parts: list[RenderableType] = []
+    if with_margin:
+        told = dict.fromkeys(need.reason for need in with_margin if need.reason)
+        legend = Text(_POWER_LEGEND, style="dim")
+        parts = [_seeds(with_margin), legend, *map(Text, told)]
+        if all(need.cost_s is None for need in with_margin):
+            parts.append(
+                Text("no time: the suite's budget does not say what a cell takes (cell_s)")
+            )
+    others = [need for need in needs if need.margin is None]
+    return Group(*parts, *([_unplanned(others)] if others else []))
+
+
+def _seeds(needs: Sequence[Need]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, title="Seeds for 80% power", title_justify="left"
     )
@@ -140,8 +157,25 @@ def power_table(needs: Sequence[Need]) -> Group:
             "-" if need.cost_s is None else f"{need.cost_s:,.0f} s",
             "-" if need.flops is None else f"{need.flops:.2e}",
         )
-    told = [Text(reason) for reason in dict.fromkeys(need.reason for need in needs) if reason]
-    return Group(table, Text(_POWER_LEGEND, style="dim"), *told)
+    return table
+
+
+def _unplanned(needs: Sequence[Need]) -> Table:
+    """Why quantities have no margin: the groups of each reason, and what is in them."""
+    table = Table(
+        box=box.SIMPLE, pad_edge=False, show_header=False, title="No margin", title_justify="left"
+    )
+    table.add_column("quantities", overflow="fold")
+    table.add_column("which", overflow="fold")
+    found: dict[str, dict[str, list[str]]] = {}
+    for need in needs:
+        found.setdefault(need.reason, {}).setdefault(need.group, []).append(need.label)
+    for reason, groups in found.items():
+        table.add_row(Text(reason.partition(": ")[2], style="bold"))
+        for group, labels in groups.items():
+            which = labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
+            table.add_row(Text(f"  {group}"), Text(f"{len(labels)}: {which}"))
+    return table
 
 
 _POWER_LEGEND = (

@@ -211,7 +211,7 @@ def _show_power(locked: Locked, *, as_json: bool) -> None:
     elif found:
         console().print(power_table(found))
     else:
-        typer.echo("no golden entry of this tier has a margin: see docs/add-a-golden.md")
+        typer.echo("this tier has no golden file: see docs/add-a-golden.md")
 
 
 def _show_plan(planned: Plan, *, as_json: bool) -> None:

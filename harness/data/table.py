@@ -46,6 +46,18 @@ class Row:
         return value
 
 
+def matches(row: Row, select: Mapping[str, object]) -> bool:
+    """Whether every selected column has the wanted text, or equals the wanted number.
+
+    Raises:
+        DataError: a number is wanted of a field that holds none.
+    """
+    return all(
+        row.fields[column] == wanted if isinstance(wanted, str) else row.number(column) == wanted
+        for column, wanted in select.items()
+    )
+
+
 def read_rows(content: bytes, path: str, columns: Collection[str]) -> Iterator[Row]:
     """The rows of a CSV file in UTF-8 with one header line.
 

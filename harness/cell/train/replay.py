@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.cell.contract import CellContext, mapping_at
 from harness.cell.engines import engine
-from harness.data.table import Row, read_rows
+from harness.data.table import Row, matches, read_rows
 from harness.errors import DataError
 
 if TYPE_CHECKING:
@@ -122,18 +122,10 @@ def _select(cell: CellContext, section: Mapping[str, object], needed: set[str]) 
                 found=repr(wanted),
             )
     every = read_rows(file.content, file.path, sorted(needed | select.keys()))
-    rows = [row for row in every if _matches(row, select)]
+    rows = [row for row in every if matches(row, select)]
     if not rows:
         raise DataError("no row is selected", where=file.path, expected=f"rows with {dict(select)}")
     return rows
-
-
-def _matches(row: Row, select: Mapping[str, object]) -> bool:
-    """Whether every selected column has the wanted text, or equals the wanted number."""
-    return all(
-        row.fields[column] == wanted if isinstance(wanted, str) else row.number(column) == wanted
-        for column, wanted in select.items()
-    )
 
 
 _CURVE = frozenset({"data", "select", "columns"})  # `evals` may follow
