@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import gc
-import os
 import resource
 import threading
 import time
-from contextlib import suppress
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 
 from reward_scorers.deadline import Deadline
 from reward_scorers.registry import Context, scorer
 from tests.scorers.math_pathological import INPUTS
+from tests.scorers.processes import descendants
 
 LIMIT_S = 1.0
 # A killed worker's successor has to start, and this machine may be busy. The bar for the time of a
@@ -26,24 +24,6 @@ SLACK_S = 15.0
 def score(text: str, gold: str) -> bool:
     context = Context(deadline=Deadline.after(LIMIT_S))
     return bool(scorer("math").score(text, gold, context)["acc"])
-
-
-def descendants() -> set[int]:
-    """The processes below this one, by /proc; where there is none, the test is skipped."""
-    if not Path("/proc/self/stat").exists():
-        pytest.skip("no /proc")
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with suppress(OSError):  # it has ended
-                stat = (folder / "stat").read_text(encoding="utf-8", errors="replace")
-                parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
-    below: set[int] = set()
-    grown = {os.getpid()}
-    while grown:
-        grown = {pid for pid, parent in parents.items() if parent in grown} - below
-        below |= grown
-    return below
 
 
 @pytest.fixture(scope="module", autouse=True)
