@@ -149,13 +149,25 @@ def _verdicts(
     of: str, cases: Sequence[Labelled], peers: dict[str, Grader], bars: tuple[int, int]
 ) -> Iterator[Row]:
     right = sum(right for _, _, right in cases)
-    note = f"of {len(cases) - right:,} wrong ones", f"of {right:,} right ones"
+    of_wrong, of_right = f"of {len(cases) - right:,} wrong ones", f"of {right:,} right ones"
     for name, grade in {"ours": ours, **peers}.items():
         limits = bars if name == "ours" else (None, None)
         who = of if name == "ours" else f"{of}, peer {name}"
         passing, failing = _mistakes(grade, cases)
-        yield Row(f"{who}: wrong answers that pass", passing, "answers", limits[0], note[0])
-        yield Row(f"{who}: right answers that fail", failing, "answers", limits[1], note[1])
+        yield Row(
+            f"{who}: wrong answers that pass",
+            passing,
+            "answers",
+            limits[0],
+            f"{passing:,} {of_wrong}",
+        )
+        yield Row(
+            f"{who}: right answers that fail",
+            failing,
+            "answers",
+            limits[1],
+            f"{failing:,} {of_right}",
+        )
 
 
 def _shares(of: str, cases: Sequence[Labelled], peers: dict[str, Grader]) -> Iterator[Row]:
