@@ -34,7 +34,8 @@ class Certificate:
     flags: short names of what is wrong, none if nothing is: not_converged, close_optimum,
     on_bound:P, flat_profile:P (the 95 % profile interval of P has no end), correlated:P~Q,
     ill_conditioned, few_points (n - p < 5), asymptote_outside:P (of a law of shares, beyond 0
-    or 1), midpoint_outside:P (beyond the x of its curve), no_number:P (infinite or none),
+    or 1), midpoint_outside:P (beyond the x of its curve, or, of
+    a size such as N0, beyond the sizes fitted), no_number:P (infinite or none),
     outside_unit (y above 1 under a law made for error rates), worse_than_mean (R2 < 0, pooled
     or of a curve). A parameter of one curve is told as P/GROUP.
     """

@@ -422,19 +422,36 @@ def _doubts(
         for name, told, value in named:
             if name in law.asymptotes and share and not 0 <= value <= 1:
                 flags.append(f"asymptote_outside:{told}")
-        firsts = np.concatenate([[0], np.cumsum(window.n)[:-1]])
-        low, high = np.minimum.reduceat(window.x, firsts), np.maximum.reduceat(window.x, firsts)
-        for name in law.midpoints:
-            for N, a, b in zip(window.N, low, high, strict=True):
-                if name in by_curve and not a <= by_curve[name][float(N)] <= b:
-                    flags.append(f"midpoint_outside:{name}/{N:g}")
-            if name in params and not low.min() <= params[name] <= high.max():
-                flags.append(f"midpoint_outside:{name}")
-    elif not share:
+    flags += [f"midpoint_outside:{told}" for told in _outside(law, window, params, by_curve)]
+    if not isinstance(law, FormulaLaw) and not share:
         flags.append("outside_unit")
     if any(one < 0 for one in r2):
         flags.append("worse_than_mean")
     return tuple(flags)
+
+
+def _outside(
+    law: Law,
+    window: Window,
+    params: dict[str, float],
+    by_curve: dict[str, dict[float, float]],
+) -> list[str]:
+    """Midpoints that do not lie among the data: the x of a formula, the sizes of lines."""
+    if isinstance(law, SharedSlopeLaw):
+        low, high = window.N[0], window.N[-1]
+        return [name for name in law.midpoints if not low <= params[name] <= high]
+    if not isinstance(law, FormulaLaw):
+        return []
+    firsts = np.concatenate([[0], np.cumsum(window.n)[:-1]])
+    lows, highs = np.minimum.reduceat(window.x, firsts), np.maximum.reduceat(window.x, firsts)
+    found = []
+    for name in law.midpoints:
+        for N, a, b in zip(window.N, lows, highs, strict=True):
+            if name in by_curve and not a <= by_curve[name][float(N)] <= b:
+                found.append(f"{name}/{N:g}")
+        if name in params and not lows.min() <= params[name] <= highs.max():
+            found.append(name)
+    return found
 
 
 def _bic(estimator: Estimator, objective: float, n: int, p: int) -> float:

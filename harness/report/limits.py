@@ -67,8 +67,8 @@ _FLAGS = {
     "few_points": "fewer than five degrees of freedom are left",
     "asymptote_outside": "the level that the law ends at lies outside 0 to 1, where no rate can be",
     "no_number": "the parameter leaves the range of numbers: the data do not determine it",
-    "midpoint_outside": "the middle of the rise lies outside the data, so that both ends are "
-    "guessed from one side",
+    "midpoint_outside": "the middle of the rise (of N0 and N1: the size of half the value) lies "
+    "outside the data, so that both ends are guessed from one side",
     "outside_unit": "there are values above 1, where the law was made for error rates; they are "
     "fitted all the same",
     "worse_than_mean": "a curve is described worse than by its own mean: R² is below 0",

@@ -299,6 +299,56 @@ def test_flags_of_asymptotes_and_midpoints():
     assert not [flag for flag in told if "outside" in flag]
 
 
+FOUR = np.geomspace(1e9, 7e9, 4)
+
+
+@pytest.mark.parametrize("law", ["loglinear_kn", "loglinear_kn_e0", "powlawmul"])
+@pytest.mark.parametrize(("N0", "outside"), [(1e12, True), (3e7, True), (2e9, False)])
+def test_a_size_of_half_the_slope_beyond_the_sizes_is_flagged(law, N0, outside):
+    """From 1B to 7B the data say nothing of slopes on the other side of N0."""
+    rng = np.random.default_rng(0)
+    N, C = np.repeat(FOUR, 30), np.tile(np.geomspace(1e17, 1e19, 30), 4)
+    k = 0.12 * (1 + N0 / 2e9) / (1 + N0 / N)  # about .12 at 2B, so that it is seen
+    E0 = 17 * k - 0.1 if law == "loglinear_kn" else 4.0 / (1 + 2e9 / N)
+    if law == "powlawmul":
+        E0 = k * (15 + 0.3 * (np.log10(N) - 9))
+    L = 10 ** (E0 - k * np.log10(C)) * np.exp(1e-6 * rng.standard_normal(120))
+    found = fit({"C": C, "N": N, "ErrRate": L}, law)
+    assert found.params["N0"] == pytest.approx(N0, rel=0.05)
+    assert ("midpoint_outside:N0" in found.certificate.flags) == outside
+
+
+def test_a_level_of_half_the_size_is_a_midpoint_too():
+    N, C = np.repeat(FOUR, 30), np.tile(np.geomspace(1e17, 1e19, 30), 4)
+    rng = np.random.default_rng(0)
+    for N1, outside in ((1e12, True), (2e9, False)):
+        E0 = 4.0 * (1 + N1 / 2e9) / (1 + N1 / N) / 2
+        L = 10 ** (E0 - 0.2 / (1 + 3e9 / N) * np.log10(C))
+        found = fit(
+            {"C": C, "N": N, "ErrRate": L * np.exp(1e-6 * rng.standard_normal(120))},
+            "loglinear_kn_e0",
+        )
+        assert ("midpoint_outside:N1" in found.certificate.flags) == outside
+        assert "midpoint_outside:N0" not in found.certificate.flags
+
+
+@pytest.mark.parametrize(("N0", "outside"), [(1e12, True), (1e8, True), (1e10, False)])
+def test_half_of_a_saturating_slope_is_a_midpoint(N0, outside):
+    N = np.geomspace(1e9, 1e11, 30)
+    k = 0.15 * (1 + N0 / 1e10) / (1 + N0 / N)
+    k = k + 1e-6 * np.random.default_rng(0).standard_normal(30)
+    found = fit({"N": N, "k": k}, "kn_saturation", x="N", y="k", group=None)
+    assert ("midpoint_outside:N0" in found.certificate.flags) == outside
+
+
+def test_the_published_slopes_have_their_middle_among_the_sizes(published):
+    for curves in published.values():
+        for most in (32e9, 72e9):
+            for x in ("C_raw", "E"):
+                found = fit(curves.where(curves["N"] <= most), x=x)
+                assert not [one for one in found.certificate.flags if "midpoint" in one]
+
+
 def test_a_law_worse_than_the_mean_is_flagged():
     """In logarithms a fit follows the geometric mean, far below the mean of wild points."""
     wild = np.exp(2 * np.random.default_rng(0).standard_normal(len(X)))

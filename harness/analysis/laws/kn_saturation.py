@@ -34,6 +34,7 @@ class KNSaturation(FormulaLaw):
         Parameter("N0", "of x", "size at which the slope is K_max/2"),
     )
     per_curve: ClassVar = ()
+    midpoints: ClassVar = ("N0",)
 
     def bounds(self, at: Points) -> tuple[Sequence[float], Sequence[float]]:
         """Shares between those of the smallest and the largest size, far out."""

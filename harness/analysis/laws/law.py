@@ -65,9 +65,12 @@ class SharedSlopeLaw(Law, ABC):
     problem is well scaled; `N_ref` is the geometric mean of the sizes that are fitted.
     A coordinate with two finite bounds is searched on a grid; the law must be linear in the
     others. A bounded coordinate stands at the place of the shared parameter that it bounds.
+
+    midpoints: parameters in units of N that should lie among the sizes.
     """
 
     shares_intercept: ClassVar[bool] = False
+    midpoints: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[Sequence[float], Sequence[float]]:

@@ -33,6 +33,7 @@ class LogLinearKN(SharedSlopeLaw):
     )
     per_curve: ClassVar = (Parameter("E0", "log10 of L", "log10 L at X = 1"),)
     min_curves: ClassVar = 2
+    midpoints: ClassVar = ("N0",)
 
     def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[Sequence[float], Sequence[float]]:
         """Shares between those of the smallest and the largest size, far out."""

@@ -34,6 +34,7 @@ class LogLinearKNE0(SharedSlopeLaw):
     )
     per_curve: ClassVar = ()
     min_curves: ClassVar = 2
+    midpoints: ClassVar = ("N0", "N1")
     shares_intercept: ClassVar = True
 
     def bounds(self, N: NDArray[Any], N_ref: float) -> tuple[Sequence[float], Sequence[float]]:
