@@ -78,7 +78,7 @@ def equal(gold: str, answer: str, context: Context) -> str | None:
         return "the same but for spelling"
     try:
         found = _same_readings(gold, answer)
-    except RecursionError:  # a chain such as 1/1/1/... nests without brackets
+    except (RecursionError, ArithmeticError):  # 1/1/1/... nests deep without a bracket
         return None
     if found:
         return "the same value"

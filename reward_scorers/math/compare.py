@@ -11,7 +11,15 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from reward_scorers.math.evaluate import POINTS, NoValue, Number, Point, evaluate, symbols
+from reward_scorers.math.evaluate import (
+    POINTS,
+    NoValue,
+    Number,
+    Point,
+    approximate,
+    evaluate,
+    symbols,
+)
 from reward_scorers.math.tree import Node, kinds_of
 from reward_scorers.math.units import canonical_unit
 from reward_scorers.math.values import CLOSE, INFTY, MINUS_INFTY, close, same_values
@@ -183,12 +191,12 @@ def _proportional(one: Node, other: Node) -> Number | None:
     for number in range(POINTS):
         point = Point(number)
         try:
-            first, second = evaluate(one, point), evaluate(other, point)
+            first, second = (approximate(evaluate(node, point)) for node in (one, other))
         except NoValue:
             return None
         if abs(second) < 1e-12 or abs(first) < 1e-12:
             return None
-        ratio = complex(first) / complex(second)
+        ratio = first / second
         if factor is not None and not close(ratio, factor, CLOSE):
             return None
         factor = ratio
@@ -373,12 +381,12 @@ def _same_ratio(gold: Node, answer: Node) -> bool | None:
     values = []
     for node in (gold, answer):
         try:
-            values.append([evaluate(part, Point()) for part in node.args])
+            values.append([approximate(evaluate(part, Point())) for part in node.args])
         except NoValue:
             return _ordered(gold.args, answer.args)
     if len(values[0]) != len(values[1]) or any(value == 0 for side in values for value in side):
         return _ordered(gold.args, answer.args)
-    factors = [complex(a) / complex(b) for a, b in zip(*values, strict=True)]
+    factors = [a / b for a, b in zip(*values, strict=True)]
     return all(close(factor, factors[0], CLOSE) for factor in factors)
 
 

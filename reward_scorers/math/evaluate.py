@@ -68,6 +68,21 @@ def evaluate(node: Node, point: Point) -> Number:
     return value
 
 
+def approximate(value: Number) -> complex:
+    """A value as a complex floating-point number.
+
+    Raises:
+        TooLarge: it has none.
+    """
+    try:
+        found = complex(value)
+    except OverflowError as error:
+        raise TooLarge(str(error)) from None
+    if not cmath.isfinite(found):
+        raise TooLarge("not finite")
+    return found
+
+
 def symbols(node: Node) -> frozenset[str]:
     """The names of all symbols in a tree, and of functions that have no fixed meaning."""
     found: set[str] = set()
@@ -221,7 +236,7 @@ def _call(args: tuple[Any, ...], point: Point) -> Number:
             raise NoValue(f"{name} of several numbers")
         return _call_one(name, values[0], point)
     # A function that only the question defines: a value from its name and its arguments' values.
-    told = "/".join(f"{complex(value):.9g}" for value in values)
+    told = "/".join(f"{approximate(value):.9g}" for value in values)
     return _at(f"{name}({told})", point.number)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cmath
 from fractions import Fraction
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from reward_scorers.math.evaluate import (
     Number,
     Point,
     TooLarge,
+    approximate,
     evaluate,
     inexact,
     symbols,
@@ -75,11 +75,14 @@ def _close_at(gold: Node, answer: Node, one: Number, other: Number, precise: Poi
     """Whether two values at a point are the same; tiny ones are computed again, precisely."""
     if isinstance(one, Fraction) and isinstance(other, Fraction):
         return one == other
-    if abs(complex(one) - complex(other)) > CLOSE * max(abs(complex(one)), abs(complex(other))):
-        if max(abs(complex(one)), abs(complex(other))) > _TINY:
-            return False
+    try:
+        one, other = approximate(one), approximate(other)
+    except TooLarge:
         return _precisely_same(gold, answer, precise)
-    return True
+    scale = max(abs(one), abs(other))
+    if abs(one - other) <= CLOSE * scale:
+        return True
+    return scale <= _TINY and _precisely_same(gold, answer, precise)
 
 
 def _precisely_same(gold: Node, answer: Node, point: Point) -> bool:
@@ -130,10 +133,11 @@ def _rounds(decimals: int | None, shown: Number, value: Number) -> bool:
     """Whether `shown`, of so many decimals, is `value` rounded to them, with enough digits."""
     if decimals is None or isinstance(shown, complex) or isinstance(value, complex):
         return False
-    digits = len(str(abs(shown.numerator * 10**decimals // shown.denominator)))
-    if digits < ROUNDED_DIGITS:
+    if abs(shown) * 10**decimals < 10 ** (ROUNDED_DIGITS - 1):
         return False
-    return bool(abs(float(shown) - float(value)) <= 0.5 * 10.0**-decimals + 1e-15 * abs(value))
+    # A floating-point value is itself off by some 1e-16 of its size.
+    slack = Fraction(0) if isinstance(value, Fraction) else abs(Fraction(value)) / 10**15
+    return bool(abs(shown - Fraction(value)) <= Fraction(1, 2 * 10**decimals) + slack)
 
 
 def _has_log(node: Any) -> bool:
@@ -148,7 +152,8 @@ def close(one: Number, other: Number, tolerance: float) -> bool:
     """Whether two values differ by no more than a share of the larger one."""
     if isinstance(one, Fraction) and isinstance(other, Fraction):
         return one == other
-    one, other = complex(one), complex(other)
-    if not (cmath.isfinite(one) and cmath.isfinite(other)):
+    try:
+        one, other = approximate(one), approximate(other)
+    except TooLarge:
         return False
     return bool(abs(one - other) <= tolerance * max(abs(one), abs(other)))

@@ -76,6 +76,10 @@ def equal(gold: str, other: str) -> bool:
 @example(text="\\boxed{" + "(" * 5000, gold="(" * 5000)
 @example(text="\\log_{1} 5", gold="\\log_0 5")
 @example(text="0^{-1}", gold="\\frac{1}{0}")
+@example(text="2^{5000}", gold="\\sqrt{2}")
+@example(text="2^{5000}x", gold="2^{5000} + x")
+@example(text="3^{4000} : \\pi", gold="\\pi : 3^{4000}")
+@example(text="1." + "3" * 3999, gold="\\sqrt{2}")
 @example(text="\\sqrt[0]{2}", gold="\\binom{-1}{2}")
 def test_no_text_raises(text: str, gold: str) -> None:
     try:
