@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 # What chat templates leave behind the end of an answer.
-_END_OF_TURN = re.compile(r"<\|(?:im_end|endoftext|eot_id|end_of_text|end)\|>|</s>|<\uff5cend")
+_END_OF_TURN = re.compile(
+    r"<\|(?:im_end|endoftext|eot_id|end_of_text|end)\|>|</s>|<\uff5cend|<\|im_start\|>user"
+)
 _BOX = re.compile(r"\\(?:boxed|fbox)[ \t]{0,4}(\{)?|\\.|[{}]", re.DOTALL)
 _NO_BOX: Final = (-1, -1)  # stands for a brace that opens no box
 _WORD = re.compile(r"[ \t]{0,4}([^\s$\\{}]{1,64})")
