@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analysis.tables import columns_of, is_parquet, parquet_columns, refuse_smoothed
+from harness.analysis.tables import (
+    columns_of,
+    is_parquet,
+    parquet_columns,
+    refuse_smoothed,
+    unmasked,
+)
 from harness.errors import DataError
 
 if TYPE_CHECKING:
@@ -192,6 +198,8 @@ class Curves:
 
 
 def _column(values: Iterable[Any] | NDArray[Any]) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        values = unmasked(values)
     array = values if isinstance(values, np.ndarray) else None
     if array is None or array.dtype == object:
         items = list(values)

@@ -165,8 +165,7 @@ def by_question(column: str) -> Scheme:
         fit: Fit, curves: Curves, n: int, rng: np.random.Generator, _block: int | None
     ) -> Drawn:
         points, sums, counts = _by_point(fit, curves, column)
-        estimator = fit.estimator(points)
-        window = estimator.window
+        window = fit.selection.window(points)
         if len(window.x) != fit.n:
             raise DataError(
                 f"the fit was not made to means over {column}",
@@ -174,6 +173,7 @@ def by_question(column: str) -> Scheme:
                 found=f"{fit.n} points",
                 hint=f'fit(mean_over(curves, "{column}", ...), ...), then resample with all rows',
             )
+        estimator = fit.estimator(points)
         sums, counts = sums[:, window.rows], counts[:, window.rows]
         Q = len(sums)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.analysis.curves import ONE_CURVE
+from harness.analysis.curves import ONE_CURVE, Curves
 from harness.analysis.estimator import Estimator, Problems
 from harness.analysis.fits import fit as fit_law
 from harness.analysis.laws import FormulaLaw, get_law
@@ -24,7 +24,6 @@ from harness.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.analysis.curves import Curves
     from harness.analysis.fits import Fit
 
 Kind = Literal["blind", "calibrated"]
@@ -58,8 +57,8 @@ class Extrapolation:
     reason: str = ""
 
 
-def extrapolate(fit: Fit, held_out: Curves, *, blind: Fit | None = None) -> list[Extrapolation]:
-    """Predict every curve in `held_out`, rows that `fit` has not seen.
+def extrapolate(fit: Fit, held_out: Any, *, blind: Fit | None = None) -> list[Extrapolation]:
+    """Predict every curve in `held_out`, a table of any kind with rows that `fit` has not seen.
 
     A curve that `fit` knows (its later steps) is predicted blind by `fit`. A new curve is
     predicted twice: blind by `blind`, a fit of a law that shares all parameters (see
@@ -69,7 +68,7 @@ def extrapolate(fit: Fit, held_out: Curves, *, blind: Fit | None = None) -> list
     given fit predicts it blind: a calibrated prediction never stands alone.
     """
     results = []
-    for (size,), rows in held_out.groups([fit.group]):
+    for (size,), rows in Curves.of(held_out).groups([fit.group]):
         N = float(size)
         if N in fit.r2_by_curve:
             results.append(predict_curve("blind", fit, rows, N))
@@ -81,9 +80,9 @@ def extrapolate(fit: Fit, held_out: Curves, *, blind: Fit | None = None) -> list
     return results
 
 
-def refit(fitted: Fit, curves: Curves, law: str | None = None, **options: Any) -> Fit:
+def refit(fitted: Fit, curves: Any, law: str | None = None, **options: Any) -> Fit:
     """Fit a law, that of `fitted` if none is named, as `fitted` was, but for `options`."""
-    chosen = fitted.selection
+    chosen, curves = fitted.selection, Curves.of(curves)
     one_curve = chosen.group == ONE_CURVE and ONE_CURVE not in curves.names
     as_before = {
         "x": chosen.x,
@@ -100,16 +99,16 @@ def refit(fitted: Fit, curves: Curves, law: str | None = None, **options: Any) -
     return fit_law(curves, law or fitted.law, **{**as_before, **options})
 
 
-def blind_fit(fitted: Fit, curves: Curves, law: str) -> Fit:
+def blind_fit(fitted: Fit, curves: Any, law: str) -> Fit:
     """Fit `law` to the window of `fitted`, so that it may predict an N that neither has seen."""
     return refit(fitted, curves, law)
 
 
-def clipped_end(fit: Fit, curves: Curves) -> Curves:
+def clipped_end(fit: Fit, curves: Any) -> Curves:
     """The rows at the end of each curve that `drop_last` kept from `fit`."""
-    selection = fit.selection
-    before_end = replace(selection, drop_last=0).kept(curves)
-    return curves.where(before_end & ~selection.kept(curves))
+    selection, table = fit.selection, Curves.of(curves)
+    before_end = replace(selection, drop_last=0).kept(table)
+    return table.where(before_end & ~selection.kept(table))
 
 
 def shares_all(law: str) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.analysis.certificate import Certificate, certify
 from harness.analysis.curves import ONE_CURVE, Curves
-from harness.analysis.estimator import Estimator
+from harness.analysis.estimator import NOISE, Estimator
 from harness.analysis.forms import evaluate
 from harness.analysis.laws import FormulaLaw, SharedSlopeLaw, get_law
 from harness.analysis.linearise import linearise
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from harness.analysis.laws import Law
     from harness.analysis.optimum import Optimum
     from harness.analysis.window import Window
+
+_SAME = 1e-6  # relative difference of objectives of one fit on one table
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,30 @@ class Fit:
     def estimator(self, curves: Any) -> Estimator:
         """This fit's problem on the curves that were fitted, to be minimised again.
 
-        Its optimum there is `estimator.coordinates_of(fit)`.
+        Its optimum there is `estimator.coordinates_of(fit)`. Raises DataError for curves that are
+        not those: of other sizes or length, or of another objective at this fit.
         """
+        estimator = self._problem(curves)
+        window = estimator.window
+        found = f"{len(window.x)} points of {len(window.N)} curves"
+        same = len(window.x) == self.n and list(window.N) == list(self.r2_by_curve)
+        if same:
+            objective = float(estimator.value(estimator.coordinates_of(self)[None])[0])
+            room = _SAME * self.objective + NOISE * estimator.scale
+            # Where a parameter has left the numbers nothing can be compared.
+            same = not abs(objective - self.objective) > room
+            found += f", whose objective is {objective:.6g}"
+        if not same:
+            raise DataError(
+                "these are not the curves that were fitted",
+                expected=f"{self.n} points of {len(self.r2_by_curve)} curves, whose objective at "
+                f"this fit is {self.objective:.6g}",
+                found=found,
+                hint="give the table that the fit was made to; a fit of other curves: fit(...)",
+            )
+        return estimator
+
+    def _problem(self, curves: Any) -> Estimator:
         window = self.selection.window(Curves.of(curves))
         return _estimator(get_law(self.law), window, self.selection)
 
@@ -131,10 +155,12 @@ class Fit:
         """y at X = x for models of N parameters; x and N broadcast against each other. A fit of
         one curve needs no N.
 
-        Raises DataError for an N of which a parameter of the law is not known.
+        Raises DataError for an N of which a parameter of the law is not known, or that is no size,
+        and for an x of which the law takes no value.
         """
         if N is None:
             N = self._only()
+        self._check_places(np.asarray(x, dtype=float), np.asarray(N, dtype=float))
         at, sizes = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(N, dtype=float))
         distinct, which = np.unique(sizes, return_inverse=True)
         which = which.reshape(at.shape)
@@ -145,6 +171,24 @@ class Fit:
         k = np.array([self.slope(float(size)) for size in distinct])
         E0 = np.array([self.intercept(float(size)) for size in distinct])
         return np.asarray(10.0 ** (E0[which] - k[which] * np.log10(at)))
+
+    def _check_places(self, x: NDArray[np.float64], N: NDArray[np.float64]) -> None:
+        """Refuse what has no logarithm where the law takes one."""
+        law = get_law(self.law)
+        takes_log_x = not isinstance(law, FormulaLaw) or law.takes_log_x
+        bad_x = x <= 0 if takes_log_x else x < 0
+        bad_N = (N <= 0) & (law.min_curves > 1)
+        for name, values, bad in ((self.x, x, bad_x), (self.group, N, bad_N)):
+            bad = bad | np.isinf(values)
+            if bad.any():
+                raise DataError(
+                    f"the law {self.law} has no value at {name}={float(values[bad].flat[0]):g}",
+                    expected=f"{name} finite and above 0"
+                    + ("" if takes_log_x or name != self.x else ", or 0"),
+                    found=f"{int(bad.sum())} of {values.size} values that are not",
+                    hint=f"leave them out; the fit knows {self.group} "
+                    + ", ".join(f"{size:g}" for size in self.r2_by_curve),
+                )
 
     def objective_ratio(
         self,
@@ -158,7 +202,7 @@ class Fit:
         free, and all of it: a level found here instead would make the comparison laxer. Raises
         DataError that names what is missing, or what the fit does not have.
         """
-        estimator = self.estimator(curves)
+        estimator = self._problem(curves)
         self._check_complete(estimator.law, estimator.window, params, by_curve)
         own = {
             name: np.array([at[float(N)] for N in estimator.window.N])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.analysis.arguments import real
 from harness.analysis.pass_at_k import NORMAL_95, pass_at_k
 from harness.errors import DataError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 CREATIVITY_K = 128
+_ROUNDING = 1e-13  # of differences of two shares
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Creativity:
     value: mean over questions of pass@k after less pass@k before, between -1 and 1; above 0,
     questions were gained, below 0 they were lost. se, low, high: by question, paired; NaN for a
     single question. gained: questions never right before and right at least once after; lost: the
-    reverse.
+    reverse. flags: one_question,
+    no_spread (every question has the same difference, so that there is no interval).
     """
 
     k: int
@@ -35,14 +38,17 @@ class Creativity:
     gained: int
     lost: int
     questions: int
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class GainPerFlop:
     """Accuracy gained for each FLOP of training.
 
-    value, se, low, high: pass@1 as a share per FLOP; 95 %. gain, gain_se: pass@1 after less
-    before, paired by question.
+    value, se, low, high: pass@1 as a share per FLOP; 95 %, NaN where nothing tells the error.
+    gain, gain_se: pass@1 after less before, paired by question. flags: one_question (no error can
+    be told), no_spread (every question gained the same: the error, of 0 or of the FLOPs alone, says
+    nothing of other questions, and there is no interval).
     """
 
     value: float
@@ -51,6 +57,7 @@ class GainPerFlop:
     high: float
     gain: float
     gain_se: float
+    flags: tuple[str, ...] = ()
 
 
 def creativity_index(
@@ -73,6 +80,9 @@ def creativity_index(
     """
     before, after = _paired(n_before, c_before, n_after, c_after, k)
     value, se = _mean(after - before)
+    flags = _flags(after - before)
+    if flags:
+        se = math.nan
     right_before, right_after = (np.asarray(c) > 0 for c in (c_before, c_after))
     return Creativity(
         k=k,
@@ -83,6 +93,7 @@ def creativity_index(
         gained=int((right_after & ~right_before).sum()),
         lost=int((right_before & ~right_after).sum()),
         questions=len(before),
+        flags=flags,
     )
 
 
@@ -100,17 +111,16 @@ def gain_per_flop(
     The variance is var(gain) / F^2 + gain^2 var(F) / F^4; that of the gain is between questions,
     paired. `flops_se` is the standard error of the FLOPs where they were estimated.
 
-    Raises DataError as `creativity_index`, and for FLOPs that are not above 0.
+    Raises DataError as `creativity_index`, and for FLOPs that are no number above 0.
     """
-    if not (math.isfinite(flops) and flops > 0 and math.isfinite(flops_se) and flops_se >= 0):
-        raise DataError(
-            "the FLOPs are no amount of work",
-            expected="flops above 0, flops_se of 0 or more, both finite",
-            found=f"flops={flops:g}, flops_se={flops_se:g}",
-            hint="give the FLOPs of the training alone",
-        )
+    hint = "give the FLOPs of the training alone, as one number"
+    flops = real("flops, the work done,", flops, above=0.0, hint=hint)
+    flops_se = real("flops_se", flops_se, least=0.0, hint=hint)
     before, after = _paired(n_before, c_before, n_after, c_after, 1)
     gain, gain_se = _mean(after - before)
+    flags = _flags(after - before)
+    if flags:
+        gain_se = math.nan
     value = gain / flops
     se = math.hypot(gain_se / flops, value * (flops_se / flops))
     return GainPerFlop(
@@ -120,7 +130,14 @@ def gain_per_flop(
         high=value + NORMAL_95 * se,
         gain=gain,
         gain_se=gain_se,
+        flags=flags,
     )
+
+
+def _flags(gains: NDArray[np.float64]) -> tuple[str, ...]:
+    if len(gains) == 1:
+        return ("one_question",)
+    return ("no_spread",) if float(np.ptp(gains)) < _ROUNDING else ()
 
 
 def _paired(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.analysis.arguments import real
 from harness.analysis.curves import Curves
 from harness.analysis.extrapolation import (
     Extrapolation,
@@ -43,13 +44,14 @@ def held_out(fit: Fit, curves: Curves, fraction: float = 0.2) -> list[Extrapolat
 
     Raises SuiteError for a fraction outside (0, 1).
     """
-    if not 0 < fraction < 1:
-        raise SuiteError(
-            "this is no share of a curve to hold out",
-            expected="held_out between 0 and 1",
-            found=str(fraction),
-            hint="write held_out: 0.2",
-        )
+    fraction = real(
+        "held_out, a share of each curve,",
+        fraction,
+        above=0.0,
+        below=1.0,
+        hint="write held_out: 0.2",
+        error=SuiteError,
+    )
     table = Curves.of(curves)
     rows = table.where(fit.selection.kept(table))
     # Of a single curve none is the largest.

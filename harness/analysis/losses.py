@@ -70,21 +70,25 @@ def get_loss(name: str, delta: float | None) -> Loss:
             hint="write loss: squares",
         )
     loss = _LOSSES[name]
-    if loss.needs_delta and not (delta is not None and 0 < delta < math.inf):
+    if loss.needs_delta and not _is_positive(delta):
         raise SuiteError(
             f"the loss {name} needs a delta",
             expected="a number above 0, in units of the space",
-            found="none" if delta is None else str(delta),
+            found="none" if delta is None else repr(delta)[:60],
             hint="write delta: 0.001",
         )
     if not loss.needs_delta and delta is not None:
         raise SuiteError(
             f"the loss {name} has no delta",
             expected="delta only with " + ", ".join(n for n in _LOSSES if _LOSSES[n].needs_delta),
-            found=str(delta),
+            found=repr(delta)[:60],
             hint="take `delta` out, or write loss: huber",
         )
     return loss
+
+
+def _is_positive(delta: object) -> bool:
+    return isinstance(delta, int | float | np.number) and 0 < float(delta) < math.inf
 
 
 def _squares(r: NDArray[np.float64], _delta: float) -> NDArray[np.float64]:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from harness.analysis.arguments import told, whole
+from harness.analysis.tables import unmasked
 from harness.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ NORMAL_95 = 1.959963984540054  # the two-sided 95 % point of the normal distribu
 DRAWS = 1000
 _CERTAIN = 40.0  # exp(-40) is nothing beside 1
 MOST_SAMPLES = 10_000_000
+_INTERVALS = ("normal", "percentile")
 _CELLS = 1 << 20  # of one table of logarithms; longer ones are made piece by piece
 
 
@@ -94,8 +97,18 @@ def pass_at_k_curve(
     over G clusters (Miller 2024, arXiv 2411.00640). `clusters` (Q,) names questions that belong
     together, such as those on one text; without it every question stands alone.
 
-    Raises DataError as `pass_at_k`, and for no questions or clusters of another length.
+    Raises DataError as `pass_at_k`, and for no questions, clusters of another length or without a
+    name, an interval of another kind, and draws that are no whole number of 1 or more.
     """
+    if interval not in _INTERVALS:
+        raise DataError(
+            f"there is no interval {interval!r}",
+            expected=" or ".join(_INTERVALS),
+            found=told(interval),
+            hint='interval="normal"',
+        )
+    draws = whole("draws", draws, 1, hint=f"draws={DRAWS}")
+    seed = whole("the seed", seed, 0, hint="seed=0")
     each = Questions(n, c, k, clusters)
     value, se = each.mean(), each.standard_error()
     flags = ["one_cluster"] if each.G == 1 else ["no_spread"] if (se == 0).any() else []
@@ -146,13 +159,21 @@ class Questions:
             self.times = np.bincount(which).astype(float)
             self.sums, self.sizes = table, np.ones(len(table))
         else:
-            names = np.asarray(clusters)
+            names = _array("clusters", clusters)
             if names.shape != n.shape:
                 raise DataError(
                     "clusters do not fit the questions",
                     expected=f"{self.Q} names",
                     found=f"shape {names.shape}",
                     hint="name the cluster of every question",
+                )
+            nameless = np.array([name is None or name != name for name in names.tolist()])
+            if nameless.any():
+                raise DataError(
+                    f"{int(nameless.sum())} of {self.Q} questions have no cluster",
+                    expected="a name for the cluster of every question",
+                    found=told(names.tolist()[int(nameless.argmax())]),
+                    hint="give a question that belongs to no other a name of its own",
                 )
             _, member = np.unique(names, return_inverse=True)
             self.sizes = np.bincount(member).astype(float)
@@ -214,6 +235,8 @@ def fit_power(
     The form is that of Brown et al. 2024 (arXiv 2407.21787, section 3) and Schaeffer et al. 2025
     (arXiv 2502.17578). Arguments and errors as `pass_at_k_curve`.
     """
+    draws = whole("draws", draws, 1, hint=f"draws={DRAWS}")
+    seed = whole("the seed", seed, 0, hint="seed=0")
     each = Questions(n, c, k, clusters)
     value = each.mean()[None]
     a, b, r2, used = _lines(each.k, value)
@@ -285,8 +308,22 @@ def _distinct(
     return np.stack(np.divmod(codes, base)), which.reshape(-1)
 
 
+def _array(name: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise DataError(
+            f"{name} is no array",
+            expected="rows of one length",
+            found=told(values),
+            hint="count the samples of each question, and those that were right",
+        ) from None
+
+
 def _whole(name: str, values: ArrayLike, least: int) -> NDArray[np.int64]:
-    array = np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray):
+        values = unmasked(values)
+    array = _array(name, values)
     good = array.dtype.kind in "iuf"
     if good and array.size:
         with np.errstate(invalid="ignore"):
@@ -299,7 +336,9 @@ def _whole(name: str, values: ArrayLike, least: int) -> NDArray[np.int64]:
         raise DataError(
             f"{name} is not a number of samples",
             expected=f"whole numbers from {least} to {MOST_SAMPLES:,}",
-            found=repr(array.reshape(-1)[0].item()) if array.size else f"{array.dtype} values",
+            found=told(array.reshape(-1)[:1].tolist()[0])
+            if array.size
+            else f"{array.dtype} values",
             hint="count the samples of each question, and those that were right",
         )
     return array.astype(np.int64)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.analysis import newton
+from harness.analysis.arguments import real
 from harness.analysis.curves import Curves
 from harness.analysis.estimator import NOISE, Problems
 from harness.errors import DataError
@@ -67,10 +68,7 @@ def profile_likelihood(
             found=parameter,
             hint="take the name from `params` of the fit",
         )
-    if not 0 < level < 1:
-        raise DataError(
-            "this is no level", expected="between 0 and 1", found=str(level), hint="level=0.95"
-        )
+    level = real("the level", level, above=0.0, below=1.0, hint="level=0.95")
     held = _Held(fit.estimator(Curves.of(curves)), fit, parameter)
     if fit.objective <= NOISE * held.estimator.scale:
         raise DataError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from harness.analysis.arguments import whole
 from harness.analysis.curves import Curves
 from harness.analysis.draws import Drawn, multiplicities, scheme_of
 from harness.analysis.estimator import Problems
@@ -166,17 +167,18 @@ def resample(
     curves = Curves.of(curves)
     if by == "curve":
         _check_shared(fit)
-    if n < 1:
-        raise DataError(
-            "no replicate was asked for", expected="n of 1 or more", found=str(n), hint="n: 1000"
-        )
-    if block is not None and (by != "block" or block < 1):
-        raise DataError(
-            "this is no length of a block",
-            expected="a block of 1 step or more, with by: block",
-            found=f"block={block}, by={by}",
-            hint="leave `block` out: its length then follows from the residuals",
-        )
+    n = whole("n, the number of replicates,", n, 1, hint="n: 1000")
+    seed = whole("the seed", seed, 0, hint="seed: 0")
+    if block is not None:
+        hint = "leave `block` out: its length then follows from the residuals"
+        block = whole("the length of a block", block, 1, hint=hint)
+        if by != "block":
+            raise DataError(
+                "a block is drawn with by: block only",
+                expected="by: block",
+                found=f"block={block}, by={by}",
+                hint=hint,
+            )
     rng = np.random.default_rng(seed)
     drawn = scheme_of(by, curves)(fit, curves, n, rng, block)
     if by == "curve" and is_fast(drawn.estimator):

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from harness.analysis.arguments import real, whole
 from harness.analysis.segments import segmented
 from harness.analysis.smoothed_values import remember
 from harness.analysis.spline_gcv import gcv_spline
+from harness.analysis.tables import unmasked
 from harness.errors import DataError, SuiteError
 
 if TYPE_CHECKING:
@@ -97,7 +99,8 @@ def smooth(x: ArrayLike, y: ArrayLike, method: str = "spline", **options: Any) -
       `decreasing`; the defaults are those of that code's command line.
 
     Raises DataError for fewer than 2 distinct x, for x that is not above 0 and for values that
-    are not finite; SuiteError for an unknown method or option.
+    are not finite; SuiteError for an unknown method or option, or a value that it
+    cannot take.
     """
     if method not in _METHODS:
         raise SuiteError(
@@ -115,7 +118,7 @@ def smooth(x: ArrayLike, y: ArrayLike, method: str = "spline", **options: Any) -
             found=", ".join(sorted(unknown)),
             hint="leave it out",
         )
-    chosen = {**known, **options}
+    chosen = _checked(method, {**known, **options}, len(points.x))
     if len(points.x) < FEWEST and method != "isotonic":
         predict, used, flags = _line(points)
     else:
@@ -142,6 +145,31 @@ def _marked(predict: Predictor, raw: NDArray[np.float64], *, means: bool) -> Pre
         return values.view(SmoothedPoints)
 
     return marked
+
+
+def _checked(method: str, options: dict[str, Any], n: int) -> dict[str, Any]:
+    """The options of a method, for n distinct x; SuiteError for values that it cannot take."""
+    if not any(options.get("decreasing") is one for one in (None, True, False)):
+        raise SuiteError(
+            "decreasing is neither true nor false",
+            expected="true, false, or None: as the ends say",
+            found=repr(options["decreasing"])[:60],
+            hint="leave it out",
+        )
+    for name, least in _WHOLE.get(method, {}).items():
+        hint = f"the default is {_METHODS[method][1][name]}"
+        options[name] = whole(name, options[name], least, hint=hint, error=SuiteError)
+    for name, limits in _REAL.get(method, {}).items():
+        hint = f"the default is {_METHODS[method][1][name]}"
+        options[name] = real(name, options[name], hint=hint, error=SuiteError, **limits)
+    if method == "segments" and FEWEST <= n < options["least_points"]:
+        raise SuiteError(
+            f"no segment can have {options['least_points']} points",
+            expected=f"least_points up to {n}",
+            found=f"{n} distinct x",
+            hint="ask for fewer, or give more points",
+        )
+    return options
 
 
 def falls(y: NDArray[np.float64]) -> bool:
@@ -259,6 +287,13 @@ _METHODS: dict[str, tuple[Callable[..., Result], dict[str, Any]]] = {
 }
 
 
+# What options have to be: least whole numbers, limits of others.
+_WHOLE = {"segments": {"most": 1, "least_points": 2}, "paper": {"window": 2, "k": 1}}
+_REAL: dict[str, dict[str, dict[str, float]]] = {
+    "paper": {"s_factor": {"least": 0.0}, "min_se": {"above": 0.0}, "x_power": {"least": 0.0}}
+}
+
+
 def distinct_points(x: ArrayLike, y: ArrayLike) -> Points:
     """Points sorted by x, those of equal x averaged; DataError as `smooth` says."""
     if np.size(x) != np.size(y):
@@ -268,7 +303,7 @@ def distinct_points(x: ArrayLike, y: ArrayLike) -> Points:
             found=f"{np.size(x)} and {np.size(y)}",
             hint="smooth one curve at a time",
         )
-    raw = np.stack([np.asarray(v, dtype=float).reshape(-1) for v in (x, y)])
+    raw = np.stack([_numbers(name, v) for name, v in (("x", x), ("y", y))])
     bad = ~np.isfinite(raw).all(0) | ~(raw[0] > 0)
     if bad.any():
         first = raw[:, bad][:, 0]
@@ -289,6 +324,20 @@ def distinct_points(x: ArrayLike, y: ArrayLike) -> Points:
         )
     means = np.bincount(which, weights=raw[1]) / counts
     return Points(distinct, np.log(distinct), means, counts.astype(float), raw)
+
+
+def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    if isinstance(values, np.ma.MaskedArray):
+        values = unmasked(values)
+    try:
+        return np.asarray(values, dtype=float).reshape(-1)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{name} is no list of numbers",
+            expected="numbers",
+            found=repr(values)[:60],
+            hint="convert the column, or leave words out",
+        ) from None
 
 
 def _binned(points: Points) -> tuple[Points, tuple[str, ...]]:

@@ -20,6 +20,13 @@ def columns_of(table: Any) -> dict[str, NDArray[Any]]:
     Missing values become NaN. Raises DataError for what is no table, for a name that comes
     twice, a column that is not one value per row, and for dates and complex numbers.
     """
+    if hasattr(table, "collect_schema") and not hasattr(table, "to_numpy"):
+        raise DataError(
+            "this table is lazy: its rows are not there yet",
+            expected="a table with its rows",
+            found=type(table).__name__,
+            hint="collect it first: fit(table.collect(), ...)",
+        )
     if isinstance(table, Mapping):
         names = list(table)
     elif hasattr(table, "column_names"):
@@ -101,6 +108,8 @@ def refuse_smoothed(name: str, values: Any) -> None:
 
 def _values(name: str, column: Any) -> NDArray[Any]:
     refuse_smoothed(name, column)
+    if isinstance(column, np.ma.MaskedArray):
+        column = unmasked(column)
     values = column if isinstance(column, np.ndarray) else _to_numpy(column)
     if values.ndim != 1 or values.dtype.kind in "mMcV":
         raise DataError(
@@ -123,6 +132,16 @@ def _values(name: str, column: Any) -> NDArray[Any]:
             found=", ".join(sorted({type(v).__name__ for v in values})),
             hint="convert the column, or leave it out",
         ) from None
+
+
+def unmasked(column: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
+    """The values of a masked array, NaN (None among words) where they are masked."""
+    masked = np.ma.getmaskarray(column)
+    if column.dtype.kind in "biuf":
+        return np.where(masked, np.nan, np.asarray(column.data, dtype=np.float64))
+    found = np.asarray(column.data).astype(object)
+    found[masked] = None
+    return found
 
 
 def _to_numpy(column: Any) -> NDArray[Any]:

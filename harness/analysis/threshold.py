@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.analysis.arguments import real, whole
 from harness.analysis.smoothing import distinct_points, isotonic
-from harness.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -50,16 +50,12 @@ def time_to_threshold(
     ceil(n^(1/3)) consecutive points, since those of one run depend on each other, put on the
     curve, and the crossing is read off again; the variance between runs is not in that interval.
 
-    Raises DataError for points that cannot be smoothed in log x, and for a level that is not
-    finite.
+    Raises DataError for points that cannot be smoothed in log x, a level that is not finite, and
+    resamples or a seed that are no whole numbers of 0 or more.
     """
-    if not math.isfinite(level):
-        raise DataError(
-            "the level is not a number",
-            expected="a finite level",
-            found=str(level),
-            hint="give the level in the unit of y",
-        )
+    level = real("the level", level, hint="give the level in the unit of y")
+    resamples = whole("resamples", resamples, 0, hint="resamples=1000, or 0 for no interval")
+    seed = whole("the seed", seed, 0, hint="seed=0")
     points = distinct_points(x, y)
     curve = isotonic(points.y, points.w, decreasing=decreasing)
     sign = 1.0 if decreasing else -1.0

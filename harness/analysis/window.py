@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.analysis.arguments import whole
 from harness.analysis.losses import get_loss, get_space
 from harness.errors import DataError, SuiteError
 
@@ -161,13 +162,9 @@ class Selection:
                 hint=f"write weights: {WEIGHTS[0]}",
             )
         for key, count in (("drop_first", self.drop_first), ("drop_last", self.drop_last)):
-            if count < 0:
-                raise SuiteError(
-                    f"{key} is negative",
-                    expected="a number of rows, 0 or more",
-                    found=str(count),
-                    hint=f"write {key}: 0",
-                )
+            object.__setattr__(
+                self, key, whole(key, count, 0, hint=f"write {key}: 0", error=SuiteError)
+            )
 
     def kept(self, curves: Curves) -> NDArray[np.bool_]:
         """For each row of `curves`, whether the window keeps it."""

@@ -143,7 +143,7 @@ def test_a_part_that_leaves_too_little_says_so():
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, math.nan])
 def test_a_share_is_between_0_and_1(fraction):
-    with pytest.raises(SuiteError, match="no share"):
+    with pytest.raises(SuiteError, match="a share of each curve, is no number"):
         held_out(fit(CURVES), CURVES, fraction)
 
 

@@ -244,5 +244,5 @@ def test_gain_per_flop_and_its_delta_method():
 
 @pytest.mark.parametrize("flops", [0.0, -1e18, math.nan, math.inf])
 def test_flops_are_an_amount_of_work(flops):
-    with pytest.raises(DataError, match="no amount of work"):
+    with pytest.raises(DataError, match="the work done, is no number above 0"):
         gain_per_flop([4], [1], [4], [2], flops)

@@ -117,7 +117,7 @@ def test_what_cannot_be_profiled_is_refused():
     found = fit(CURVES)
     with pytest.raises(DataError, match="shares no parameter 'E0'"):
         profile_likelihood(found, CURVES, "E0")
-    with pytest.raises(DataError, match="no level"):
+    with pytest.raises(DataError, match="the level is no number"):
         profile_likelihood(found, CURVES, "N0", level=1.0)
     lines = fit(CURVES, "loglinear")
     with pytest.raises(DataError, match="shares no parameter"):

@@ -224,7 +224,7 @@ def test_a_law_without_shared_parameters_is_refused():
 
 def test_no_replicates_are_refused():
     curves = noisy()
-    with pytest.raises(DataError, match="no replicate"):
+    with pytest.raises(DataError, match="number of replicates, is no whole number"):
         resample(fit(curves), curves, n=0)
 
 

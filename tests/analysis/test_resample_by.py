@@ -290,8 +290,8 @@ def test_what_cannot_be_drawn_is_refused():
     found = fit(curves, run="seed")
     with pytest.raises(DataError, match="nothing named 'sead' to draw"):
         resample(found, curves, by="sead")
-    for by, block in (("curve", 5), ("block", 0)):
-        with pytest.raises(DataError, match="no length of a block"):
+    for by, block, told in (("curve", 5, "with by: block only"), ("block", 0, "no whole number")):
+        with pytest.raises(DataError, match=told):
             resample(found, curves, by=by, block=block)
 
 

@@ -295,5 +295,5 @@ def test_the_bootstrap_counts_replicates_that_never_arrive():
 
 
 def test_a_level_must_be_a_number():
-    with pytest.raises(DataError, match="level is not a number"):
+    with pytest.raises(DataError, match="the level is no number"):
         time_to_threshold(STEPS, FALLING, math.nan)

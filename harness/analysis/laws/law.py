@@ -136,6 +136,13 @@ def get_law(name: str) -> Law:
     Raises SuiteError that lists the nearest names if there is none, or that names the package
     whose law cannot be loaded.
     """
+    if not isinstance(name, str):
+        raise SuiteError(
+            "a law is called by its name",
+            expected="one of " + ", ".join(law_names()),
+            found=repr(name)[:60],
+            hint='law="loglinear_kn"',
+        )
     if name not in _LAWS:
         for point in entry_points(group=ENTRY_POINTS, name=name):
             _load(point)
