@@ -4,7 +4,7 @@ A row: data_source "math__deepscaler_preview", truth "-\\frac{1}{4} + \\frac{\\s
 "... so \\boxed{\\frac{2\\sqrt3-1}{4}}": 1.
 
 A cascade, the cheapest step first: the same text; the same text without cosmetics; the same value,
-exact or at several points and then to 50 digits; at last SymPy in a worker process, where the
+exact or at several points and then to 80 digits; at last SymPy in a worker process, where the
 shapes of both answers leave that open. A verdict of the value step is final.
 """
 
@@ -24,10 +24,15 @@ from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.text import answer_part, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reward_scorers.math.tree import Node
 
 _EUROPEAN = re.compile(r"-?\d+,\d+")
-_SPACES = re.compile(r"\s+")
+_CALL = re.compile(r"[fghFG]\s*(?:\\left)?\s*\(")
+# White space between two letters or digits, or behind a comma, tells things apart.
+_SPACES = re.compile(r"(?<![\w,])\s+|\s+(?!\w)")
+_NAME = re.compile(r"(?:\\(?:text|math)[a-z]{0,2}\s?\{)?\s*([A-Za-z]{2,})\s*\}?")
 _LONG: Final = 100  # characters; shorter references are answers as they stand
 _SHORT: Final = 200  # characters of an answer whose tree is kept: rollouts share their references
 _MEMORY: Final = 4096
@@ -72,6 +77,9 @@ def equal(gold: str, answer: str, context: Context) -> str | None:
     """The step of the cascade that finds two answers equal; None if none does."""
     if gold == answer:
         return "the same text"
+    names = _NAME.fullmatch(gold.strip("$ ")), _NAME.fullmatch(answer.strip("$ "))
+    if names[0] and names[1] and _is_word(names[0][1]) and _is_word(names[1][1]):
+        return "the same word" if names[0][1].lower() == names[1][1].lower() else None
     if len(answer) > MAX_CHARS or len(gold) > MAX_CHARS:
         return None
     if _condensed(gold) == _condensed(answer):
@@ -98,16 +106,28 @@ def _same_readings(gold: str, answer: str) -> bool | None:
         read = one or other
         return None if read is None or _may_equal_unread(read) else False
     found = same(one, other)
-    if found is not False or {one.kind, other.kind} != {"list", "number"}:
-        return found
-    # 3,125 may be a number or a list of two, and 1,22 a number with a decimal comma.
-    for a, b in ((gold, other), (answer, one)):
-        readings = [_tree(a, thousands=False)] if "," in a else []
-        if _EUROPEAN.fullmatch(a.strip(" $")):
-            readings.append(_tree(a.replace(",", ".")))
-        if any(same(reading, b) for reading in readings if reading is not None):
+    if found:
+        return True
+    for a, b in _other_readings(gold, answer):
+        if a is not None and b is not None and same(a, b):
             return True
-    return False
+    return found
+
+
+def _other_readings(gold: str, answer: str) -> Iterator[tuple[Node | None, Node | None]]:
+    """What the two may mean besides."""
+    if _CALL.search(gold) or _CALL.search(answer):  # h(x + 1) may be a product
+        yield _tree(gold, calls=False), _tree(answer, calls=False)
+    if "," in gold + answer:  # 3,125 may be a list of two
+        yield _tree(gold, thousands=False), _tree(answer)
+        yield _tree(gold), _tree(answer, thousands=False)
+    if "." in gold and _EUROPEAN.fullmatch(answer.strip(" $")):  # 1,22 where the reference is 1.22
+        yield _tree(gold), _tree(answer.replace(",", "."))
+
+
+def _is_word(letters: str) -> bool:
+    """Whether letters are a name, as AB and no, not a product of variables, as xy."""
+    return letters.isupper() or not set("eiou").isdisjoint(letters.lower())
 
 
 def _may_equal_unread(read: Node) -> bool:
@@ -123,23 +143,20 @@ def _may_equal_unread(read: Node) -> bool:
     return True
 
 
-def _tree(text: str, *, thousands: bool = True) -> Node | None:
+def _tree(text: str, *, thousands: bool = True, calls: bool = True) -> Node | None:
     """The tree of an answer; None if it cannot be read."""
-    if len(text) <= _SHORT:
-        return _short_tree(text, thousands=thousands)
-    return _read(text, thousands=thousands)
+    read = _short_tree if len(text) <= _SHORT else _read
+    return read(text, thousands=thousands, calls=calls)
 
 
-@lru_cache(maxsize=_MEMORY)
-def _short_tree(text: str, *, thousands: bool) -> Node | None:
-    return _read(text, thousands=thousands)
-
-
-def _read(text: str, *, thousands: bool) -> Node | None:
+def _read(text: str, *, thousands: bool, calls: bool) -> Node | None:
     try:
-        return parse(text, thousands=thousands)
+        return parse(text, thousands=thousands, calls=calls)
     except Unreadable:
         return None
+
+
+_short_tree = lru_cache(maxsize=_MEMORY)(_read)
 
 
 def _condensed(text: str) -> str:

@@ -24,8 +24,13 @@ Number = Any  # Fraction, float or complex; mpf or mpc where it is precise
 
 MAX_BITS: Final = 20_000  # of an integer
 _MAX_FACTORIAL: Final = 3_000
-POINTS: Final = 4  # at which all symbols are positive; one more has negative ones
-DIGITS: Final = 50  # of the precise values
+# At the first points, symbols are small positive numbers; then small negative ones, large natural
+# ones and large negative ones, which tell roundings, absolute values and maxima apart.
+POINTS: Final = 4
+_NEGATIVE: Final = 4
+_LARGE: Final = range(5, 9)
+ALL_POINTS: Final = 10
+DIGITS: Final = 80  # of the precise values
 
 
 class NoValue(ArithmeticError):  # noqa: N818 - it says what the tree has
@@ -41,7 +46,7 @@ class Point:
     """Where expressions are evaluated.
 
     Args:
-        number: which point; the last one, `POINTS`, has negative symbols.
+        number: which point, below `ALL_POINTS`.
         log: the base of a logarithm that is written without one; None for the natural one.
         precise: whether to count with `DIGITS` digits.
     """
@@ -116,10 +121,16 @@ def _symbol(args: tuple[Any, ...], point: Point) -> Number:
 
 @lru_cache(maxsize=4096)
 def _at(name: str, number: int) -> Fraction:
-    """The value of a symbol: between .3 and 2.3, negative at the last point."""
+    """The value of a symbol: of few digits, so that high powers of it have not too many."""
     digest = hashlib.blake2b(f"{name}/{number}".encode("utf-8", "replace"), digest_size=4).digest()
-    value = Fraction(3, 10) + Fraction(int.from_bytes(digest, "big"), 2**31)
-    return -value if number == POINTS else value
+    drawn = int.from_bytes(digest, "big")
+    if number < POINTS:
+        return Fraction(drawn % 97 + 20, 61)
+    if number == _NEGATIVE:
+        return -Fraction(drawn % 97 + 20, 61)
+    if number in _LARGE:
+        return Fraction(drawn % 151 + 5)
+    return -Fraction(drawn % 601 + 17, 2)
 
 
 def _constant(args: tuple[Any, ...], point: Point) -> Number:
@@ -310,6 +321,13 @@ def _real(value: Number) -> Number:
     return value
 
 
+def _unit(args: tuple[Any, ...], point: Point) -> Number:
+    if args[1] != "deg":
+        raise NoValue("a unit is no number")
+    degree = _both(_constant(("pi",), point), Fraction(180), point, lambda a, b: a / b)
+    return _both(_value(args[0], point), degree, point, lambda a, b: a * b)
+
+
 def _percent(args: tuple[Any, ...], point: Point) -> Number:
     return _value(args[0], point) / 100
 
@@ -395,4 +413,5 @@ _HANDLERS: Final[dict[str, Callable[[tuple[Any, ...], Point], Number]]] = {
     "call": _call,
     "factorial": _factorial,
     "percent": _percent,
+    "unit": _unit,
 }

@@ -42,7 +42,7 @@ _NUMBER = re.compile(
 )
 _WORD = re.compile(r"(?<![\\A-Za-z{])[A-Za-z'\u2019]{2,}")
 _IS = re.compile(r"\b(?:is|are|equals?|be)\b[:\s]")
-_CHOICE = re.compile(r"\(?([A-J])\)?(?:[.,:;]|\s*$)")
+_CHOICE = re.compile(r"\(?([A-J])\)?(?:[.:;]|,(?!\s*\(?[A-J]\b)|\s*$)")
 _REACH: Final = 400  # characters behind a statement that can belong to it
 _SHORT: Final = 300  # characters of a text that may be an answer as a whole
 _TAIL: Final = 20_000  # characters at the end in which formulas and numbers are looked for
@@ -119,7 +119,7 @@ def _statement(said: str) -> str:
     paragraph = said.partition("\n\n")[0]
     formula = _FORMULA.match(paragraph)
     if formula is not None:
-        return _content(formula)
+        return _joined_formulas(paragraph, formula)
     line = re.split(r"\n|\.\s|\.$", said, maxsplit=1)[0].strip(" *_")
     choice = _CHOICE.match(line)
     if choice is not None:
@@ -131,6 +131,18 @@ def _statement(said: str) -> str:
     for verb in _IS.finditer(line):
         tail = line[verb.end() :]
     return _last_formula(tail) or _last_number(tail) or tail.strip()
+
+
+def _joined_formulas(text: str, formula: re.Match[str]) -> str:
+    """A formula and those that "and", "or" and commas join to it."""
+    contents = [_content(formula)]
+    while True:
+        link = _LINKS.match(text, formula.end())
+        following = _FORMULA.match(text, link.end() if link else formula.end())
+        if following is None or not _LINK_WORD.search(text[formula.end() : following.start()]):
+            return ", ".join(contents)
+        contents.append(_content(following))
+        formula = following
 
 
 def is_sentence(text: str, words: int = 4) -> bool:

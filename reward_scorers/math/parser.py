@@ -12,8 +12,11 @@ A tree is made of `Node(kind, args)`: see `reward_scorers.math.tree`.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
+from reward_scorers.math.environments import read_environment
+from reward_scorers.math.stream import TokenStream
 from reward_scorers.math.tokens import (
     FUNCTIONS,
     LETTER,
@@ -40,6 +43,7 @@ from reward_scorers.math.tree import (
     product,
     sum_of,
 )
+from reward_scorers.math.units import is_remark, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +61,6 @@ _CLOSING: Final = {
 _OPENING: Final = frozenset(_CLOSING)
 _RELATIONS: Final = frozenset(["=", "<", ">", "<=", ">=", "!=", "~", ":", "in", "to", "mapsto"])
 _SEPARATORS: Final = frozenset([",", ";", "and", "or"])
-_MATRICES: Final = frozenset(
-    ["pmatrix", "bmatrix", "matrix", "vmatrix", "Bmatrix", "Vmatrix", "smallmatrix", "array"]
-)
 _GREEK: Final = frozenset(
     {
         "alpha",
@@ -90,12 +91,13 @@ _INVERSES: Final = {
 }  # fmt: skip
 
 
-def parse(text: str, *, thousands: bool = True) -> Node:
+def parse(text: str, *, thousands: bool = True, calls: bool = True) -> Node:
     """The tree of an answer.
 
     Args:
         text: the answer, without the sentence around it.
         thousands: whether 1,234 is one number outside brackets, not a list of two.
+        calls: whether f(x), and the like with g, h, F and G, is a call, not a product.
 
     Raises:
         Unreadable: it is none that this grammar knows, or longer than `MAX_CHARS`, or nested
@@ -106,62 +108,20 @@ def parse(text: str, *, thousands: bool = True) -> Node:
     readable = plain(text).rstrip(".,;: ")
     if thousands and not readable.startswith(("(", "[", r"\{", "{")):
         readable = joined_thousands(readable)
-    reader = _Reader(tokenize(readable))
+    reader = _Reader(tokenize(readable), calls=calls)
     node = reader.answer()
     reader.expect_end()
     return node
 
 
-class _Reader:
+class _Reader(TokenStream):
     """Reads tokens from left to right; every method leaves `place` behind what it has read."""
 
-    def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = tokens
-        self.place = 0
+    def __init__(self, tokens: list[Token], *, calls: bool) -> None:
+        super().__init__(tokens)
+        self.calls = calls
         self.depth = 0
         self.bars = 0
-
-    # What is ahead.
-
-    def value(self, ahead: int = 0) -> str:
-        """What the next token says, "" at the end; a number, a letter or words say nothing."""
-        place = self.place + ahead
-        if place >= len(self.tokens):
-            return ""
-        token = self.tokens[place]
-        return token.value if token.kind in (NAME, MARK) else ""
-
-    def kind(self, ahead: int = 0) -> str:
-        """The next token's kind, "" at the end."""
-        place = self.place + ahead
-        return self.tokens[place].kind if place < len(self.tokens) else ""
-
-    def take(self) -> Token:
-        """The next token, read."""
-        if self.place >= len(self.tokens):
-            raise Unreadable("it ends too early")
-        self.place += 1
-        return self.tokens[self.place - 1]
-
-    def skip(self, *values: str) -> bool:
-        """Read the next token if it is one of these."""
-        if self.value() in values:
-            self.place += 1
-            return True
-        return False
-
-    def expect(self, *values: str) -> str:
-        """Read the next token, which has to be one of these."""
-        found = self.value()
-        if found not in values:
-            raise Unreadable(f"expected {' or '.join(values)}, found {found or 'something else'!r}")
-        self.place += 1
-        return found
-
-    def expect_end(self) -> None:
-        """Nothing may be left."""
-        if self.place < len(self.tokens):
-            raise Unreadable(f"cannot go on at {self.tokens[self.place].value!r}")
 
     # The grammar, from the outside in.
 
@@ -200,7 +160,10 @@ class _Reader:
         while self.value() in _RELATIONS:
             operators.append(self.take().value)
             nodes.append(self.sets())
-        return Node("relation", (tuple(operators), tuple(nodes))) if operators else nodes[0]
+        node = Node("relation", (tuple(operators), tuple(nodes))) if operators else nodes[0]
+        if self.skip("pmod", "bmod", "mod"):  # x \\equiv 3 \\pmod 7
+            return Node("congruence", (node, self.argument()))
+        return node
 
     def sets(self) -> Node:
         """Unions and other operations of sets."""
@@ -261,7 +224,9 @@ class _Reader:
         was_number = self.kind(-1) == NUMBER
         spaced = self.tokens[self.place].spaced
         if self.kind() == NUMBER and was_number and left.kind == "number":
-            return self.mixed_number(left) if spaced else self.fail("two numbers side by side")
+            if not spaced:
+                raise Unreadable("two numbers side by side")
+            return self.mixed_number(left)
         right = self.factor()
         if (
             was_number
@@ -276,11 +241,11 @@ class _Reader:
         """2 1/2."""
         above = self.take()
         if self.value() != "/" or self.kind(1) != NUMBER or left.args[1] is not None:
-            self.fail("two numbers side by side")
+            raise Unreadable("two numbers side by side")
         self.place += 1
         fraction = Node("div", (number(above.value), number(self.take().value)))
         if not is_proper_fraction(fraction):
-            self.fail("no mixed number")
+            raise Unreadable("no mixed number")
         return sum_of([left, fraction])
 
     def words_behind(self, left: Node) -> Node:
@@ -289,12 +254,16 @@ class _Reader:
         while self.kind() == TEXT or (words and self.value() in ("/", "*")):
             words.append(self.take().value)
         if self.skip("^"):
-            words.append("^" + name_of(self.factor()))
-        return Node("unit", (left, " ".join(words)))
-
-    def fail(self, reason: str) -> Node:
-        """Give up."""
-        raise Unreadable(reason)
+            words.append("^" + name_of(self.exponent()))
+        told = " ".join(words).split()
+        scale = scale_of(told[0]) if told else None
+        if scale is not None:
+            left = product(left, Node("number", (Fraction(10**scale), None)))
+            told = told[1:]
+        rest = " ".join(told)
+        if not rest:
+            return left
+        return Node("remark" if is_remark(rest) else "unit", (left, rest))
 
     def is_factor_ahead(self) -> bool:
         """Whether what comes next can be multiplied with what came before."""
@@ -334,7 +303,7 @@ class _Reader:
                 node = Node("percent", (node,))
             elif value == "deg":
                 self.place += 1
-                node = Node("unit", (node, "deg"))
+                node = self.degrees(node)
             elif value == "'" and node.kind == "symbol":
                 self.place += 1
                 node = Node("symbol", (node.args[0] + "'",))
@@ -349,9 +318,12 @@ class _Reader:
     def raised(self, base: Node) -> Node:
         """What stands above: an exponent, degrees, a prime."""
         if self.skip("deg"):
-            return Node("unit", (base, "deg"))
+            return self.degrees(base)
         if self.value() == "{" and self.value(1) in ("deg", "prime"):
             self.place += 1
+            if self.skip("deg"):
+                self.expect("}")
+                return self.degrees(base)
             node = self.raised(base)
             self.expect("}")
             return node
@@ -366,6 +338,12 @@ class _Reader:
         if base.kind == "unit":
             return Node("unit", (base.args[0], f"{base.args[1]}^{name_of(exponent)}"))
         return Node("pow", (base, exponent))
+
+    def degrees(self, node: Node) -> Node:
+        """Degrees of an angle, or of temperature where a letter follows."""
+        if self.kind() == LETTER and self.tokens[self.place].value in ("C", "F"):
+            return Node("unit", (node, "deg" + self.take().value))
+        return Node("unit", (node, "deg"))
 
     def exponent(self) -> Node:
         """The exponent behind ^: a group, or one factor with its sign."""
@@ -383,7 +361,7 @@ class _Reader:
             if base is None or node.args[1] is not None:
                 raise Unreadable("a number with a subscript that is no base")
             return Node("based", (str(node.args[0]), int(base)))
-        if node.kind in ("symbol", "text"):
+        if node.kind in ("symbol", "text", "constant"):
             return Node("symbol", (f"{node.args[0]}_{name_of(below)}",))
         raise Unreadable("a subscript below something else")
 
@@ -415,7 +393,7 @@ class _Reader:
         """A symbol; e and i are numbers; f(...) is the value of a function."""
         if name in ("e", "i"):
             return Node("constant", (name,))
-        if name in _FUNCTION_LETTERS and self.value() == "(":
+        if self.calls and name in _FUNCTION_LETTERS and self.value() == "(":
             self.place += 1
             arguments = self.answer()
             self.expect(")")
@@ -520,11 +498,16 @@ class _Reader:
         closings = _CLOSING[opening]
         if self.value() in closings:
             self.place += 1
-            return Node("set", ()) if opening == r"\{" else self.fail("empty brackets")
+            if opening != r"\{":
+                raise Unreadable("empty brackets")
+            return Node("set", ())
         bars, self.bars = self.bars, 0
         inside = self.answer()
-        if opening == r"\{" and self.skip("|", ":"):
-            raise Unreadable("a set by its condition")
+        if opening == r"\{" and self.skip("mid"):
+            inside = Node("such that", (inside, self.answer()))
+            self.expect(r"\}")
+            self.bars = bars
+            return inside
         closing = self.expect(*closings)
         self.bars = bars
         if opening == r"\{":
@@ -537,48 +520,19 @@ class _Reader:
             opening, closing = "(", ")"
         return Node("group", (opening, closing, items_of(inside)))
 
-    def matrix(self, _: str) -> Node:
-        """The rows between begin and end."""
-        name = self.environment()
-        if name not in _MATRICES:
-            raise Unreadable(f"does not know the environment {name!r}")
-        if name == "array" and self.value() == "{":
-            while self.take().value != "}":
-                pass
-        rows = self.rows()
-        if self.environment() != name:
-            raise Unreadable("a matrix that ends as another one")
-        if name in ("vmatrix", "Vmatrix"):
-            return Node("call", ("det", (Node("matrix", rows),), None))
-        return Node("matrix", rows)
+    def environment(self, _: str) -> Node:
+        """A matrix, a system of equations, or cases."""
+        return read_environment(self, self.item)
 
-    def rows(self) -> tuple[tuple[Node, ...], ...]:
-        """The rows of a matrix, up to and with its end."""
-        rows: list[tuple[Node, ...]] = []
-        while not self.skip("end"):
-            if self.skip("hline", "\\\\"):
-                continue
-            row = [self.sum()]
-            while self.skip("&"):
-                row.append(self.sum())
-            rows.append(tuple(row))
-            if self.value() not in ("\\\\", "end"):
-                raise Unreadable("a row of a matrix that does not end")
-        return tuple(rows)
-
-    def environment(self) -> str:
-        """The name in braces behind begin or end."""
-        self.expect("{")
-        name = self.take().value
-        while self.value() != "}":
-            name += self.take().value
-        self.place += 1
-        return name
+    def dots(self, _: str) -> Node:
+        """What is left out, which has no value."""
+        return Node("text", ("...",))
 
 
 _NO_FACTOR: Final = frozenset(
     {"cup", "cap", "setminus", "backslash", "pm", "mp", "end", "rfloor", "rceil", "rangle", "to"}
-    | {"mapsto", "in", "deg", "hline", "subset", "subseteq", "Rightarrow", "implies", "iff"}
+    | {"mapsto", "in", "deg", "hline", "subset", "subseteq", "Rightarrow", "implies", "iff", "mid"}
+    | {"pmod", "bmod", "mod"}
 )
 
 
@@ -591,7 +545,10 @@ _COMMANDS: Final[dict[str, Callable[[_Reader, str], Node]]] = {
     "ceil": _Reader.bracketed_call,
     "lfloor": _Reader.rounded,
     "lceil": _Reader.rounded,
-    "begin": _Reader.matrix,
+    "begin": _Reader.environment,
+    "cdots": _Reader.dots,
+    "dots": _Reader.dots,
+    "ldots": _Reader.dots,
     "mathbb": _Reader.number_set,
     "langle": _Reader.bracketed,
 }

@@ -1,7 +1,8 @@
 """The symbolic step: SymPy, by way of math-verify, in a worker process that can be killed.
 
-It is asked only about pairs that the parser of this package cannot read or evaluate, such as sums,
-integrals and sets by their conditions.
+It is asked only about sums, products, integrals and limits, which the parser of this package does
+not read, and only where they are all that stands there: of a text that math-verify cannot read as a
+whole it takes a part, which may be anything.
 """
 
 from __future__ import annotations
@@ -17,19 +18,24 @@ if TYPE_CHECKING:
     from reward_scorers.workers import WorkerPool
 
 MAX_CHARS: Final = 400
-_MATHEMATICAL = re.compile(r"\\[A-Za-z]{2,}|[-+*/^=<>|!]|\d")
-_PROSE = re.compile(r"[.?!][\s$}]+[A-Z\\$]|[\"@?]")
-_TEXT = re.compile(r"\\(?:text|mbox|hbox|mathrm)[a-z]{0,8}\s?\{[^{}]*[A-Za-z]{2}")
+# What SymPy computes and the parser of this package does not read.
+_COMPUTED = re.compile(r"\\(?:sum|prod|lim)\s?_|\\i*int(?![A-Za-z])[^=]*[^\\A-Za-z]d\s?\\?[A-Za-z]")
+_BELOW = re.compile(r"_\s?\{[^{}]*\}")
+# What no formula has that SymPy reads as a whole.
+_NOT_ALL = re.compile(
+    r"\\(?:[cl]?dots|text|mbox|mathrm|begin|mid|overline|p?mod|quad|vee|wedge|Rightarrow|neq?)"
+    r"|[,;:?!@\"=<>~]|\\\\"
+)
 
 
 def can_matter(gold: str, answer: str) -> bool:
     """Whether the shapes of two answers leave it open that a computer algebra finds them equal."""
     if max(len(gold), len(answer)) > MAX_CHARS:
         return False
-    for one in (gold, answer):
-        if _TEXT.search(one) or _PROSE.search(one) or is_sentence(one, words=1):
-            return False
-    return all(_MATHEMATICAL.search(one) for one in (gold, answer))
+    if not (_COMPUTED.search(gold) or _COMPUTED.search(answer)):
+        return False
+    formulas = [_BELOW.sub("_k", one) for one in (gold, answer)]
+    return not any(_NOT_ALL.search(one) or is_sentence(one, words=1) for one in formulas)
 
 
 def same(gold: str, answer: str, deadline: Deadline) -> bool:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Final, NamedTuple
 
-from reward_scorers.math.units import is_unit
+from reward_scorers.math.units import canonical_unit, is_unit
 
 MAX_TOKENS: Final = 20_000
 _MAX_DEPTH: Final = 3
@@ -28,6 +28,7 @@ _NO_MEANING = re.compile(
     r"|strut|null|noindent|par|newline|centering|Large|large|small)(?![A-Za-z])"
     r"|(?<!\\)\\[,;:!>\s]|~|\u200b|\ufeff|[\u2000-\u200a\u202f\u205f\u00a0]"
 )
+_COLOR = re.compile(r"\\(?:text)?color\s?\{\w{1,20}\}")
 _TEXT_COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|tt|sf|normal|up)?|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|textnormal"
     r"|operatorname\*?|boldsymbol|bm)[ ]{0,2}\{"
@@ -59,7 +60,8 @@ _RENAMED: Final = {
     "lvert": "|",
     "rvert": "|",
     "vert": "|",
-    "mid": "|",
+    "vee": "or",
+    "wedge": "and",
     "lbrace": r"\{",
     "rbrace": r"\}",
     "lbrack": "[",
@@ -93,7 +95,11 @@ _RENAMED: Final = {
     "pct": "%",
     "percentage": "%",
 }
-_VARIABLES: Final = frozenset("abcdkmnpqrstvwxyz")
+_VARIABLES: Final = frozenset("bcdfghjklmnpqrstvwxyz")
+_PRODUCTS: Final = frozenset({"abc", "abcd", "axy", "abx", "axb"})
+_SHORT_WORDS: Final = frozenset(
+    {"no", "on", "of", "is", "if", "in", "to", "at", "by", "so", "we", "it", "up", "do", "go"}
+)
 FUNCTIONS: Final = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh"}
     | {
@@ -142,8 +148,11 @@ _VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 
 # What JSON made of a backslash; where "\\\\" begins a row of a matrix, none of these words follows.
 _DOUBLED = re.compile(
-    r"\\\\(?=(?:boxed|d?frac|tfrac|left|right|sqrt|text|pi|cup|cap|leq?|geq?|in|infty|cdot|times|begin)\b)"
+    r"\\\\(?=(?:boxed|[dt]?frac|left|right|sqrt|text|pi|cup|cap|leq?|geq?|in|infty|cdot|times|circ"
+    r"|begin)\b|[{}])"
 )
+# 0.1\overline{6}: the digits below the line go on for ever.
+_REPEATING = re.compile(r"(\d{1,30})\.(\d{0,30})\\(?:overline|bar|dot)\s?\{?(\d{1,30})\}?")
 _GLUED = re.compile(r"(?<=[\d)}])(or|and)(?=[A-Z(\d\\-])")
 
 # 1,234,567 with plain commas; the same with what LaTeX puts in to keep the space away.
@@ -189,10 +198,19 @@ def plain(text: str) -> str:
         text = _DOUBLED.sub(r"\\", text).rstrip("\\")
         text = text.replace(r"\$", " ").replace(r"\%", "%").replace(r"\#", "#")
         text = _NO_MEANING.sub(" ", text)
+        text = _COLOR.sub("", text)
+        text = _REPEATING.sub(_repeating, text)
         text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
     elif "{," in text:
         text = _TEX_THOUSANDS.sub("", text)
-    return _GLUED.sub(r" \1 ", text.replace("$", " ")).strip()
+    return _GLUED.sub(r" \1 ", text.replace("$", " ")).strip().strip("*")
+
+
+def _repeating(decimal: re.Match[str]) -> str:
+    whole, fixed, period = decimal.groups()
+    below = (10 ** len(period) - 1) * 10 ** len(fixed)
+    above = int(whole + fixed) * (10 ** len(period) - 1) + int(period)
+    return rf"\frac{{{above}}}{{{below}}}"
 
 
 def _vulgar(sign: re.Match[str]) -> str:
@@ -220,7 +238,12 @@ def tokenize(text: str, depth: int = 0) -> list[Token]:
     while position < length:
         if text[position] == "\\" and (opening := _TEXT_COMMAND.match(text, position)):
             end = _end_of_group(text, opening.end())
-            _add_text(tokens, text[opening.end() : end], depth, spaced=spaced)
+            content, upright = (
+                text[opening.end() : end],
+                "text" in opening[0] or "box" in opening[0],
+            )
+            signs = "\\^_" if upright else "\\^_+-*/=()"
+            _add_text(tokens, content, depth, spaced=spaced, mathematical=signs)
             position, spaced = end + 1, False
             continue
         found = _TOKEN.match(text, position)
@@ -256,7 +279,11 @@ def _add(tokens: list[Token], kind: str, value: str, *, spaced: bool) -> None:
 def _add_word(tokens: list[Token], word: str, *, spaced: bool) -> None:
     if len(word) == 1:
         tokens.append(Token(LETTER, word, spaced))
-    elif tokens and tokens[-1].kind == NUMBER and is_unit(word):
+    elif (
+        _is_value_before(tokens)
+        and (is_unit(word) or (spaced and len(word) > 2))
+        and (word not in _WORDS or (tokens[-1].kind == NUMBER and is_unit(word)))
+    ):
         tokens.append(Token(TEXT, word, spaced))
     elif word in _WORDS or word.lower() in ("and", "or"):
         known = word if word in _WORDS else word.lower()
@@ -274,27 +301,40 @@ def _add_word(tokens: list[Token], word: str, *, spaced: bool) -> None:
 
 def _is_product(word: str) -> bool:
     """Whether a word of letters is rather a product of variables, as xyz and AB are."""
-    return len(word) == 2 or (len(word) <= 4 and set(word) <= _VARIABLES)
+    if len(word) == 2:
+        return word.isupper() or word.lower() not in _SHORT_WORDS
+    return len(word) <= 4 and (word.isupper() or word in _PRODUCTS or set(word) <= _VARIABLES)
 
 
-def _add_text(tokens: list[Token], content: str, depth: int, *, spaced: bool) -> None:
-    words = content.strip().strip(".").strip()
+def _add_text(
+    tokens: list[Token], content: str, depth: int, *, spaced: bool, mathematical: str = "\\^_"
+) -> None:
+    words = content.strip(" \t\n~").strip(".").strip()
     if len(words) == 3 and words[0] == "(" and words[2] == ")":
         words = words[1]  # (C)
+    if _is_value_before(tokens) and canonical_unit(words) is not None:
+        tokens.append(Token(TEXT, words, spaced))
+        return
     if len(words) == 1 and words.isalpha():
         tokens.append(Token(LETTER, words, spaced))
         return
     lowered = words.lower()
     if lowered.strip(", ") in ("and", "or"):
         tokens.append(Token(NAME, lowered.strip(", "), spaced))
-    elif tokens and is_unit(words):
-        tokens.append(Token(TEXT, words, spaced))
     elif words in _WORDS:
         _add_word(tokens, words, spaced=spaced)
-    elif depth < _MAX_DEPTH and any(sign.isdigit() or sign in "\\^_" for sign in words):
+    elif depth < _MAX_DEPTH and any(sign.isdigit() or sign in mathematical for sign in words):
         tokens.extend(tokenize(words, depth + 1))
     elif words:
         tokens.append(Token(TEXT, words, spaced))
+
+
+def _is_value_before(tokens: list[Token]) -> bool:
+    """Whether what was read last is or ends a value, which may have a unit."""
+    if not tokens:
+        return False
+    kind, value = tokens[-1].kind, tokens[-1].value
+    return kind == NUMBER or value in (")", "}", "]", "!", "pi", "deg")
 
 
 def _end_of_group(text: str, start: int) -> int:

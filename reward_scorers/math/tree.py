@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAX_DIGITS: Final = 4_000  # CPython refuses to read longer ones
-_MAX_EXPONENT: Final = 5_000
 
 
 class Node(NamedTuple):
@@ -35,7 +34,11 @@ KINDS: Final = {
     "call": "(name, argument nodes, subscript or None)",
     "factorial": "(node,)",
     "percent": "(node,)",
-    "unit": "(node, name)",
+    "unit": "(node, words): a value and its unit, or what was counted",
+    "remark": "(node, words): a value and what is said about it",
+    "congruence": "(node, modulus)",
+    "such that": "(element, condition): a set by its condition",
+    "cases": "rows of nodes: values and when they hold",
     "based": "(digits, base): an integer in another base",
     "list": "nodes: separated by commas, not bracketed",
     "group": "(opening, closing, nodes): a point, a vector or an interval",
@@ -56,6 +59,8 @@ def number(digits: str) -> Node:
     whole, point, decimals = mantissa.partition(".")
     value = Fraction(int(whole + decimals or "0"), 10 ** len(decimals))
     if exponent:
+        if abs(int(exponent)) + len(digits) > _MAX_DIGITS:
+            raise Unreadable("a number of too many digits")
         value *= Fraction(10) ** int(exponent)
     return Node("number", (value, len(decimals) if point and not exponent else None))
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from reward_scorers.math.evaluate import (
+    ALL_POINTS,
     POINTS,
     NoValue,
     Number,
@@ -23,16 +24,17 @@ from reward_scorers.math.tree import Node, kinds_of
 ROUNDED_DIGITS: Final = 6
 
 CLOSE: Final = 1e-9  # relative; what is close in floating point is compared again precisely
-_PRECISELY_CLOSE: Final = 1e-40
+_PRECISELY_CLOSE: Final = 1e-70
 _TINY: Final = 1e-6  # below this, floating point may have lost everything in a difference
-_NOTHING: Final = 1e-40
+_NOTHING: Final = 1e-70
+_WORDED: Final = frozenset({"text", "remark", "cases", "such that", "congruence"})
 INFTY: Final = Node("constant", ("infty",))
 MINUS_INFTY: Final = Node("neg", (INFTY,))
 
 
 def same_values(gold: Node, answer: Node) -> bool | None:
     """Whether two expressions have the same value; None where they have none here."""
-    if "text" in kinds_of(gold) or "text" in kinds_of(answer):
+    if not _WORDED.isdisjoint((*kinds_of(gold), *kinds_of(answer))):
         return False  # 5 is not "not 5"
     if (gold.kind == "percent") != (answer.kind == "percent"):
         # 28% is .28, and 28 where the question asks for percent.
@@ -55,20 +57,24 @@ def _agree(gold: Node, answer: Node, log: int | None) -> bool | None:
     names = symbols(gold) | symbols(answer)
     if not names:
         return _agree_as_numbers(gold, answer, log)
-    agreed = 0
-    for number in range(POINTS + 1):
+    agreed: list[int] = []
+    for number in range(ALL_POINTS):
         try:
             one, other = (evaluate(node, Point(number, log)) for node in (gold, answer))
         except TooLarge:
-            return False  # only the same text is the same
+            if number < POINTS:
+                return False  # only the same text is the same
+            continue
         except NoValue:
             continue
-        if number == POINTS and (isinstance(one, complex) or isinstance(other, complex)):
+        if number >= POINTS and (isinstance(one, complex) or isinstance(other, complex)):
             continue  # outside the reals, branches of roots and logarithms are a matter of taste
         if not _close_at(gold, answer, one, other, Point(number, log, precise=True)):
             return False
-        agreed += 1
-    return True if agreed >= 2 else None
+        agreed.append(number)
+    if len(agreed) < 2:
+        return None
+    return _precisely_same(gold, answer, Point(agreed[0], log, precise=True))
 
 
 def _close_at(gold: Node, answer: Node, one: Number, other: Number, precise: Point) -> bool:
