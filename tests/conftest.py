@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline would be a timed assertion: on a shared machine it says nothing of the code. Where
+# nobody looks for new examples, the same ones are drawn every time.
+settings.register_profile("here", deadline=None, print_blob=True)
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 HERE = Path(__file__).parent
 LOCK = HERE.parent / "suites" / "exp1" / "suite.lock"

@@ -18,7 +18,7 @@ from tests.analysis.support import SIZES, levels, planted
 K_MAX = st.floats(0.02, 0.4)
 N0 = st.floats(1e9, 1e11)
 SHAPES = [(w, s) for w in ("per_curve", "per_point") for s in ("linear", "log10")]
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 def rows(N, C, L):

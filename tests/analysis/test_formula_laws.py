@@ -151,7 +151,7 @@ def test_chinchilla_under_the_loss_of_its_source():
 
 
 @pytest.mark.parametrize("law", FORMULA_LAWS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(values=st.lists(st.floats(1e-2, 1e2), min_size=9, max_size=9), unit=st.floats(1e-3, 1e3))
 def test_coordinates_and_parameters_are_inverse(law, values, unit):
     one = get_law(law)

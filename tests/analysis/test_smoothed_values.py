@@ -178,7 +178,7 @@ random_curves = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(curves, random_curves))
 def test_measured_curves_are_never_refused(table):
     """Shares of a set of questions, of which means fall on shares again; and any numbers."""

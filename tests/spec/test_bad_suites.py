@@ -119,7 +119,7 @@ ODD += [
 ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(TOKENS) - 1), st.sampled_from(["", *ODD, *TOKENS]))
 def test_a_damaged_file_is_either_good_or_refused_with_its_line(tmp_path, place, token):
     path = write_suite(tmp_path)

@@ -240,9 +240,7 @@ trees = st.recursive(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     st.lists(scalars, min_size=1, max_size=3, unique_by=lambda value: canonical_json(value)),
     st.lists(scalars, min_size=1, max_size=3, unique_by=lambda value: canonical_json(value)),
