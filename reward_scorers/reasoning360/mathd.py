@@ -45,6 +45,17 @@ def normalised(answer: str) -> str:
         return answer
 
 
+def equal_texts(one: str, other: str) -> bool:
+    """Whether two answers are the same by the same rules as the table scorer calls them.
+
+    It unwraps no \\text{...}, and compares answers as they stand where a rule fails on either.
+    """
+    try:
+        return _stripped(one) == _stripped(other)
+    except _HalfWay:
+        return one == other
+
+
 def _stripped(answer: str) -> str:
     for old, new in _MARKS:
         answer = answer.replace(old, new)

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.reasoning360.arithmetic import evaluated
-from reward_scorers.reasoning360.plain_math import equal_texts
+from reward_scorers.reasoning360.mathd import equal_texts
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.text import shown
 
