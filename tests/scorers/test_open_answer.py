@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from reward_scorers import compute_score, scorer
 from reward_scorers.registry import Context
 from reward_scorers.stem.open_answer import score
 from reward_scorers.stem.wording import key
+from tests.scorers.patience import no_endless_work
 
 if TYPE_CHECKING:
     from reward_scorers.deadline import Deadline
@@ -100,10 +100,9 @@ def test_case_articles_and_a_period_do_not_count(words: str) -> None:
 @pytest.mark.parametrize("truth", ["5", "Krebs cycle", "\\frac{1}{2}"])
 def test_a_million_characters(piece: str, truth: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    began = time.process_time()
-    for said in (text, f"\\boxed{{{text}}}", f"Answer: {text}"):
-        assert score(said, truth)["score"] == 0
-    assert time.process_time() - began < 7.5  # three texts, each within 2.5 s
+    with no_endless_work():
+        for said in (text, f"\\boxed{{{text}}}", f"Answer: {text}"):
+            assert score(said, truth)["score"] == 0
 
 
 def test_answers_of_college_books_are_equal_to_themselves() -> None:

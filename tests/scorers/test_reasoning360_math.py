@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import suppress
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from reward_scorers.reasoning360.expressions import equal
 from reward_scorers.reasoning360.latex_text import Unreadable, latex_to_text
 from reward_scorers.registry import Context, scorer
+from tests.scorers.patience import no_endless_work
 
 SCORERS = ("reasoning360/math", "reasoning360/math_dapo", "reasoning360/gsm8k")
 _PIECES = (
@@ -102,7 +102,6 @@ def test_expressions(one: str, other: str, same: bool) -> None:
 @pytest.mark.parametrize("name", SCORERS)
 def test_long_and_wild_texts_are_scored_in_time(name: str, text: str) -> None:
     limit = sys.getrecursionlimit()
-    start = time.process_time()
-    assert not scorer(name).score(text, "204", Context())["acc"]
-    assert time.process_time() - start < 1
+    with no_endless_work():
+        assert not scorer(name).score(text, "204", Context())["acc"]
     assert sys.getrecursionlimit() == limit

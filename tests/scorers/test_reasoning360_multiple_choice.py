@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from reward_scorers import compute_score
 from reward_scorers.reasoning360.multiple_choice import score
 from reward_scorers.registry import Context
+from tests.scorers.patience import no_endless_work
 
 NO_BOX = "stem__gpqa_diamond_no_box_198"
 
@@ -58,7 +57,6 @@ def test_no_text_is_too_odd(text: str, source: str) -> None:
 )
 def test_a_million_characters(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    began = time.process_time()
-    for source in (NO_BOX, "stem__supergpqa"):
-        score(text, "B", Context(data_source=source))
-    assert time.process_time() - began < 6
+    with no_endless_work():
+        for source in (NO_BOX, "stem__supergpqa"):
+            score(text, "B", Context(data_source=source))

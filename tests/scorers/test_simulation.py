@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from reward_scorers import Context, compute_score
 from reward_scorers.reasoning360 import codeio as reference_codeio
 from reward_scorers.simulation import codeio, cruxeval
+from tests.scorers.patience import no_endless_work
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "cruxeval"
 
@@ -169,11 +169,10 @@ def test_equal_values_are_equal_in_python(one: Any, other: Any) -> None:
     ids=lambda text: text[:12],
 )
 def test_time_stays_small(text: str) -> None:
-    start = time.process_time()
-    codeio.score(text, '"output": 1')
-    cruxeval.score(text, "1")
-    reference_codeio.score(text, '"output": 1')
-    assert time.process_time() - start < 1
+    with no_endless_work():
+        codeio.score(text, '"output": 1')
+        cruxeval.score(text, "1")
+        reference_codeio.score(text, '"output": 1')
 
 
 def test_a_warning_as_an_error_changes_no_score(recwarn: pytest.WarningsRecorder) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +15,7 @@ from reward_scorers.text import (
     last_tag,
     shown,
 )
+from tests.scorers.patience import no_endless_work
 
 # Text that looks like what is looked for, which random text hardly ever does.
 PIECES = st.sampled_from(
@@ -156,10 +155,9 @@ def test_reasoning_does_not_count(reasoning: str, answer: str) -> None:
 )
 def test_time_grows_with_the_text_and_no_faster(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    begun = time.process_time()
-    for read in (answer_part, last_box, last_tag, fenced_blocks):
-        read(text)
-    assert time.process_time() - begun < 5
+    with no_endless_work():
+        for read in (answer_part, last_box, last_tag, fenced_blocks):
+            read(text)
 
 
 def test_values_are_shown_in_bounded_length() -> None:
