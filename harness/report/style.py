@@ -71,7 +71,11 @@ _SYMBOLS = {
     "alpha": "\N{GREEK SMALL LETTER ALPHA}",
     "beta": "β",
     "tau": "τ",
+    "N_tasks": "Nₜₐₛₖₛ",
+    "rollout_n": "nᵣₒₗₗₒᵤₜ",
 }
+_RAISED = {MINUS: "⁻", _SYMBOLS["alpha"]: "ᵅ", "β": "ᵝ", "b": "ᵇ", "k": "ᵏ", "B": "ᴮ", "ᵢ": "ⁱ"}
+_EXPONENT = re.compile(rf"\^({MINUS}?[{_SYMBOLS['alpha']}βbkB]ᵢ?)(?!\w)")
 _SLOPE_LAW = f"log₁₀ L = {MINUS}k(N) log₁₀ X + E₀(N),   k(N) = Kₘₐₓ/(1 + N₀/N)"
 _FORMULAS = {
     "loglinear": f"log₁₀ L = {MINUS}k(N) log₁₀ X + E₀(N),   k free for each N",
@@ -194,7 +198,9 @@ def formula(fit: Fit) -> str:
         group = symbol(fit.group)
         text = text.replace("(N)", f"({group})").replace("each N", f"each {group}")
     # A law's X or x is the fit's own abscissa.
-    return re.sub(r"\b[Xx]\b", fit.x, text)
+    text = re.sub(r"\b[Xx]\b", symbol(fit.x), text)
+    # An exponent of one letter is raised; a longer one has no letters of that kind.
+    return _EXPONENT.sub(lambda power: "".join(_RAISED[sign] for sign in power[1]), text)
 
 
 def _typeset(name: str) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html import unescape
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from harness.analysis.laws import law_names
 from harness.report import judged
 from harness.report.describe import next_basin_in_words, starts_in_words
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
+from harness.report.numbers import MINUS
+from harness.report.style import formula
 from harness.verdict.model import Verdict
 
 from .conftest import comparison
@@ -72,3 +76,32 @@ def test_a_row_does_not_speak_for_its_declared_entries(report: ReportInput) -> N
         replace(report, comparisons=[counted, replace(counted, reported_only=True)])
     )
     assert shown.word == "reproduced (1 shown only)"
+
+
+@pytest.mark.parametrize(
+    ("law", "group", "x", "told"),
+    [
+        ("power", "step", "N_tasks", "L = Aᵢ Nₜₐₛₖₛ⁻ᵝⁱ"),
+        ("chinchilla", "N", "D", "L = E + A N⁻ᵅ + B D⁻ᵝ"),
+        ("invexp", "N", "C", "L = (S/C)ᵏⁱ"),
+        (
+            "loglinear",
+            "rollout_n",
+            "D",
+            f"log₁₀ L = {MINUS}k(nᵣₒₗₗₒᵤₜ) log₁₀ D + E₀(nᵣₒₗₗₒᵤₜ),   k free for each nᵣₒₗₗₒᵤₜ",
+        ),
+    ],
+)
+def test_a_formula_is_set_as_mathematics(law, group, x, told) -> None:
+    assert formula(SimpleNamespace(law=law, group=group, x=x)) == told
+
+
+def test_the_font_of_figures_has_every_sign_of_every_formula() -> None:
+    from matplotlib.font_manager import findfont, get_font
+
+    signs = get_font(findfont("DejaVu Sans")).get_charmap()
+    for law in law_names():
+        for group, x in (("N", "C"), ("rollout_n", "D"), ("step", "N_tasks"), ("tau", "x")):
+            text = formula(SimpleNamespace(law=law, group=group, x=x))
+            assert "^-" not in text
+            assert all(ord(sign) in signs for sign in text)
