@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -75,7 +76,7 @@ def test_the_other_published_numbers(verdicts, prefix: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "count"), [("evals/", 140), ("length/", 28), ("free/", 21), ("refit/", 53)]
+    ("prefix", "count"), [("evals/", 140), ("length/", 28), ("free/", 21), ("refit/", 54)]
 )
 def test_independent_refits_agree(verdicts, prefix: str, count: int) -> None:
     found = [one for one in verdicts if one["entry"].startswith(prefix)]
@@ -87,7 +88,7 @@ def test_independent_refits_agree(verdicts, prefix: str, count: int) -> None:
 
 def test_every_fit_takes_the_points_that_its_protocol_leaves(verdicts) -> None:
     found = {one["entry"]: one["found"] for one in verdicts if one["label"] == "points"}
-    assert len(found) == 10
+    assert len(found) == 11
     with (ROOT / "suites/exp1/published/exp1_holdout.csv").open(encoding="utf-8") as file:
         curves = Counter((row["source"], float(row["N"])) for row in csv.DictReader(file))
     for entry, points in found.items():
@@ -118,11 +119,28 @@ def test_the_law_fails_beyond_the_held_out_set_and_the_pooled_r2_hides_it(run) -
     assert min(told["r2_by_curve"]["base-gsm8k-D"].values()) < -5
 
 
+def test_the_law_stands_beside_its_rivals(run) -> None:
+    workspace, _ = run
+    (report,) = workspace.glob("reports/*/report.json")
+    fits = json.loads(report.read_text())["fits"]
+    for name in ("base-C-full", "base-D-full", "instruct-C-full", "instruct-D-full"):
+        rivals = {one["law"]: one for one in fits[name]["rivals"]}
+        assert set(rivals) == {"loglinear", "loglinear_kn", "loglinear_kn_e0"}
+        law, free = rivals["loglinear_kn"], rivals["loglinear"]
+        # Seven slopes in place of K_max and N0, five parameters more: n ln(F/F') - 5 ln n by hand.
+        n = law["n"]
+        by_hand = n * math.log(law["objective"] / free["objective"]) - 5 * math.log(n)
+        assert law["delta_bic"] - free["delta_bic"] == pytest.approx(by_hand, rel=1e-6)
+        # A size that has a slope of its own says nothing of another.
+        assert free["rmse_blind"] == "nan"
+        assert law["rmse_calibrated"] < 0.02
+
+
 def test_spreads_between_runs_are_shown_as_beyond_reach() -> None:
     golden = json.loads((ROOT / "golden/exp1/published.json").read_text())
     beyond = golden["not_recomputed"]
     of_table_5 = [one["id"] for one in beyond if one["id"].startswith("table5/")]
-    assert (len(of_table_5), len(beyond)) == (28, 43)
+    assert (len(of_table_5), len(beyond)) == (28, 55)
     finals = [one for one in golden["entries"] if one["id"].startswith("table5/")]
     assert {(one["runs"], one["questions"]) for one in finals} == {(3, 500)}
 
