@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GRACE_S: Final = 1.0  # how long after its time an answer is waited for, before its worker is killed
 _CHUNK: Final = 32  # rows sent at once, so that a worker need not wait for the next
-# Scorers keep little; what could grow is in workers of their own. A new worker costs a second.
+# Scorers keep little; what could grow is in workers of their own, which a replacement must start.
 _MAX_CALLS: Final = 100_000
 _COLUMNS: Final = "data_source, solution_str and ground_truth (or reward_model with it)"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import struct
+from contextlib import suppress
 from typing import Any, Final, Self
 
 _LENGTH: Final = struct.Struct(">Q")
@@ -65,7 +67,7 @@ class Channel:
             return False
         try:
             if events[0][1] & ~select.POLLOUT:
-                piece = self._socket.recv(_PIECE)
+                piece = self._read()
                 if not piece:
                     raise Closed
                 self._received += piece
@@ -76,6 +78,14 @@ class Channel:
         except OSError as error:
             raise Closed from error
         return True
+
+    def _read(self) -> bytes:
+        return self._socket.recv(_PIECE)
+
+    def still(self) -> bool:
+        """Whether nothing has come that is unread, not even the end of the other side."""
+        self._poll.register(self._socket, select.POLLIN)
+        return not self._poll.poll(0)
 
     def next_message(self) -> Any:
         """The next message that has come as a whole, else None."""
@@ -88,18 +98,51 @@ class Channel:
         del self._received[:end]
         return message
 
+    def hang_up(self) -> None:
+        """Tell the other side, and any thread that listens on this one, that it is over.
+
+        Unlike `close`, this is heard also where a fork of this process holds the socket open.
+        """
+        with suppress(OSError):  # it is over already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Close this side; the worker, if it waits, ends."""
+        """Close this side; to the other, it is over if no fork of this process holds it open."""
         self._socket.close()
+
+
+class Control(Channel):
+    """The parent's side of a channel by which sockets come as well."""
+
+    def __init__(self, end: socket.socket) -> None:
+        super().__init__(end)
+        self._sockets: list[socket.socket] = []
+
+    def _read(self) -> bytes:
+        piece, descriptors, _, _ = socket.recv_fds(self._socket, _PIECE, 1)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 - not for programs we start
+            self._sockets.append(socket.socket(fileno=descriptor))
+        return piece
+
+    def next_socket(self) -> socket.socket:
+        """The socket that came with the last message."""
+        return self._sockets.pop()
+
+    def close(self) -> None:
+        """Close this side, and what came unasked."""
+        super().close()
+        for one in self._sockets:
+            one.close()
 
 
 class Served:
     """The worker's side, which waits as long as it takes."""
 
-    def __init__(self, descriptor: int) -> None:
-        end = socket.socket(fileno=descriptor)
+    def __init__(self, end: socket.socket) -> None:
         end.settimeout(None)  # also where the parent's sockets have a time limit by default
         self._stream = end.makefile("rwb")
+        end.close()  # the stream has it now
 
     def receive(self) -> Any:
         """The next message.
@@ -120,3 +163,7 @@ class Served:
         """Send a frame."""
         self._stream.write(message)
         self._stream.flush()
+
+    def close(self) -> None:
+        """Close this side, of which nothing is unsent."""
+        self._stream.close()

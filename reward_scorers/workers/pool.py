@@ -1,9 +1,9 @@
 """Worker processes that can be killed, for steps that may take for ever or eat all memory.
 
-A worker starts once, imports its target and answers call after call. One that is too slow, dies or
-has answered often is replaced at once; while an answer lasts, the next worker stands by already. No
-signal handler, no thread and no multiprocessing is needed in the process that calls, so it may be
-any thread, a daemon or a Ray worker. POSIX only.
+A worker is a server, which starts once and imports the target, and a process that it forks, which
+answers call after call. One that is too slow, dies or has answered often is killed, and the server
+forks the next within milliseconds. No signal handler, no thread and no multiprocessing is needed in
+the process that calls, so it may be any thread, a daemon or a Ray worker. POSIX only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from reward_scorers.errors import WorkerCrashed, WorkerError
 from reward_scorers.workers.channel import Closed, frame
-from reward_scorers.workers.worker import START_S, Worker
+from reward_scorers.workers.worker import START_S, ServerGone, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,19 +30,21 @@ MAX_CALLS: Final = 2_000  # then a worker is replaced, which bounds what caches 
 
 
 class WorkerPool:
-    """Worker processes that answer calls of one function of JSON values.
+    """Workers that answer calls of one function of JSON values.
 
     Safe to share between threads. After a fork, the child has a pool without workers and starts its
     own. Workers end with the process that started them, also where that is killed.
+    What a call changes in the memory of its worker is seen by later calls, until that is replaced.
 
     Args:
         target: "module:function"; the function takes the payload and gives the result. It prints
             to nowhere. What it raises is a `WorkerError` here, except for want of memory or stack.
             A function `warm` of the module, if there is one, is called at the start: it may import
-            what the module, to be light for others, imports late.
+            what the module, to be light for others, imports late. If either leaves a thread
+            running, its process cannot be forked, and each replacement imports the target anew.
         size: how many calls are answered at the same time; others wait.
-        memory_bytes: how much address space a worker may take (Linux).
-        max_calls: after how many calls a worker is replaced.
+        memory_bytes: how much address space a process may take (Linux).
+        max_calls: after how many calls the process that answers is replaced.
         start_s: seconds that a worker may take to start.
     """
 
@@ -75,11 +77,11 @@ class WorkerPool:
         """The target's result for a payload; both are JSON values.
 
         The time until a worker is free and started is not the payload's: the deadline is extended
-        by it. An input on which a worker dies is given to a fresh one, once.
+        by it. An input on which a process dies is given to a fresh one, once.
 
         Raises:
-            TimeoutError: no answer by the deadline; the worker is killed.
-            WorkerCrashed: two workers died on the payload, or it wants more than their memory.
+            TimeoutError: no answer by the deadline; the process that did not answer is killed.
+            WorkerCrashed: two processes died on the payload, or it wants more than their memory.
             WorkerError: a worker cannot start, or the target raises.
         """
         seconds = deadline.remaining()
@@ -102,26 +104,24 @@ class WorkerPool:
         return self._answers(payloads, seconds)[0]
 
     def prepare(self) -> None:
-        """Start a worker if none is idle, and do not wait for it: some call will want it.
-
-        A call that lasts does this by itself, so that a worker stands by should it be killed.
-        """
+        """Start a worker if none is idle, and do not wait for it: some call will want it."""
         with self._lock, suppress(WorkerError):  # should it not start, the next call tells
             if not self._idle:
                 self._idle.append(self._start())
 
     def close(self) -> None:
-        """Kill the workers; a later call is an error. At the exit of the process, it is done."""
+        """End the workers; a later call is an error. At the exit of the process, it is done."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
             workers = list(self._all)
             self._all.clear()
         for worker in workers:
-            if worker in idle and worker.ready:
-                worker.dismiss()
-            else:  # a thread may be listening on its channel
-                worker.kill()
+            worker.hang_up()
+        for worker in workers:
+            worker.wait_for_end()
+        for worker in idle:  # on the channels of others, a thread may be listening, which closes
+            worker.kill()
 
     def __enter__(self) -> Self:
         return self
@@ -130,9 +130,9 @@ class WorkerPool:
         self.close()
 
     def pids(self) -> list[int]:
-        """The process ids of the workers that run."""
+        """The process ids of the processes that answer; their parents are their servers."""
         with self._lock:
-            return sorted(worker.process.pid for worker in self._all)
+            return sorted(worker.pid for worker in self._all if worker.pid is not None)
 
     def _answers(self, payloads: Sequence[object], seconds: float) -> tuple[list[Any], float]:
         frames = [frame([seconds, payload]) for payload in payloads]
@@ -150,6 +150,8 @@ class WorkerPool:
             except TimeoutError as error:
                 answers.append(error)
                 deaths = 0
+            except ServerGone:
+                continue  # no process has seen the input
             except Closed:
                 deaths += 1
                 if deaths == 2:  # the first may have been killed by others, for example for memory
@@ -166,7 +168,7 @@ class WorkerPool:
 
     @contextmanager
     def _worker(self) -> Iterator[Worker]:
-        """A worker that is ready; whatever interrupts its answer, it is killed and replaced."""
+        """A worker that is ready; whatever interrupts its answer, its process is replaced."""
         if not self._slots.acquire(blocking=False):
             with _told_waiting():
                 self._slots.acquire()
@@ -188,30 +190,39 @@ class WorkerPool:
         with self._lock:
             while self._idle:
                 worker = self._idle.pop()
-                if worker.lives():
+                if worker.lives() or worker.renew():
                     return worker
                 self._all.discard(worker)
+                worker.kill()
             return self._start()
 
     def _give_back(self, worker: Worker) -> None:
         if worker.answered >= self._max_calls:
             self._drop(worker)
         else:
-            with self._lock:
-                self._idle.append(worker)
+            self._keep(worker)
 
     def _drop(self, worker: Worker) -> None:
+        had_started = worker.ready
+        if worker.renew() and self._keep(worker):
+            return
         worker.kill()
-        worker.channel.close()
         with self._lock:
             self._all.discard(worker)
-        if worker.ready:
+        if had_started:
             self.prepare()
+
+    def _keep(self, worker: Worker) -> bool:
+        with self._lock:
+            if self._closed:
+                return False
+            self._idle.append(worker)
+            return True
 
     def _start(self) -> Worker:
         if self._closed:
             raise WorkerError(f"the workers of {self.target} are closed")
-        worker = Worker(self.target, self._memory_bytes, on_silence=self.prepare)
+        worker = Worker(self.target, self._memory_bytes)
         self._all.add(worker)
         return worker
 
@@ -254,6 +265,7 @@ _POOLS: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 
 
 def _forget_all() -> None:
+    _waiting_listeners.clear()  # they tell the parent of the process that was forked
     for pool in list(_POOLS):
         pool.forget()
 

@@ -12,7 +12,9 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -22,8 +24,12 @@ from reward_scorers import WorkerCrashed, WorkerError
 from reward_scorers.deadline import Deadline
 from reward_scorers.workers import WorkerPool
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ROOT = Path(__file__).parents[2]
 TARGETS = "tests.scorers.worker_targets"
+of_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def pool(function: str = "behave", size: int = 1, **options: object) -> WorkerPool:
@@ -39,13 +45,43 @@ def gone(pid: int, within: float = 10) -> bool:
     end = time.monotonic() + within
     while time.monotonic() < end:
         try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            state = of_process(pid)[0]
         except (FileNotFoundError, ProcessLookupError):
             return True
         if state == "Z":
             return True
         time.sleep(0.05)
     return False
+
+
+def of_process(pid: int) -> list[str]:
+    """What /proc tells of a process, from its state on: state, parent and more."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def parent_of(pid: int) -> int:
+    return int(of_process(pid)[1])
+
+
+def children(pid: int) -> list[int]:
+    """The processes whose parent a process is, zombies too."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if parent_of(int(path.name)) == pid:
+                found.append(int(path.name))
+    return sorted(found)
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def eventually(condition: Callable[[], bool], within: float = 10) -> bool:
+    end = time.monotonic() + within
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
 
 
 def run(program: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -97,17 +133,148 @@ def test_a_worker_that_is_too_slow_is_killed_and_the_next_call_answered() -> Non
         assert workers.call({"value": "next"}, soon()) == "next"
 
 
-def test_while_an_answer_lasts_the_next_worker_stands_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TARGETS_LOAD_S", "1")
+@pytest.fixture
+def imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How often workers have imported the targets."""
+    path = tmp_path / "imports"
+    path.touch()
+    monkeypatch.setenv("TARGETS_IMPORTS", str(path))
+    return lambda: path.read_text().count("imported")
+
+
+def test_ten_slow_inputs_in_a_row_import_nothing_anew(imports: Callable[[], int]) -> None:
+    with pool("pids_when_asked") as workers:
+        _, server = workers.call({}, soon())
+        for _ in range(10):
+            with pytest.raises(TimeoutError):
+                workers.call({"sleep": 60}, soon(0.2))
+        last, its_server = workers.call({}, soon())
+        assert its_server == server
+        assert imports() == 1
+    assert gone(last)
+    assert gone(server)
+
+
+@of_linux
+def test_replacements_have_the_same_server_and_nothing_of_each_other() -> None:
+    with pool("remember") as workers:
+        servers, answering = set(), set()
+        for number in range(5):
+            assert workers.call({"value": number}, soon()) == [{"value": number}]
+            assert len(workers.call({}, soon())) == 2
+            [one] = workers.pids()
+            servers.add(parent_of(one))
+            answering.add(one)
+            with pytest.raises((TimeoutError, WorkerCrashed)):
+                workers.call({"abort": True} if number % 2 else {"sleep": 60}, soon(0.2))
+        assert len(servers) == 1
+        assert len(answering) == 5
+        assert all(gone(one) for one in answering)
+
+
+@of_linux
+def test_after_200_kills_no_zombie_and_no_descriptor_is_left(imports: Callable[[], int]) -> None:
     with pool() as workers:
         workers.call({}, soon())
-        assert len(workers.pids()) == 1
-        for _ in range(3):
-            begun = time.monotonic()
+        server = parent_of(workers.pids()[0])
+        before = [descriptors(process) for process in (os.getpid(), server)]
+        for _ in range(200):
             with pytest.raises(TimeoutError):
-                workers.call({"sleep": 60}, soon(2))
-            assert time.monotonic() - begun < 2.5
-            assert len(workers.pids()) <= 2
+                workers.call({"sleep": 60}, soon(0.01))
+        workers.call({}, soon())
+        assert parent_of(workers.pids()[0]) == server
+        assert [descriptors(process) for process in (os.getpid(), server)] == before
+        assert eventually(lambda: children(server) == workers.pids())
+        assert children(os.getpid()).count(server) == 1
+        assert imports() == 1
+    assert server not in children(os.getpid())
+
+
+@of_linux
+def test_a_server_killed_during_a_call_loses_no_verdict(imports: Callable[[], int]) -> None:
+    with pool() as workers, ThreadPoolExecutor(1) as threads:
+        workers.call({}, soon())
+        [old] = workers.pids()
+        answer = threads.submit(workers.call, {"sleep": 1.5, "value": 1}, soon())
+        time.sleep(0.3)
+        os.kill(parent_of(old), signal.SIGKILL)
+        assert answer.result() == 1
+        assert gone(old)
+        assert imports() == 2
+
+
+@of_linux
+def test_a_server_killed_while_a_call_is_too_slow_is_replaced() -> None:
+    with pool() as workers, ThreadPoolExecutor(1) as threads:
+        workers.call({}, soon())
+        [old] = workers.pids()
+        server = parent_of(old)
+        answer = threads.submit(workers.call, {"power": True}, soon(1))
+        time.sleep(0.3)
+        os.kill(server, signal.SIGKILL)
+        assert isinstance(answer.exception(), TimeoutError)
+        assert workers.call({"value": 1}, soon()) == 1
+        assert parent_of(workers.pids()[0]) != server
+        assert gone(old)
+
+
+@of_linux
+@pytest.mark.parametrize("when", ["idle", "replacing"])
+def test_a_server_killed_between_calls_is_replaced(when: str) -> None:
+    with pool() as workers:
+        workers.call({}, soon())
+        server = parent_of(workers.pids()[0])
+        if when == "replacing":
+            os.kill(server, signal.SIGSTOP)  # it is asked for the next process and forks none
+            with pytest.raises(TimeoutError):
+                workers.call({"sleep": 60}, soon(0.2))
+            killing = threading.Timer(0.3, os.kill, (server, signal.SIGKILL))
+            killing.start()
+        else:
+            os.kill(server, signal.SIGKILL)
+            assert gone(server)
+        assert workers.call({"value": 1}, soon()) == 1
+        assert parent_of(workers.pids()[0]) != server
+
+
+@of_linux
+def test_a_target_with_threads_is_not_forked(
+    imports: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TARGETS_THREAD", "1")
+    with pool() as workers:
+        for number in (1, 2, 3):
+            assert workers.call({"value": number}, soon()) == number
+            [one] = workers.pids()
+            assert parent_of(one) == os.getpid()
+            with pytest.raises(TimeoutError):
+                workers.call({"power": True}, soon(0.3))
+            assert gone(one)
+        assert workers.call({"value": 4}, soon()) == 4
+        assert imports() == 4
+        [last] = workers.pids()
+    assert gone(last)
+
+
+def test_a_process_that_the_target_leaves_behind_hides_no_death() -> None:
+    with pool("forking") as workers, pytest.raises(WorkerCrashed, match="died twice"):
+        workers.call(10, soon())
+
+
+@of_linux
+def test_limits_hold_for_each_process_and_not_for_the_server() -> None:
+    found = run(
+        f"""
+        import resource
+        from reward_scorers.workers import WorkerPool
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (7, hard))  # as in a worker that starts workers
+        with WorkerPool("{TARGETS}:limits", memory_bytes=1 << 30) as workers:
+            [found] = workers.call_each([None], 20)
+            print(found["cpu"][0], found["cpu"][1] == hard, *found["memory"])
+        """
+    )
+    assert found.stdout.split() == ["22", "True", *[str(1 << 30)] * 2], found.stderr
 
 
 def test_a_step_in_c_that_lets_no_thread_run_is_killed() -> None:
@@ -323,9 +490,11 @@ def test_a_killed_parent_leaves_no_worker_behind(payload: str) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
+        server = parent_of(worker)
         assert not gone(worker, within=0.1)
         parent.kill()
-    assert gone(worker, within=15)
+    assert gone(worker)
+    assert gone(server)
 
 
 def test_a_program_that_ends_kills_its_workers_and_does_not_wait_for_them() -> None:

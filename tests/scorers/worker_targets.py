@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +19,39 @@ def echo(payload: object) -> object:
 
 def pid(_: object) -> int:
     return os.getpid()
+
+
+def pids_when_asked(payload: dict) -> list[int]:
+    """The process that answers and its server, after doing what the payload says."""
+    behave(payload)
+    return [os.getpid(), os.getppid()]
+
+
+_seen: list = []
+
+
+def remember(payload: dict) -> list:
+    """Everything asked so far, as far as this process knows."""
+    _seen.append(payload)
+    behave(payload)
+    return _seen
+
+
+def limits(_: object) -> dict:
+    """The soft limits of this process and of its server, in seconds and bytes; Linux."""
+    names = {"cpu": resource.RLIMIT_CPU, "memory": resource.RLIMIT_AS}
+    return {
+        name: [resource.prlimit(process, limit)[0] for process in (os.getpid(), os.getppid())]
+        for name, limit in names.items()
+    }
+
+
+def forking(seconds: float) -> None:
+    """Die, and leave a process behind that holds every descriptor open."""
+    if not os.fork():
+        time.sleep(seconds)
+        os._exit(0)
+    os.abort()
 
 
 def behave(payload: dict) -> object:
@@ -64,6 +99,11 @@ def slow_to_load_pid(_: object) -> int:
     return os.getpid()
 
 
+if os.environ.get("TARGETS_IMPORTS"):
+    with Path(os.environ["TARGETS_IMPORTS"]).open("a") as imports:
+        imports.write("imported\n")
+if os.environ.get("TARGETS_THREAD"):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
 if os.environ.get("TARGETS_LOAD_S"):
     time.sleep(float(os.environ["TARGETS_LOAD_S"]))
 if os.environ.get("TARGETS_FAIL"):
