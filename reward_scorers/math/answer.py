@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 _EUROPEAN = re.compile(r"-?\d+,\d+")
 _CALL = re.compile(r"[fghFG]\s*(?:\\left)?\s*\(")
-# White space between two letters or digits, or behind a comma, tells things apart.
-_SPACES = re.compile(r"(?<![\w,])\s+|\s+(?!\w)")
+# All white space but that between two digits, two letters, or a comma and a digit.
+_SPACES = re.compile(
+    r"(?<=\d)\s+(?!\d)|(?<=[^\W\d_])\s+(?![^\W\d_])|(?<=,)\s+(?!\d)|(?<![^\W_,])\s+"
+)
 _NAME = re.compile(r"(?:\\(?:text|math)[a-z]{0,2}\s?\{)?\s*([A-Za-z]{2,})\s*\}?")
 _LONG: Final = 100  # characters; shorter references are answers as they stand
 _SHORT: Final = 200  # characters of an answer whose tree is kept: rollouts share their references

@@ -11,8 +11,6 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from reward_scorers.math.extract import is_sentence
-
 if TYPE_CHECKING:
     from reward_scorers.deadline import Deadline
     from reward_scorers.workers import WorkerPool
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 MAX_CHARS: Final = 400
 # What SymPy computes and the parser of this package does not read.
 _COMPUTED = re.compile(r"\\(?:sum|prod|lim)\s?_|\\i*int(?![A-Za-z])[^=]*[^\\A-Za-z]d\s?\\?[A-Za-z]")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _BELOW = re.compile(r"_\s?\{[^{}]*\}")
 # What no formula has that SymPy reads as a whole.
 _NOT_ALL = re.compile(
@@ -35,7 +34,7 @@ def can_matter(gold: str, answer: str) -> bool:
     if not (_COMPUTED.search(gold) or _COMPUTED.search(answer)):
         return False
     formulas = [_BELOW.sub("_k", one) for one in (gold, answer)]
-    return not any(_NOT_ALL.search(one) or is_sentence(one, words=1) for one in formulas)
+    return not any(_NOT_ALL.search(one) or _WORD.search(one) for one in formulas)
 
 
 def same(gold: str, answer: str, deadline: Deadline) -> bool:
