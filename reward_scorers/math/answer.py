@@ -32,7 +32,7 @@ _EUROPEAN = re.compile(r"-?\d+,\d+")
 _CALL = re.compile(r"[fghFG]\s*(?:\\left)?\s*\(")
 # All white space but that between two digits, two letters, or a comma and a digit.
 _SPACES = re.compile(
-    r"(?<=\d)\s+(?!\d)|(?<=[^\W\d_])\s+(?![^\W\d_])|(?<=,)\s+(?!\d)|(?<![^\W_,])\s+"
+    r"(?<=\d)\s+(?!\d)|(?<=[^\W\d_])\s+(?![^\W\d_])|(?<=,)\s+(?!\d)|(?<![\w,])\s+"
 )
 _NAME = re.compile(r"(?:\\(?:text|math)[a-z]{0,2}\s?\{)?\s*([A-Za-z]{2,})\s*\}?")
 _LONG: Final = 100  # characters; shorter references are answers as they stand
