@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 _EUROPEAN = re.compile(r"-?\d+,\d+")
 _CALL = re.compile(r"[fghFG]\s*(?:\\left)?\s*\(")
 # All white space but that between two digits, two letters, or a comma and a digit.
-_SPACES = re.compile(
-    r"(?<=\d)\s+(?!\d)|(?<=[^\W\d_])\s+(?![^\W\d_])|(?<=,)\s+(?!\d)|(?<![\w,])\s+"
+_SPACES = re.compile(r"(?<=\d)\s+(?!\d)|(?<=[^\W\d_])\s+(?![^\W\d_])|(?<=,)\s+(?!\d)|(?<![\w,])\s+")
+_CONSTANT = re.compile(r"(?<![A-Za-z\\])c(?![A-Za-z])")
+_LABEL = re.compile(
+    r"\s*(?:\\(?:text|math)[a-z]{0,2}\s?\{)?\s*\(([A-J])\)[.:~\s]*\}?[~\s\\]+(?=\S)"
 )
 _NAME = re.compile(r"(?:\\(?:text|math)[a-z]{0,2}\s?\{)?\s*([A-Za-z]{2,})\s*\}?")
 _LONG: Final = 100  # characters; shorter references are answers as they stand
@@ -118,8 +120,13 @@ def _same_readings(gold: str, answer: str) -> bool | None:
 
 def _other_readings(gold: str, answer: str) -> Iterator[tuple[Node | None, Node | None]]:
     """What the two may mean besides."""
-    if _CALL.search(gold) or _CALL.search(answer):  # h(x + 1) may be a product
+    if bool(_CALL.search(gold)) != bool(_CALL.search(answer)):  # h(x + 1) may be a product
         yield _tree(gold, calls=False), _tree(answer, calls=False)
+    if ("C" in gold) != ("C" in answer):  # constants of integration
+        yield _tree(_CONSTANT.sub("C", gold)), _tree(_CONSTANT.sub("C", answer))
+    if label := _LABEL.match(answer):  # (C) 12
+        yield _tree(gold), _tree(answer[label.end() :])
+        yield _tree(gold), _tree(label[1])
     if "," in gold + answer:  # 3,125 may be a list of two
         yield _tree(gold, thousands=False), _tree(answer)
         yield _tree(gold), _tree(answer, thousands=False)

@@ -26,11 +26,12 @@ from reward_scorers.math.shapes import (
     FLIPPED,
     interval_of,
     is_name,
+    is_sought,
     simplified,
     turned,
     variable_of,
 )
-from reward_scorers.math.tree import Node
+from reward_scorers.math.tree import Node, is_inequality
 from reward_scorers.math.units import same_units
 from reward_scorers.math.values import CLOSE, INFTY, MINUS_INFTY, close, same_values
 
@@ -70,6 +71,8 @@ def _same_unnamed(gold: Node, answer: Node) -> bool | None:
         return _same_remarks(gold, answer)
     if gold.kind == "unit" or answer.kind == "unit":
         return _same_with_units(gold, answer)
+    if gold.kind == "union" and answer.kind == "list" and all(map(is_inequality, answer.args)):
+        return _unordered(gold.args, answer.args)  # x < 2, x > 3
     if gold.kind in _LISTS or answer.kind in _LISTS:
         return _same_lists(gold, answer)
     if "union" in (gold.kind, answer.kind):
@@ -115,7 +118,10 @@ def _renamed(one: Node, other: Node) -> bool:
     if one.kind == other.kind == "call":
         return bool(one.args[0] == other.args[0])
     if one.kind == other.kind == "mul":
-        return len(one.args) == len(other.args) == 2 and one.args[0] == other.args[0]
+        variables = all(
+            len(node.args) == 2 and node.args[1].kind == "symbol" for node in (one, other)
+        )
+        return variables and one.args[0] == other.args[0]
     bare, applied = (one, other) if one.kind == "symbol" else (other, one)
     if bare.kind == "symbol" and applied.kind == "mul" and len(applied.args) == 2:
         return bool(applied.args[0] == bare)  # y and y(t)
@@ -125,7 +131,8 @@ def _renamed(one: Node, other: Node) -> bool:
 def _same_as_value(gold: Node, answer: Node) -> bool | None:
     """An equation against what is none: "x = 5" and 5, "(p, q) = (3, 2)" and (3, 2)."""
     equation, other = (gold, answer) if gold.kind == "equation" else (answer, gold)
-    if not is_name(equation.args[0]):
+    named = is_sought if equation is answer else is_name
+    if not named(equation.args[0]):
         return False
     value = equation.args[1]
     return same(value, other) if equation is gold else same(other, value)
@@ -216,23 +223,30 @@ def _same_lists(gold: Node, answer: Node) -> bool | None:
     items = list(gold.args) if gold.kind in _LISTS else [gold]
     others = list(answer.args) if answer.kind in _LISTS else [answer]
     if len(items) != len(others):
-        items, others = _flat(items), _flat(others)
+        if any(item.kind == "list" for item in (*items, *others)):
+            return _ordered(_flat(items), _flat(others))
         if "set" in kinds or all(one.kind == "group" for one in (*items, *others)):
             items, others = list(dict.fromkeys(items)), list(dict.fromkeys(others))
-    named = [[simplified(one).kind == "equation" for one in side] for side in (items, others)]
-    if all(named[0]) != all(named[1]) and any(map(all, named)):
+    if bool(_names(items)) != bool(_names(others)):
         return _ordered(items, others)  # a = 1, b = 2 has an order
     return _unordered(items, others)
+
+
+def _names(items: Sequence[Node]) -> list[Node] | None:
+    """The names of items that all have one, each another; None if they do not."""
+    told = [simplified(item) for item in items]
+    names = [one.args[0] for one in told if one.kind == "equation"]
+    return names if len(names) == len(set(names)) == len(told) > 1 else None
 
 
 def _same_point(items: Sequence[Node], point: Node) -> bool | None:
     """1, 2 or x = 1, y = 2 for the point (1, 2)."""
     if point.args[:2] != ("(", ")") or INFTY in point.args[2] or MINUS_INFTY in point.args[2]:
         return False
-    told = [simplified(item) for item in items]
-    names = [one.args[0] for one in told if one.kind == "equation"]
-    if names and not (len(names) == len(told) and names == sorted(names)):
-        return False
+    if any(simplified(item).kind == "equation" for item in items):
+        names = _names(items)
+        if names is None or names != sorted(names):
+            return False
     return _ordered(items, point.args[2])
 
 
@@ -324,6 +338,22 @@ def _may_be_minutes(node: Node) -> bool:
     return node.kind == "number" and (node.args[0] == 0 or 10 <= node.args[0] < 60)
 
 
+def _same_congruence(gold: Node, answer: Node) -> bool | None:
+    """x = -1 mod 3 and x = 2 mod 3 are the same."""
+    if not same(gold.args[1], answer.args[1]):
+        return False
+    one, other = simplified(gold.args[0]), simplified(answer.args[0])
+    if one.kind == other.kind == "equation" and one.args[0] == other.args[0]:
+        one, other = one.args[1], other.args[1]
+    try:
+        values = [evaluate(node, Point()) for node in (one, other, gold.args[1])]
+    except NoValue:
+        return same(one, other)
+    if values[2] == 0 or not all(isinstance(value, Fraction) for value in values):
+        return same(one, other)
+    return bool((values[0] - values[1]) % values[2] == 0)
+
+
 def _same_computed(gold: Node, answer: Node) -> bool | None:
     """Matrices that are written as sums, products and multiples of others."""
     one, other = computed(gold), computed(answer)
@@ -361,7 +391,7 @@ _BY_KIND: Final[dict[str, Callable[[Node, Node], bool | None]]] = {
     "text": _same_text,
     "based": lambda gold, answer: bool(gold.args == answer.args),
     "cases": _same_cases,
-    "congruence": lambda gold, answer: _ordered(gold.args, answer.args),
+    "congruence": _same_congruence,
     "mapping": lambda gold, answer: (
         gold.args[0] == answer.args[0] and _ordered(gold.args[1], answer.args[1])
     ),

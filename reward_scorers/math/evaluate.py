@@ -25,11 +25,13 @@ Number = Any  # Fraction, float or complex; mpf or mpc where it is precise
 MAX_BITS: Final = 20_000  # of an integer
 _MAX_FACTORIAL: Final = 3_000
 # At the first points, symbols are small positive numbers; then small negative ones, large natural
-# ones and large negative ones, which tell roundings, absolute values and maxima apart.
+# ones, and ones of either sign, which tell absolute values, roots and maxima apart. Roundings take
+# all small natural numbers besides.
 POINTS: Final = 4
 _NEGATIVE: Final = 4
-_LARGE: Final = range(5, 9)
+_NATURAL: Final = (5, 6)
 ALL_POINTS: Final = 10
+ROUNDING_POINTS: Final = ALL_POINTS + 60
 DIGITS: Final = 80  # of the precise values
 
 
@@ -46,7 +48,7 @@ class Point:
     """Where expressions are evaluated.
 
     Args:
-        number: which point, below `ALL_POINTS`.
+        number: which point, below `ROUNDING_POINTS`.
         log: the base of a logarithm that is written without one; None for the natural one.
         precise: whether to count with `DIGITS` digits.
     """
@@ -128,9 +130,12 @@ def _at(name: str, number: int) -> Fraction:
         return Fraction(drawn % 97 + 20, 61)
     if number == _NEGATIVE:
         return -Fraction(drawn % 97 + 20, 61)
-    if number in _LARGE:
-        return Fraction(drawn % 151 + 5)
-    return -Fraction(drawn % 601 + 17, 2)
+    if number in _NATURAL:
+        return Fraction(drawn % (151 if number == _NATURAL[0] else 5_003) + 5)
+    if number < ALL_POINTS:
+        sign = 1 if (drawn >> 16) % 2 else -1
+        return sign * Fraction(drawn % 601 + 17, 2 if number == ALL_POINTS - 1 else 1)
+    return Fraction(number - ALL_POINTS + 1)
 
 
 def _constant(args: tuple[Any, ...], point: Point) -> Number:
@@ -247,7 +252,7 @@ def _call(args: tuple[Any, ...], point: Point) -> Number:
             raise NoValue(f"{name} of several numbers")
         return _call_one(name, values[0], point)
     # A function that only the question defines: a value from its name and its arguments' values.
-    told = "/".join(f"{approximate(value):.9g}" for value in values)
+    told = "/".join(f"{approximate(value):.15g}" for value in values)
     return _at(f"{name}({told})", point.number)
 
 

@@ -43,6 +43,19 @@ _NUMBER = re.compile(
 _WORD = re.compile(r"(?<![\\A-Za-z{])[A-Za-z'\u2019]{2,}")
 _IS = re.compile(r"\b(?:is|are|equals?|be)\b[:\s]")
 _CHOICE = re.compile(r"\(?([A-J])\)?(?:[.:;]|,(?!\s*\(?[A-J]\b)|\s*$)")
+# What makes of a number behind it, or before it, another answer, or none.
+_HEDGE = re.compile(
+    r"[^$\n]{0,60}?\b(?:not|either|or|maybe|perhaps|possibly|probably|anything|less|more|greater|least"
+    r"|most|close|about|around|approximately|between)\b[^$\n]{0,60}\$",
+    re.IGNORECASE,
+)
+_MORE = re.compile(r"\s{0,3},?\s{0,3}(?:or|and|thousand|million|billion|trillion)\b", re.IGNORECASE)
+_BOXED_STATEMENT = re.compile(
+    r"\s{0,9}(?:\\text[a-z]{0,2}\s?\{\s{0,9})?(?:the\s{1,9})?(?:final\s{1,9})?answer\s{0,9}(?:is|:)"
+    r"[\s:]{0,9}\}?",
+    re.IGNORECASE,
+)
+_END_OF_STATEMENT = re.compile(r"\n|\.\s|\.$|,\s(?=(?:since|because|as|so|which|where|but)\b)")
 _REACH: Final = 400  # characters behind a statement that can belong to it
 _SHORT: Final = 300  # characters of a text that may be an answer as a whole
 _TAIL: Final = 20_000  # characters at the end in which formulas and numbers are looked for
@@ -110,7 +123,13 @@ def _boxed(text: str, found: list[Span]) -> list[str]:
 
 def _joined(run: list[Span]) -> str:
     """Boxes as a list; what is said twice is said once."""
-    return ", ".join(dict.fromkeys(box.content.strip() for box in run))
+    return ", ".join(dict.fromkeys(_unstated(box.content) for box in run))
+
+
+def _unstated(content: str) -> str:
+    """What a box holds without "Answer:" in front."""
+    statement = _BOXED_STATEMENT.match(content)
+    return content[statement.end() if statement else 0 :].strip()
 
 
 def _statement(said: str) -> str:
@@ -120,7 +139,9 @@ def _statement(said: str) -> str:
     formula = _FORMULA.match(paragraph)
     if formula is not None:
         return _joined_formulas(paragraph, formula)
-    line = re.split(r"\n|\.\s|\.$", said, maxsplit=1)[0].strip(" *_")
+    if _HEDGE.match(paragraph):
+        return paragraph.partition("\n")[0]  # no answer, but what is said
+    line = _END_OF_STATEMENT.split(said, maxsplit=1)[0].strip(" *_")
     choice = _CHOICE.match(line)
     if choice is not None:
         return choice[1]
@@ -139,6 +160,8 @@ def _joined_formulas(text: str, formula: re.Match[str]) -> str:
     while True:
         link = _LINKS.match(text, formula.end())
         following = _FORMULA.match(text, link.end() if link else formula.end())
+        if following is None and _MORE.match(text, formula.end()):
+            return text[: formula.end() + _LONGEST_GAP]  # 5 or maybe 7, 5 million
         if following is None or not _LINK_WORD.search(text[formula.end() : following.start()]):
             return ", ".join(contents)
         contents.append(_content(following))

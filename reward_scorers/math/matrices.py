@@ -9,6 +9,7 @@ from reward_scorers.math.tree import Node, kinds_of, negative, product, sum_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_MOST_NODES: Final = 2_000  # of a product
 _MOST_ENTRIES: Final = 100  # of a matrix that is computed with
 
 
@@ -55,7 +56,8 @@ def _product(factors: Sequence[Node]) -> Node | None:
         if "matrix" in kinds_of(factor):
             matrix = computed(factor)
             found = matrix if found is None else _times(found, matrix)
-            if found is None:
+            # Every product repeats entries of the one before: without a bound they double.
+            if found is None or sum(1 for _ in kinds_of(found)) > _MOST_NODES:
                 return None
     for scalar in scalars:
         found = _each(found, lambda entry, scalar=scalar: product(scalar, entry))

@@ -80,9 +80,9 @@ _GREEK: Final = frozenset(
     | {"hbar", "nabla", "angle", "triangle", "parallel", "perp"}
 )
 _CONSTANTS: Final = frozenset(["pi", "infty", "emptyset"])
+_STYLES: Final = frozenset({"boxed", "fbox", "mathcal", "mathscr", "underline"})
 _ACCENTS: Final = frozenset(
-    {"overline", "bar", "vec", "hat", "tilde", "overrightarrow", "widehat", "underline", "dot"}
-    | {"boxed", "fbox", "mathcal", "mathscr"}
+    {"overline", "bar", "vec", "hat", "tilde", "overrightarrow", "widehat", "dot", "ddot"}
 )
 _FUNCTION_LETTERS: Final = frozenset("fghFG")
 _INVERSES: Final = {
@@ -194,7 +194,7 @@ class _Reader(TokenStream):
             terms.append(self.term())
         while (sign := self.value()) in ("+", "-", "pm", "mp"):
             self.place += 1
-            term = self.term()
+            term = negative(self.term()) if self.skip("-") else self.term()
             if sign in ("pm", "mp"):
                 terms = [Node("pm", (sum_of(terms), term, 1 if sign == "pm" else -1))]
             else:
@@ -408,8 +408,10 @@ class _Reader(TokenStream):
             return Node("symbol", (name,))
         if name in FUNCTIONS:
             return self.call(name)
-        if name in _ACCENTS:
+        if name in _STYLES:
             return self.argument()
+        if name in _ACCENTS:  # another thing than what is below
+            return Node("call", (name, (self.argument(),), None))
         reader = _COMMANDS.get(name)
         if reader is None:
             raise Unreadable(f"does not know {name!r}")
@@ -508,6 +510,13 @@ class _Reader(TokenStream):
             self.expect(r"\}")
             self.bars = bars
             return inside
+        if opening == r"\{" and inside.kind == "relation" and inside.args[0][0] == ":":
+            operators, nodes = inside.args  # \\{x : x > 2\\}
+            if len(operators) > 1:
+                inside = Node("such that", (nodes[0], Node("relation", (operators[1:], nodes[1:]))))
+                self.expect(*closings)
+                self.bars = bars
+                return inside
         closing = self.expect(*closings)
         self.bars = bars
         if opening == r"\{":

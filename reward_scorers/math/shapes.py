@@ -22,8 +22,14 @@ _REALS: Final = Node("symbol", ("set R",))
 _ALL_REALS: Final = Node("group", ("(", ")", (MINUS_INFTY, INFTY)))
 _NAMED_SETS: Final = {
     _REALS: _ALL_REALS,
-    Node("text", ("all real numbers",)): _ALL_REALS,
     Node("constant", ("emptyset",)): Node("set", ()),
+}
+_WORDED_SETS: Final = {
+    "all real numbers": _ALL_REALS,
+    "all reals": _ALL_REALS,
+    "no solution": Node("set", ()),
+    "no solutions": Node("set", ()),
+    "none": Node("set", ()),
 }
 
 
@@ -31,6 +37,8 @@ def simplified(node: Node) -> Node:
     """The tree as it is compared: relations told apart, plus-minus written out."""
     if node.kind == "relation":
         return _told_apart(node)
+    if node.kind == "text" and node.args[0].lower() in _WORDED_SETS:
+        return _WORDED_SETS[node.args[0].lower()]
     if node in _NAMED_SETS:
         return _NAMED_SETS[node]
     if node.kind == "such that":
@@ -63,13 +71,15 @@ def _told_apart(node: Node) -> Node:
     if len(values) == 1:
         return values[0]
     if not any(symbols(value) for value in values):
-        return _chain(values, about)
+        return _chain(values, about) or Node("mapping", (operators, nodes))
     exact = values[: about.index(True) + 1] if True in about else values
     if len(exact) == 1:  # \\sqrt{x} \\approx ..., x \\approx 1.41
         return (
             Node("equation", (exact[0], values[1])) if is_name(exact[0]) else simplified(exact[0])
         )
-    if is_name(exact[0]) or len(exact) == 2:
+    if len(exact) == 2 and is_name(exact[1]) and not symbols(exact[0]):
+        exact.reverse()  # 5 = x
+    if is_name(exact[0]) or len(exact) == 2:  # x = 2 + 3 = 5: the last side counts
         return Node("equation", (exact[0], exact[-1]))
     return simplified(exact[-1])
 
@@ -87,11 +97,11 @@ def _sides(operators: tuple[str, ...], nodes: tuple[Node, ...]) -> tuple[list[No
     return [side[0] if len(side) == 1 else Node("ratio", tuple(side)) for side in sides], about
 
 
-def _chain(values: list[Node], about: list[bool]) -> Node:
-    """The value of 2 + 3 = 5, of \\sqrt{2} \\approx 1.41; words where the chain does not hold."""
+def _chain(values: list[Node], about: list[bool]) -> Node | None:
+    """The value of 2 + 3 = 5, of \\sqrt{2} \\approx 1.41; None where the chain does not hold."""
     for left, right, roughly in zip(values, values[1:], about, strict=False):
         if not (same_values(left, right) or (roughly and _roughly_same(left, right))):
-            return Node("text", ("a chain that does not hold",))
+            return None
     return simplified(values[about.index(True)] if True in about else values[-1])
 
 
@@ -119,6 +129,28 @@ def is_name(node: Node) -> bool:
     if node.kind == "group":
         return all(is_name(part) for part in node.args[2])
     return node.kind == "text" and len(node.args[0].split()) <= 3 and not is_remark(node.args[0])
+
+
+def is_sought(node: Node) -> bool:
+    """Whether a node is a combination of unknowns whose value a question asks for: m + n."""
+    if node.kind == "add":
+        return all(_is_term(part) for part in node.args)
+    if node.kind == "div":
+        return all(_is_term(part) for part in node.args)
+    if node.kind == "call" and node.args[0] != "abs":
+        return bool(symbols(node))
+    return is_name(node)
+
+
+def _is_term(node: Node) -> bool:
+    """Whether a node is a multiple or a power of unknowns."""
+    if node.kind in ("neg", "pow"):
+        return _is_term(node.args[0])
+    if node.kind == "mul":
+        return any(part.kind == "symbol" for part in node.args) and all(
+            part.kind in ("symbol", "number", "pow") for part in node.args
+        )
+    return node.kind == "symbol"
 
 
 def _is_segment(node: Node) -> bool:

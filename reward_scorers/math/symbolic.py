@@ -19,11 +19,27 @@ MAX_CHARS: Final = 400
 # What SymPy computes and the parser of this package does not read.
 _COMPUTED = re.compile(r"\\(?:sum|prod|lim)\s?_|\\i*int(?![A-Za-z])[^=]*[^\\A-Za-z]d\s?\\?[A-Za-z]")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
-_BELOW = re.compile(r"_\s?\{[^{}]*\}")
-# What no formula has that SymPy reads as a whole.
-_NOT_ALL = re.compile(
-    r"\\(?:[cl]?dots|text|mbox|mathrm|begin|mid|overline|p?mod|quad|vee|wedge|Rightarrow|neq?)"
-    r"|[,;:?!@\"=<>~]|\\\\"
+_BELOW = re.compile(r"_\s?\{\s*\w\s*(?:=|\\to)\s*[-+\w\\]*\}")
+# A text that holds anything else is not sent: math-verify could read a part of it.
+_NOT_ALL = re.compile(r"[,;:?!@\"=<>~|&]|\\\\")
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_ALLOWED: Final = frozenset(
+    {
+        "sum",
+        "prod",
+        "lim",
+        "int",
+        "iint",
+        "iiint",
+        "limits",
+        "frac",
+        "dfrac",
+        "tfrac",
+        "sqrt",
+        "infty",
+    }
+    | {"pi", "sin", "cos", "tan", "ln", "log", "exp", "arctan", "arcsin", "cdot", "times", "left"}
+    | {"right", "binom", "alpha", "beta", "theta", "to", "displaystyle"}
 )
 
 
@@ -34,7 +50,12 @@ def can_matter(gold: str, answer: str) -> bool:
     if not (_COMPUTED.search(gold) or _COMPUTED.search(answer)):
         return False
     formulas = [_BELOW.sub("_k", one) for one in (gold, answer)]
-    return not any(_NOT_ALL.search(one) or _WORD.search(one) for one in formulas)
+    return all(
+        _ALLOWED.issuperset(_COMMAND.findall(one))
+        and not _NOT_ALL.search(one)
+        and not _WORD.search(one)
+        for one in formulas
+    )
 
 
 def same(gold: str, answer: str, deadline: Deadline) -> bool:

@@ -28,6 +28,7 @@ _NO_MEANING = re.compile(
     r"|strut|null|noindent|par|newline|centering|Large|large|small)(?![A-Za-z])"
     r"|(?<!\\)\\[,;:!>\s]|~|\u200b|\ufeff|[\u2000-\u200a\u202f\u205f\u00a0]"
 )
+_LINES = re.compile(r"(?<=[^\s\\])\$[ \t]*\n\s*\$(?=[^\s$])")  # formulas on lines of their own
 _COLOR = re.compile(r"\\(?:text)?color\s?\{\w{1,20}\}")
 _TEXT_COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|tt|sf|normal|up)?|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|textnormal"
@@ -152,7 +153,7 @@ _DOUBLED = re.compile(
     r"|begin)\b|[{}])"
 )
 # 0.1\overline{6}: the digits below the line go on for ever.
-_REPEATING = re.compile(r"(\d{1,30})\.(\d{0,30})\\(?:overline|bar|dot)\s?\{?(\d{1,30})\}?")
+_REPEATING = re.compile(r"(\d{1,30})\.(\d{0,30})\\(?:overline|bar)\s?\{?(\d{1,30})\}?")
 _GLUED = re.compile(r"(?<=[\d)}])(or|and)(?=[A-Z(\d\\-])")
 
 # 1,234,567 with plain commas; the same with what LaTeX puts in to keep the space away.
@@ -196,6 +197,7 @@ def plain(text: str) -> str:
         if r"\!" in text or "{," in text or r"\," in text:
             text = _TEX_THOUSANDS.sub("", text)
         text = _DOUBLED.sub(r"\\", text).rstrip("\\")
+        text = _LINES.sub(" ; ", text)
         text = text.replace(r"\$", " ").replace(r"\%", "%").replace(r"\#", "#")
         text = _NO_MEANING.sub(" ", text)
         text = _COLOR.sub("", text)

@@ -118,12 +118,15 @@ def is_minus_one(node: Node) -> bool:
 
 
 def name_of(node: Node) -> str:
-    """A short node as a part of a name."""
+    """A short node as a part of a name: the 1 of x_1, the (n+1) of a_{n+1}."""
     if node.kind == "number":
         return str(node.args[0])
     if node.kind in ("symbol", "constant", "text"):
         return str(node.args[0])
-    return "".join(name_of(part) for part in node.args if isinstance(part, Node))
+    parts = [name_of(part) for part in node.args if isinstance(part, Node)]
+    if node.kind == "mul":
+        return "".join(parts)
+    return f"({node.kind} {' '.join(sorted(parts) if node.kind == 'add' else parts)})"
 
 
 def kinds_of(node: Any) -> Iterator[str]:

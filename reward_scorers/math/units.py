@@ -67,6 +67,7 @@ _PREFIXES: Final = {
     "": "", "kilo": "k", "centi": "c", "milli": "m", "micro": "u", "nano": "n", "mega": "M",
     "giga": "G", "k": "k", "c": "c", "m": "m", "n": "n", "M": "M", "G": "G", "d": "d",
 }  # fmt: skip
+_PART: Final = re.compile(r"(?:enth|lfth|nth|ndredth|sandth|illionth|eenth|ieth|dozen)s?$")
 _WORD: Final = re.compile(r"[A-Za-z]+|\^?[{(]?-?\d+[})]?|/|[\s*.\u00b7]+|.", re.DOTALL)
 _POWERS: Final = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _SCALES: Final = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
@@ -115,6 +116,17 @@ _REMARKS: Final = frozenset(
         "one",
     }
     | {"two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "hundred", "mod"}
+    | {
+        "doubled",
+        "tripled",
+        "undefined",
+        "impossible",
+        "excluded",
+        "approximately",
+        "eleven",
+        "about",
+    }
+    | {"twelve", "twenty", "thirty", "forty", "fifty", "hundreds", "thousands", "tens", "none"}
     | {"modulo", "base", "percent", "otherwise", "maybe", "possibly", "never", "only", "false"}
 )
 
@@ -193,4 +205,7 @@ def is_remark(words: str) -> bool:
     """Whether words say more about a value than what was counted."""
     if canonical_unit(words) is not None:
         return False
-    return not _REMARKS.isdisjoint(re.findall(r"[a-z]+", words.lower()))
+    said = re.findall(r"[a-z]+", words.lower())
+    return any(
+        word in _REMARKS or word.rstrip("s") in _SCALES or _PART.search(word) for word in said
+    )

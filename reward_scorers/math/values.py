@@ -8,6 +8,7 @@ from typing import Any, Final
 from reward_scorers.math.evaluate import (
     ALL_POINTS,
     POINTS,
+    ROUNDING_POINTS,
     NoValue,
     Number,
     Point,
@@ -58,7 +59,8 @@ def _agree(gold: Node, answer: Node, log: int | None) -> bool | None:
     if not names:
         return _agree_as_numbers(gold, answer, log)
     agreed: list[int] = []
-    for number in range(ALL_POINTS):
+    rounded = _has_rounding(gold) or _has_rounding(answer)
+    for number in range(ROUNDING_POINTS if rounded else ALL_POINTS):
         try:
             one, other = (evaluate(node, Point(number, log)) for node in (gold, answer))
         except TooLarge:
@@ -72,9 +74,10 @@ def _agree(gold: Node, answer: Node, log: int | None) -> bool | None:
         if not _close_at(gold, answer, one, other, Point(number, log, precise=True)):
             return False
         agreed.append(number)
-    if len(agreed) < 2:
+    if len(agreed) < POINTS:
         return None
-    return _precisely_same(gold, answer, Point(agreed[0], log, precise=True))
+    ends = (Point(number, log, precise=True) for number in (agreed[0], agreed[-1]))
+    return all(_precisely_same(gold, answer, point) for point in ends)
 
 
 def _close_at(gold: Node, answer: Node, one: Number, other: Number, precise: Point) -> bool:
@@ -144,6 +147,14 @@ def _rounds(decimals: int | None, shown: Number, value: Number) -> bool:
     # A floating-point value is itself off by some 1e-16 of its size.
     slack = Fraction(0) if isinstance(value, Fraction) else abs(Fraction(value)) / 10**15
     return bool(abs(shown - Fraction(value)) <= Fraction(1, 2 * 10**decimals) + slack)
+
+
+def _has_rounding(node: Any) -> bool:
+    if not isinstance(node, tuple):
+        return False
+    if isinstance(node, Node) and node.kind == "call" and node.args[0] in ("floor", "ceil"):
+        return True
+    return any(_has_rounding(part) for part in node)
 
 
 def _has_log(node: Any) -> bool:
