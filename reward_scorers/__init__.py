@@ -7,6 +7,7 @@ its own process. A scorer is imported when it is first asked for.
 from reward_scorers.batch import score_batch
 from reward_scorers.errors import (
     GroundTruthError,
+    RowError,
     ScorerError,
     UnknownSourceError,
     UnsupportedSourceError,
@@ -31,6 +32,7 @@ __all__ = [
     "GroundTruthError",
     "Outcome",
     "Route",
+    "RowError",
     "Score",
     "Scored",
     "Scorer",

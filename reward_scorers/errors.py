@@ -11,6 +11,10 @@ class GroundTruthError(ScorerError, ValueError):
     """The reference answer is broken. That is no wrong answer: nothing can be right or wrong."""
 
 
+class RowError(ScorerError, TypeError):
+    """A row that is not made as rows are: its `extra_info` is no mapping."""
+
+
 class UnknownSourceError(ScorerError, LookupError):
     """No route leads from a data source to a scorer; the nearest known names are told."""
 

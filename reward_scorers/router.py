@@ -7,12 +7,14 @@ Guru data (arXiv 2506.14965), of verl and of the evaluation sets that they use.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Final
 
 from reward_scorers.errors import UnknownSourceError, UnsupportedSourceError
+from reward_scorers.text import shown
 
 # Another package adds routes by an entry point of this group: its object is called with no
 # argument and calls `add_route`.
@@ -49,6 +51,7 @@ class Route:
 
 _ROUTES: dict[str, Route] = {}
 _plugins_read = False
+_reading = threading.RLock()
 
 
 def add_route(route: Route) -> None:
@@ -78,6 +81,8 @@ def find_route(data_source: str) -> Route:
         UnsupportedSourceError: it is known and cannot be scored; the reason is told.
     """
     _read_plugins()
+    if not isinstance(data_source, str):
+        raise UnknownSourceError(f"a data source is a name, found {shown(data_source)}")
     name = data_source.strip()
     for length in range(len(name), 0, -1):
         route = _ROUTES.get(name[:length])
@@ -85,19 +90,23 @@ def find_route(data_source: str) -> Route:
             if route.unsupported:
                 raise UnsupportedSourceError(f"data source {data_source!r}: {route.unsupported}")
             return route
-    near = get_close_matches(name, _ROUTES, n=3, cutoff=0.4) or sorted(_ROUTES)
+    near = get_close_matches(name, _ROUTES, n=3, cutoff=0.4)
+    known = f"the nearest known: {', '.join(near)}" if near else "no known one is like it"
     raise UnknownSourceError(
-        f"no scorer for data source {data_source!r}; the nearest known: {', '.join(near)}. "
+        f"no scorer for data source {data_source!r}; {known}. "
         "All are listed by reward_scorers.routes(); add one by reward_scorers.add_route(...)"
     )
 
 
 def _read_plugins() -> None:
-    global _plugins_read  # entry points are read once per process
-    if not _plugins_read:
-        _plugins_read = True
-        for point in entry_points(group=ENTRY_POINTS):
-            point.load()()
+    global _plugins_read  # entry points are read once per process, and other threads wait for it
+    if _plugins_read:
+        return
+    with _reading:
+        if not _plugins_read:
+            for point in entry_points(group=ENTRY_POINTS):
+                point.load()()
+            _plugins_read = True
 
 
 _NEEDS_SANDBOX = "answers are programs, and this version has no sandbox to run them in"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -16,12 +17,12 @@ if not __package__:  # loaded by its path, perhaps out of a folder that is not i
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from reward_scorers.deadline import DEFAULT_S, Deadline
+from reward_scorers.errors import RowError
 from reward_scorers.registry import Context, Outcome, Scorer, scorer
 from reward_scorers.router import POLICIES, STRICT, find_route
+from reward_scorers.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reward_scorers.judge import Judge
 
 
@@ -67,6 +68,7 @@ def compute_score(
     Raises:
         UnknownSourceError, UnsupportedSourceError: no scorer answers for the source.
         GroundTruthError: the reference answer is broken; no answer can be scored against it.
+        RowError: `extra_info` is no mapping.
         ValueError: an unknown policy, or a time that is not positive.
 
     Example:
@@ -104,6 +106,8 @@ def score_with(
     judge: Judge | None,
 ) -> Scored:
     """Score one answer with a scorer that is found already."""
+    if extra_info is not None and not isinstance(extra_info, Mapping):
+        raise RowError(f"extra_info must be a mapping or None, found {shown(extra_info)}")
     context = Context(
         extra=dict(extra_info) if extra_info is not None else {},
         data_source=data_source,

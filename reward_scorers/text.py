@@ -131,5 +131,8 @@ def _block(text: str, opened: re.Match[str], end: int, *, closed: bool) -> Block
 
 def shown(value: object, length: int = 200) -> str:
     """A value as text of bounded length, for `pred` and messages."""
-    text = value if isinstance(value, str) else repr(value)
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except ValueError:  # an integer that CPython refuses to write down
+        text = f"a {type(value).__name__} too large to be shown"
     return text if len(text) <= length else f"{text[: length - 1]}\u2026"

@@ -2,11 +2,12 @@
 
 TRL calls a reward function with `completions` and the data set's columns, all of the same length,
 and its own `prompts`, `trainer_state` and others, which are not looked at. Options are set by
-`functools.partial(reward, compat="reasoning360")`.
+`reward_with(compat="reasoning360")`, which has a name, as TRL wants it; a partial has none.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from reward_scorers.batch import score_batch
@@ -14,7 +15,7 @@ from reward_scorers.deadline import DEFAULT_S
 from reward_scorers.router import STRICT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def reward(
@@ -57,6 +58,12 @@ def reward(
     ]
     found = score_batch(rows, compat=compat, partial=partial, timeout_s=timeout_s, workers=workers)
     return [row["score"] for row in found]
+
+
+def reward_with(**options: Any) -> Callable[..., list[float]]:
+    """`reward` with options of its own: compat, partial, timeout_s, workers."""
+
+    return functools.update_wrapper(functools.partial(reward, **options), reward)
 
 
 def said(completion: Any) -> str:

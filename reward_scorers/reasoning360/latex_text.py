@@ -156,6 +156,6 @@ def _styled(mark: str, alphabet: str) -> str:
                  f"{alphabet} {case} {mark.upper()}"):  # fmt: skip
         try:
             return unicodedata.lookup(name)
-        except KeyError:
+        except (KeyError, UnicodeError):  # no such letter; a lone surrogate has no name
             continue
     return mark

@@ -111,12 +111,19 @@ def _ask(found: str, wanted: str, context: Context) -> tuple[bool, str]:
     return said, f"not the reference by any rule; the judge says {'same' if said else 'different'}"
 
 
+def _digits(number: int) -> str:
+    try:
+        return str(number)
+    except ValueError:  # CPython refuses to write it down
+        return ""
+
+
 def _reference(truth: Any) -> str:
     told = truth.tolist() if hasattr(truth, "tolist") else truth
     if isinstance(told, list | tuple) and len(told) == 1:
         told = told[0]
     if isinstance(told, int | float) and not isinstance(told, bool):
-        told = str(told)
+        told = shown(str(told)) if isinstance(told, float) else _digits(told)
     if not isinstance(told, str) or not told.strip():
         raise GroundTruthError(f"expected an answer as text or number, found {shown(truth)}")
     boxed = last_box(told)

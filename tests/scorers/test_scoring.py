@@ -328,3 +328,25 @@ def test_lm_eval_gets_metrics_of_a_document() -> None:
     guru = {"data_source": "stem__supergpqa", "reward_model": {"ground_truth": "B"}}
     repeats = ["Answer: B", "Answer: C", "", "Answer: B"]
     assert process_results(guru, [repeats]) == {"acc": 0.5, "score": 0.5}
+
+
+def test_options_of_trl_are_those_of_a_function_with_a_name() -> None:
+    configured = reward_scorers.trl.reward_with(compat="reasoning360")
+    assert configured.__name__ == "reward"
+    columns = {"data_source": ["table__finqa"], "ground_truth": ["0.12"]}
+    assert configured(completions=["\\boxed{12}"], **columns, trainer_state=None) == [1.0]
+    assert reward(["\\boxed{12}"], **columns) == [0.0]
+
+
+@pytest.mark.parametrize("broken", [{"extra_info": "text"}, {"data_source": None}])
+def test_a_row_that_is_not_made_as_rows_are_loses_no_other(broken: dict[str, Any]) -> None:
+    good = {"data_source": "math__any", "solution_str": "\\boxed{5}", "ground_truth": "5"}
+    found = score_batch([good, good | broken, good], errors="return")
+    assert isinstance(found[1], reward_scorers.ScorerError)
+    assert [one["score"] for one in (found[0], found[2])] == [1.0, 1.0]
+
+
+def test_a_lone_surrogate_raises_under_no_policy() -> None:
+    text = "\\boxed{\\mathbf{\ud800}}"
+    for policy in ("strict", "reasoning360"):
+        assert compute_score("math__any", text, "5", compat=policy)["score"] == 0.0

@@ -54,12 +54,21 @@ def logic(name: str, source: str, key: str) -> Iterator[tuple[str, Any, dict[str
 
 
 def grids() -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    folder = DATA / "arc_agi_1" / "training"
+    folder = DATA / "arc_agi_1"
     if not folder.is_dir():
         pytest.skip(f"the tasks are not at {folder}")
-    for path in sorted(folder.glob("*.json")):
-        tests = json.loads(path.read_text("utf-8"))["test"]
-        yield "simulation__arcagi1", tests[0]["output"], {}
+    for path in sorted(folder.glob("*/*.json")):
+        for test in json.loads(path.read_text("utf-8"))["test"]:
+            yield "simulation__arcagi1", test["output"], {}
+
+
+def choices() -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    path = DATA / "math_eval_sets" / "mmlu_stem.jsonl"
+    if not path.is_file():
+        pytest.skip(f"the questions are not at {path}")
+    for line in path.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        yield "mmlu", "ABCD"[row["answer"]], {"options": row["choices"]}
 
 
 def outputs() -> Iterator[tuple[str, Any, dict[str, Any]]]:
@@ -92,6 +101,7 @@ SOURCES: dict[str, tuple[Callable[[], Iterator[tuple[str, Any, dict[str, Any]]]]
         plainly_tagged,
     ),
     "arc": (grids, tagged),
+    "mmlu": (choices, boxed),
     "cruxeval": (outputs, lambda truth: f"[ANSWER]{truth}[/ANSWER]"),
 }
 
