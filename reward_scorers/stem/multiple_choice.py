@@ -8,7 +8,8 @@ A statement is \boxed{X} or "Answer: X", also in the languages of multilingual M
 a letter with its option's text behind it; or, where the row holds the options, the text of exactly
 one of them. A letter with the text of another option behind it is wrong. The last statement that
 can be read counts. A letter is never guessed from running text: "the answer is B" is no statement,
-neither is "Answer: A man ..." (an article) nor "Answer: A or B".
+neither is "Answer: A man ..." (an article). Several letters, whatever stands between them, and
+several letters with their texts are no answer.
 
 The rule is this package's own. The prompts whose answers it reads are those of simple-evals
 ("Answer: $LETTER", github.com/openai/simple-evals) and of the Guru data (arXiv 2506.14965).
@@ -52,11 +53,34 @@ _NEXT = re.compile(
     re.IGNORECASE,
 )
 # A letter with a mark behind it, or alone on its line, is a letter; before a word it may be a word.
-_MARKED = re.compile(r"[ \t]{0,4}(?:[^\w\s]|[\r\n]|$)|\s{0,8}$")
+_MARKED = re.compile(
+    r"[ \t]{0,4}(?:[^\w\s]|[\r\n]|$)|\s{0,8}$|[ \t]{1,4}(?:because|since)\b", re.IGNORECASE
+)
 # Between a letter and its option's text: "B) ", "B: ", "**B.** ", "(B) - ".
 _BETWEEN = re.compile(r"[)\]}*_`\"'$\uff09]{0,6}[:.,\uff1a\uff0e]?[)\]}*_]{0,6}\s{0,9}")
 
 _WORD = re.compile(r"[^\W_]")
+_WHOLE_WORD = re.compile(r"[^\W_]+")
+_COMMAND = re.compile(r"\\\\|\\[A-Za-z]{2,}")  # a new line, \text, \lor
+
+# Words that stand between the letters of several options.
+_JOINING: Final = frozenset(
+    f"{_WORDS}|vs|versus|nor|then|else|plus|either|both|also|perhaps|maybe|possibly|probably".split(
+        "|"
+    )
+)
+_NAMING: Final = frozenset(("option", "options", "choice", "choices", "letter", "letters"))
+# An option's letter before its text, "(C)", "C)", "C:" or "C. ", behind the text of another
+# option: where a list goes on, or merely behind a space.
+_LABEL_END: Final = (
+    r"(?:[*_]{0,3}[):\uff09\uff1a][*_]{0,3}(?![^\W_])|\.[*_]{0,3}\s(?=\s{0,9}[^\W_]))"
+)
+_LISTED = re.compile(
+    rf"(?:[,;/&|\n]|\b(?:{_WORDS})\b|\\\\)\s{{0,9}}(?:(?:{_WORDS})\s)?"
+    rf"(?:\\text[a-z]{{0,4}}\{{)?[*_]{{0,3}}(\(?)([A-Z]){_LABEL_END}"
+)
+_LABEL = re.compile(rf"(?<![^\s{{}},;*_])\(?([A-Z]){_LABEL_END}")
+_LONGEST: Final = 4_000  # characters of a statement in which further options are sought
 
 _SEVERAL: Final = "the last answer names several options"
 _CONTRADICTION: Final = "the letter and the text behind it are those of two options"
@@ -122,13 +146,47 @@ def _by_letter(
         if told:
             return _CONTRADICTION
     another = _NEXT.match(rest, found.end())
-    if another is not None and another[1].isupper() and _latin(another[1]) in letters:
+    others = letters.replace(letter, "")
+    if another is not None and another[1].isupper() and _latin(another[1]) in others:
+        return _SEVERAL
+    content = (statement.content or rest.partition("\n")[0])[:_LONGEST]
+    if _joins_letters(content, letter, letters) or _lists_options(content[found.end() :], others):
         return _SEVERAL
     # "B because ..." is an answer; "A man", "I think" and a lower-case letter may be words.
     is_word = letter in "AI" or found[1].islower()
     if is_word and not _MARKED.match(rest, found.end()):
         return None
     return letter
+
+
+def _joins_letters(content: str, letter: str, letters: str) -> bool:
+    """Whether a statement holds letters of several options alone, or joins one to its letter."""
+    words = _WHOLE_WORD.findall(_COMMAND.sub(" ", content))
+    is_joined = False
+    others = False
+    for place, word in enumerate(words):
+        if len(word) == 1 and _latin(word) in letters:
+            others = others or _latin(word) != letter
+            if (
+                others and is_joined and word.isupper()
+            ):  # "B vs C, I think"; "B or a man" joins none
+                return True
+        elif word.lower() in _JOINING:
+            is_joined = is_joined or place > 0
+        elif word.lower() not in _NAMING:
+            return False
+    return others
+
+
+def _lists_options(behind: str, others: str) -> bool:
+    """Whether behind a letter and its text another option is listed with its own letter."""
+    behind = behind.lstrip(")]*_ ")
+    for label in _LISTED.finditer(behind):
+        before = behind[: label.start(1)]
+        # The C of "(A, C)" is no label.
+        if label[2] in others and (label[1] or before.count("(") <= before.count(")")):
+            return True
+    return len({label[1] for label in _LABEL.finditer(behind)} & set(others)) > 1
 
 
 def _letters_by_text(options: Options, behind: str) -> str:
