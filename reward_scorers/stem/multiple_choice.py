@@ -61,11 +61,17 @@ _BETWEEN = re.compile(r"[)\]}*_`\"'$\uff09]{0,6}[:.,\uff1a\uff0e]?[)\]}*_]{0,6}\
 
 _WORD = re.compile(r"[^\W_]")
 _WHOLE_WORD = re.compile(r"[^\W_]+")
-_COMMAND = re.compile(r"\\\\|\\[A-Za-z]{2,}")  # a new line, \text, \lor
+# What is no formula: a new line, wrappers, spaces, "or" and "and".
+_COMMAND = re.compile(
+    r"\\\\|\\(?:text[a-z]{0,8}|math[a-z]{0,8}|mbox|boxed|fbox|q?quad|left|right|lor|vee|land|wedge"
+    r"|cup|cap)(?![A-Za-z])"
+)
+# "B) e", "B: a = b": behind a marked capital, small letters alone are its text.
+_SYMBOLS = re.compile(r"\W{0,16}[A-Z]\W{0,3}[):.]\W{0,8}\s[^A-Z]{0,4000}$")
 
 # Words that stand between the letters of several options.
 _JOINING: Final = frozenset(
-    f"{_WORDS}|vs|versus|nor|then|else|plus|either|both|also|perhaps|maybe|possibly|probably".split(
+    f"{_WORDS}|vs|versus|nor|even|then|else|plus|either|both|also|perhaps|maybe|possibly|probably".split(
         "|"
     )
 )
@@ -161,7 +167,8 @@ def _by_letter(
 
 def _joins_letters(content: str, letter: str, letters: str) -> bool:
     """Whether a statement holds letters of several options alone, or joins one to its letter."""
-    words = _WHOLE_WORD.findall(_COMMAND.sub(" ", content))
+    plain = _COMMAND.sub(" ", content)
+    words = _WHOLE_WORD.findall(plain)
     is_joined = False
     others = False
     for place, word in enumerate(words):
@@ -175,7 +182,7 @@ def _joins_letters(content: str, letter: str, letters: str) -> bool:
             is_joined = is_joined or place > 0
         elif word.lower() not in _NAMING:
             return False
-    return others
+    return others and (is_joined or not _SYMBOLS.match(plain))
 
 
 def _lists_options(behind: str, others: str) -> bool:
