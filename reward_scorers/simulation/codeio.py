@@ -9,6 +9,10 @@ Read is the last fenced block or box that holds JSON; else the last JSON value w
 ("output": ... or "input": ..., with or without braces); else the last object or list; else the
 whole text. The wrapper may be missing.
 
+So that a text of any length is read in a short time, only the last 300 blocks and boxes are looked
+at; in running text, only the last 300 objects and lists of the last 200,000 characters. A longer
+text that is JSON as a whole is read as a whole.
+
 A row of the Guru data (arXiv 2506.14965; made from CodeI/O, arXiv 2502.07316):
 ground truth `"output": {"total": 42}`. The prompt asks for `"output": <your output>` in \boxed{}
 and for a ```json block.
@@ -27,6 +31,8 @@ from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.text import answer_part, boxes, fenced_blocks, shown
 
 WRAPPERS: Final = ("output", "input")
+MOST: Final = 300  # blocks and boxes, and values in running text, that are looked at
+LONGEST: Final = 200_000  # characters at the end of running text in which values are sought
 
 _LABEL = re.compile(r'"(output|input)"\s{0,16}:\s{0,16}')
 _LABEL_BEFORE = re.compile(r'"(output|input)"\s{0,16}:\s{0,16}$')
@@ -57,7 +63,7 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
         context: not used.
 
     Raises:
-        GroundTruthError: the truth is not JSON.
+        GroundTruthError: the truth is not JSON, such as a set, bytes or, as a whole, NaN.
     """
     gold = _gold(truth)
     said = answer_part(text)
@@ -76,9 +82,10 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
 
 def _gold(truth: Any) -> Wrapped:
     found = _read(truth) if isinstance(truth, str) else Wrapped("", _plain(truth))
-    if found is None or (found.value is None and not isinstance(truth, str)):
+    if found is None or (not isinstance(truth, str) and _missing(found.value)):
+        seen = repr(truth) if isinstance(truth, str) else truth
         raise GroundTruthError(
-            f'expected JSON, or "output": <JSON> or "input": <JSON>; found {shown(repr(truth))}'
+            f'expected JSON, or "output": <JSON> or "input": <JSON>; found {shown(seen)}'
         )
     if found.key:
         return found
@@ -86,6 +93,19 @@ def _gold(truth: Any) -> Wrapped:
     if isinstance(value, dict) and len(value) == 1 and (key := next(iter(value))) in WRAPPERS:
         return Wrapped(key, value[key])
     return Wrapped("", value)
+
+
+def _missing(value: Any) -> bool:
+    """Whether a decoded truth is none: empty in its table, or nothing that JSON can hold."""
+    return value is None or value != value or not _is_json(value)
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(part) for key, part in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | int | float)
 
 
 def _plain(value: Any) -> Any:
@@ -117,22 +137,25 @@ def _answer(said: str) -> Wrapped | None:
     for content in _contents(said):
         if (found := _read(content)) is not None:
             return found
+    if len(said) > LONGEST:
+        return _read(said) or _last_value(said[-LONGEST:])
     return _last_value(said) or _read(said)
 
 
 def _contents(said: str) -> Iterator[str]:
     """What fenced blocks and boxes hold, the last ones first; of a box also without its LaTeX."""
-    places: list[tuple[int, list[str]]] = []
+    places: list[tuple[int, bool, str]] = []
     cursor = 0
     for block in fenced_blocks(said):
         cursor = max(cursor, said.find(block.content, cursor))
-        places.append((cursor, [block.content]))
-    for box in boxes(said):
-        content = box.content.strip().removeprefix("```json").strip("`")
-        plain = _LATEX_ESCAPE.sub(r"\1", _LATEX_TEXT.sub(r"\1", content))
-        places.append((box.start, [content, plain]))
-    for _, contents in sorted(places, reverse=True):
-        yield from contents
+        places.append((cursor, False, block.content))
+    places += [(box.start, True, box.content) for box in boxes(said)[-MOST:]]
+    for _, boxed, content in sorted(places, reverse=True)[:MOST]:
+        if boxed:
+            content = content.strip().removeprefix("```json").strip("`")
+        yield content
+        if boxed:
+            yield _LATEX_ESCAPE.sub(r"\1", _LATEX_TEXT.sub(r"\1", content))
 
 
 def _read(text: str) -> Wrapped | None:
@@ -164,8 +187,10 @@ def _last_value(said: str) -> Wrapped | None:
     label = labels[-1] if labels else None
     bare: Wrapped | None = None
     for start, end in _spans(said):
-        if label and label.start() >= end and (labelled := _behind(said, label)):
-            return labelled
+        if label and label.start() >= end:
+            if labelled := _behind(said, label):
+                return labelled
+            label = None
         value = _loads(said[start:end])
         if value is _NOTHING:
             continue
@@ -193,7 +218,7 @@ def _spans(said: str) -> list[tuple[int, int]]:
     they are looked for a second time with no regard to strings.
     """
     found = {*_closed(_BRACKETS, said), *_closed(_BRACKETS_ANYWHERE, said)}
-    return sorted(found, key=lambda span: (-span[1], span[0]))
+    return sorted(found, key=lambda span: (-span[1], span[0]))[:MOST]
 
 
 def _closed(tokens: re.Pattern[str], said: str) -> list[tuple[int, int]]:

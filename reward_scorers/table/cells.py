@@ -1,7 +1,8 @@
 r"""Scorer `table`: numbers, names and lists of them, read off tables.
 
 Read is the last box, else the line behind the last "answer is" or "Answer:", else the whole text if
-it is one short line.
+it is one short line. The last boxes with "and" between them are a list; with "or" or "/" between
+them they are a choice, which is no number.
 
 Texts are compared without regard to case, white space, \text{} and quotation marks around them.
 Numbers are compared without thousands commas, currency and the words of a unit behind an answer:
@@ -30,12 +31,19 @@ from typing import Any, Final
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.table.numbers import Number, meets, read_number
-from reward_scorers.text import answer_part, last_box, shown
+from reward_scorers.text import Span, answer_part, boxes, shown
 
 MAX_CELLS: Final = 200
 SHORT: Final = 200  # characters of a text that may be an answer as a whole
 
 _STATEMENT = re.compile(r"\banswer[*_]{0,3}[ ]{0,2}(?:is\b|:)[:*_ ]{0,8}", re.IGNORECASE)
+# What joins two boxes to one answer: "and" makes a list of them, "or" a choice; a comma goes on.
+_JOINT = re.compile(
+    r"[\s$*]{0,9}(?:,[\s$*]{0,9})?(?:\\(?:quad|[ ,;])\s?){0,2}(?:\\text\{\s?)?"
+    r"(and|or|(?<=,)|/|\\lor)(?:\s(?:maybe|perhaps|possibly|also))?\s?\}?"
+    r"(?:\\(?:quad|[ ,;])\s?){0,2}[\s$*]{0,9}",
+    re.IGNORECASE,
+)
 _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)[ ]?\{([^{}]{0,1000})\}")
 # White space, but not between digits: "1 2" is not 12.
 _SPACE = re.compile(r"(?<!\d) | (?!\d)")
@@ -63,7 +71,8 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
         context: not used.
 
     Raises:
-        GroundTruthError: the truth is missing, has an empty cell or more than 200 cells.
+        GroundTruthError: the truth is missing, has an empty cell or more than 200 cells, or is a
+            number beyond those of a float.
     """
     golds = [(_form(cell), read_number(cell, gold=True)) for cell in _gold_cells(truth)]
     answer = _answer(answer_part(text))
@@ -88,7 +97,7 @@ def _gold_cells(truth: Any) -> list[str]:
     for part in parts:
         if isinstance(part, str):
             cells += part.split("|")
-        elif isinstance(part, int | float) and not isinstance(part, bool) and math.isfinite(part):
+        elif isinstance(part, int | float) and not isinstance(part, bool) and _stated(part):
             cells.append(repr(part))
         else:
             cells.append("")
@@ -96,21 +105,41 @@ def _gold_cells(truth: Any) -> list[str]:
     if not all(_form(cell) for cell in cells) or not 1 <= len(cells) <= MAX_CELLS:
         raise GroundTruthError(
             f'expected a number, a text or up to {MAX_CELLS} of them as "a|b|c"; '
-            f"found {shown(repr(truth))}"
+            f"found {shown(repr(truth) if isinstance(truth, str) else truth)}"
         )
     return cells
 
 
+def _stated(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond the floats
+        return False
+
+
 def _answer(said: str) -> str | None:
-    box = last_box(said)
-    if box is not None:
-        return box
+    found = boxes(said)
+    if found:
+        return _boxed(said, [box for box in found if box.closed] or found)
     statements = list(_STATEMENT.finditer(said))
     if statements:
         stated = said[statements[-1].end() :].lstrip().partition("\n")[0].strip(" *_")
         return stated if 0 < len(stated) <= SHORT else None
     whole = said.strip()
     return whole if 0 < len(whole) <= SHORT and "\n" not in whole else None
+
+
+def _boxed(said: str, found: list[Span]) -> str:
+    """The content of the last box, with those of the boxes that are joined to it."""
+    joints: set[str] = set()
+    first = len(found) - 1
+    while first and (joint := _JOINT.fullmatch(said, found[first - 1].end, found[first].start)):
+        joints.add(joint[1].casefold())
+        first -= 1
+    contents = [box.content.strip() for box in found[first:]]
+    if joints & {"or", "/", "\\lor"}:
+        return " or ".join(contents)
+    return "|".join(contents) if "and" in joints else contents[-1]
 
 
 def _plain(cell: str) -> str:

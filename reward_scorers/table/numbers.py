@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from reward_scorers.math.units import is_remark
+
 # What stands behind a number and multiplies it, if it is not the unit of the whole table.
 FACTORS: Final = {
     "%": Fraction(1, 100),
@@ -30,6 +32,11 @@ _DIGITS = r"(\d{1,3}(?:,\d{3}){1,12}|\d{1,40})?(?:\.(\d{0,40}))?(?:e([-+]?\d{1,2
 _FACTOR = "|".join(sorted(FACTORS, key=len, reverse=True))
 # Words behind a number that are no unit: they make a range or a choice of it.
 _UNIT = r"(?!(?:or|and|to|over|above|below|under|out|of)\b)[a-z\u00b0][a-z \u00b0./'()-]{0,80}"
+# Words behind a number that scale it or offer another one, beside those of `is_remark`.
+_CHANGES = re.compile(
+    r"\b(?:k|mn|mln|mio|bn|bln|tn|trn|lakhs?|lacs?|crores?|hundreds?|dozens?|vs|versus|else|instead"
+    r"|rather|perhaps|probably|i\.?e)\b"
+)
 _NUMBER = re.compile(
     rf"(?:about |approximately |approx\. ?|\u2248 ?)?"
     rf"([-+]?) ?{_CURRENCY} ?([-+]?){_DIGITS} ?(?:({_FACTOR})(?![a-z]))?(?: ({_UNIT}))?"
@@ -62,7 +69,8 @@ def read_number(cell: str, *, gold: bool = False) -> Number | None:
     """The number that a cell is as a whole; None if it is none.
 
     The words of a unit may stand behind the number of an answer, not of a gold answer: "55 and
-    over" and "14.02 nr" are texts. Only an answer may be a ratio: "2010/11" is a season.
+    over" and "14.02 nr" are texts. Words that change the number ("5 k", "5 is wrong") are no unit,
+    but "5 times" is 5. Only an answer may be a ratio: "2010/11" is a season.
     """
     plain = " ".join(cell[: LONGEST + 1].replace("\\approx", "\u2248").casefold().split())
     plain = plain.strip("*`\"' ").rstrip(".")
@@ -76,7 +84,12 @@ def read_number(cell: str, *, gold: bool = False) -> Number | None:
     found = _NUMBER.fullmatch(without_marks)
     if found is None or not (found[3] or found[4]) or (found[1] and found[2]):
         return None
-    return None if gold and found[7] else _number(found)
+    return None if found[7] and (gold or _changed(found[7])) else _number(found)
+
+
+def _changed(words: str) -> bool:
+    """Whether words behind a number change it, instead of naming what was counted."""
+    return words != "times" and (is_remark(words) or bool(_CHANGES.search(words)))
 
 
 def _number(found: re.Match[str]) -> Number:

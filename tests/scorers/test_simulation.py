@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_scorers import Context, compute_score
+from reward_scorers import Context, GroundTruthError, compute_score
 from reward_scorers.reasoning360 import codeio as reference_codeio
 from reward_scorers.simulation import codeio, cruxeval
 from tests.scorers.patience import no_endless_work
@@ -25,6 +26,7 @@ SCALARS = (
     | st.floats(allow_nan=False)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 )
+PATIENCE = 1.5  # seconds of CPU time; 0.4 are usual
 JSON = st.recursive(
     SCALARS,
     lambda inner: (
@@ -173,6 +175,42 @@ def test_time_stays_small(text: str) -> None:
         codeio.score(text, '"output": 1')
         cruxeval.score(text, "1")
         reference_codeio.score(text, '"output": 1')
+
+
+@pytest.mark.parametrize(
+    "bait",
+    [
+        "[]",
+        "{}",
+        "[",
+        "\\boxed{}",
+        "```json\n",
+        '"output": ',
+        '"output": [',
+        "```json\n{\n```\n",
+    ],
+)
+def test_a_megabyte_of_bait_takes_a_short_time(bait: str) -> None:
+    text = bait * (10**6 // len(bait))
+    before = process_time()
+    assert not codeio_accepts(text, '"output": 5')
+    assert process_time() - before < PATIENCE
+
+
+def test_a_long_text_that_is_json_is_read_as_a_whole() -> None:
+    value = list(range(100_000))
+    assert codeio_accepts(json.dumps(value), {"output": value})
+    assert codeio_accepts("so " * 100_000 + '{"output": 5}', '"output": 5')
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [{1, 2}, {"a": {1}}, b"1", [b"1"], float("nan"), None, {1: 2}, complex(1)],
+    ids=repr,
+)
+def test_a_truth_that_is_no_json_is_an_error(truth: Any) -> None:
+    with pytest.raises(GroundTruthError, match="expected JSON"):
+        codeio.score("[1, 2]", truth)
 
 
 def test_a_warning_as_an_error_changes_no_score(recwarn: pytest.WarningsRecorder) -> None:
