@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import pytest
@@ -26,7 +25,6 @@ SCALARS = (
     | st.floats(allow_nan=False)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 )
-PATIENCE = 1.5  # seconds of CPU time; 0.4 are usual
 JSON = st.recursive(
     SCALARS,
     lambda inner: (
@@ -192,9 +190,8 @@ def test_time_stays_small(text: str) -> None:
 )
 def test_a_megabyte_of_bait_takes_a_short_time(bait: str) -> None:
     text = bait * (10**6 // len(bait))
-    before = process_time()
-    assert not codeio_accepts(text, '"output": 5')
-    assert process_time() - before < PATIENCE
+    with no_endless_work():
+        assert not codeio_accepts(text, '"output": 5')
 
 
 def test_a_long_text_that_is_json_is_read_as_a_whole() -> None:
