@@ -79,6 +79,37 @@ def outputs() -> Iterator[tuple[str, Any, dict[str, Any]]]:
         yield "simulation__cruxeval-o", json.loads(line)["output"], {}
 
 
+# References in the form of sources whose rows are not at hand, written here.
+MADE: dict[str, list[Any]] = {
+    "table__hitab": ["12.5", "italy", "1,204", "-3"],
+    "table__multihier": ["0.25", "46.1", "1988"],
+    "table__finqa": [0.093, 14.1, -2.5],
+    "stem_web": ["oxygen", "9.8 m/s^2", "the mitochondrion", "\\frac{3}{4}"],
+    "stem__web": ["carbon dioxide", "4.2"],
+    "stem__gpqa": ["A", "B", "C", "D"],
+    "stem__gpqa_diamond": ["D", "A"],
+    "simulation__barc": [[[1, 2], [3, 4]], [[0]]],
+    "simulation__arcagi2": [[[5, 5, 5]], [[5], [5]]],
+    "logic__arcagi1": [[[7]], [[8]]],
+}
+PREDICTED = ['"output": 5', '"output": [1, null]', '"input": {"n": "5"}', '"output": true']
+
+
+def made() -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    for source, truths in MADE.items():
+        for truth in truths:
+            yield source, truth, {}
+
+
+def made_answer(truth: Any) -> str:
+    return tagged(truth) if isinstance(truth, list) else boxed(truth)
+
+
+def predicted() -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    for truth in PREDICTED:
+        yield "simulation__codeio", truth, {}
+
+
 def unnamed(truth: Any) -> Any:
     """A reference without a name in front: x=5 is 5."""
     return truth.removeprefix("x=") if isinstance(truth, str) else truth
@@ -102,6 +133,8 @@ SOURCES: dict[str, tuple[Callable[[], Iterator[tuple[str, Any, dict[str, Any]]]]
     ),
     "arc": (grids, tagged),
     "mmlu": (choices, boxed),
+    "made here": (made, made_answer),
+    "codeio": (predicted, lambda truth: f"```json\n{{{truth}}}\n```"),
     "cruxeval": (outputs, lambda truth: f"[ANSWER]{truth}[/ANSWER]"),
 }
 
