@@ -14,6 +14,8 @@ from pathlib import Path
 
 Rewrites = Iterator[tuple[str, str]]  # the rule's name, and the answer
 
+FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
+ONLY_FRACTION = re.compile(r"(-?)\\[dt]?frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))")
 RADICAL = re.compile(r"(-?)(\d*)\s*\\sqrt\{?(\d+)\}?")
 PI = re.compile(r"(-?\d+)\s*\\pi")
 BRACKETED = re.compile(r"(?:\\left\s*)?([(\[])(.+,.+?)(?:\\right\s*)?([)\]])")
@@ -48,20 +50,6 @@ def squeezed(text: str) -> str:
     """A text without spacing and sizes, for comparing two as strings."""
     plain = re.sub(r"\\left|\\right|\\[!,;: ]|\s|~", "", text)
     return re.sub(r"\\[dt]frac", r"\\frac", plain).replace("{,}", ",")
-
-
-FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
-ONLY_FRACTION = re.compile(r"(-?)\\[dt]?frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))")
-RADICAL = re.compile(r"(-?)(\d*)\s*\\sqrt\{?(\d+)\}?")
-PI = re.compile(r"(-?\d+)\s*\\pi")
-BRACKETED = re.compile(r"(?:\\left\s*)?([(\[])(.+,.+?)(?:\\right\s*)?([)\]])")
-ANGLE = re.compile(r"(-?\d+)\^\\circ")
-UNIT = re.compile(r"(\\\$)?([\d.,\\!]+)\s*(\\(?:mbox|text)\{ ?[a-z]+\}(?:\^2)?)?")
-WORD = re.compile(r"\\text\{\(?(\w+)\)?\}")
-LIST = re.compile(r"-?\d+(, ?-?\d+)+")
-BASE = re.compile(r"(\d+)_\{?(\d)\}?")
-TERMS = re.compile(r"[-+]?[^-+]+")
-ORDERED_SUM = re.compile(r"(?!.*\\(?:frac|pm|begin|text|in|infty|cup))[^,=()\[\]]+")
 
 
 def _spelling(gold: str) -> Rewrites:
