@@ -13,7 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.judged import KINDS, few_refits, pooled_r2_fit, shown_rows, uncounted
+from harness.report.judged import (
+    KINDS,
+    few_refits,
+    pooled_r2_fit,
+    shown_rows,
+    tolerance_words,
+    uncounted,
+)
 from harness.report.limits import flag_meaning
 from harness.report.numbers import is_withheld, share, size_label
 from harness.verdict.expectation import is_expected, told
@@ -241,8 +248,7 @@ def verdict_table(
                 layout.beneath("of each curve", by_curve)
         layout.end_of_row()
     told = [Text(f"[{number}] {reason}") for reason, number in notes.items()]
-    why = [c.tolerance_reason for row in rows.values() for c in row]
-    legends = [text for word, text in _LEGENDS.items() if any(word in reason for reason in why)]
+    legends = tolerance_words([comparison for row in rows.values() for comparison in row])
     legend = [Text(f"tolerance: {'; '.join(legends)}\n", style="dim")] if legends else []
     return Group(layout.body(), *legend, *told, Text(""))
 
@@ -253,14 +259,6 @@ def _interval_of(statistics: Statistics) -> tuple[str, str]:
     return f"90% of the difference{seeds}", ends
 
 
-# What a tolerance can be made of, by the word that stands for it.
-_LEGENDS = {
-    "½ digit": "½ digit is half a unit of the last printed digit",
-    "SE·√": "slack is SE·√(ε(n-p)), how far a parameter moves while the objective stays within ε "
-    "of its minimum",
-    "margin": "margin is the largest difference that is still the same result, set before the run; "
-    "the 90% interval has to lie within it",
-}
 _WIDE = 110
 _HEADING = 34
 

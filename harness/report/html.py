@@ -95,6 +95,7 @@ def render_html(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         sign=judged.SIGNS[report.verdict],
         rows=[row for row in rows if row.name in first],
         folded=[row for row in rows if row.name not in first],
+        tolerance_words=judged.tolerance_words(report.comparisons),
         beyond_reach=judged.beyond_reach(report),
         kinds=_KINDS,
         figures=[

@@ -97,6 +97,24 @@ def _goes_without_saying(row: Sequence[Comparison]) -> bool:
     return all(c.kind == "refit" and c.verdict is not Verdict.NOT_REPRODUCED for c in row)
 
 
+# What a tolerance can be made of, by the word that stands for it.
+_TOLERANCE_WORDS = {
+    "½ digit": "½ digit is half a unit of the last printed digit",
+    "SE·√": "slack is SE·√(ε(n-p)), how far a parameter moves while the objective stays within ε "
+    "of its minimum",
+    "margin": "margin is the largest difference that is still the same result, set before the run; "
+    "the 90% interval has to lie within it",
+}
+
+
+def tolerance_words(comparisons: Sequence[Comparison]) -> list[str]:
+    """What the words mean in which the tolerances of comparisons are told."""
+    why = [comparison.tolerance_reason for comparison in comparisons]
+    return [
+        text for word, text in _TOLERANCE_WORDS.items() if any(word in reason for reason in why)
+    ]
+
+
 # What the golden entries of each kind are called in a sentence.
 KINDS = {
     "published": "published numbers",

@@ -69,6 +69,15 @@ def test_links_within_the_page_arrive(tree: ET.Element) -> None:
     assert {"verdict", "figures", "fits"} <= inside <= set(ids)
 
 
+def test_the_page_says_what_the_words_of_its_tolerances_mean(report: ReportInput) -> None:
+    halves = comparison(
+        "fit/base-C-inter/K_max", Verdict.REPRODUCED, tolerance_reason="½ digit 0.05"
+    )
+    text = _text(_tree_of(replace(report, comparisons=[halves])))
+    assert "½ digit is half a unit of the last printed digit" in text
+    assert "slack is" not in text
+
+
 def _refits(count: int) -> list[Comparison]:
     return [
         comparison(f"fit/free/k{n}", Verdict.REPRODUCED, kind="refit", group=f"refit {n}")
