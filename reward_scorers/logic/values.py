@@ -51,7 +51,8 @@ def python_literal(text: str) -> Any:
     _check_length(text)
     try:
         return ast.literal_eval(_ESCAPE.sub(_without_warning, text))
-    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+        # NUL is a SyntaxError or a ValueError, and a number of too many digits either, by Python.
         raise ValueError(f"no Python literal: {type(error).__name__}") from None
 
 
