@@ -109,6 +109,16 @@ def test_the_data_of_star_are_counts_and_what_follows_from_them() -> None:
     assert all(float(row["accuracy"]) == int(row["correct"]) / 1404 for row in rows)
 
 
+def test_the_counts_of_star_are_what_its_figures_show_to_the_precision_of_reading() -> None:
+    path = MIRROR / "star" / "star_png_digitised.json"
+    if not path.is_file():
+        pytest.skip(f"the readings of the figures are not at {path}")
+    read = json.loads(path.read_text("utf-8"))
+    for curve, right in (("mmlu_en", ENGLISH), ("mmlu_yo", YORUBA)):
+        shown = [1404 * accuracy for accuracy in read[curve]["val"]]
+        assert shown == pytest.approx(right, rel=0, abs=0.15)
+
+
 def test_counts_read_off_the_figures_alone_reproduce_nothing(run) -> None:
     code, told, _ = run("star", "--where", "iteration < 3", **AWAY)
     assert (code, told["verdict"]) == (3, "inconclusive")

@@ -13,6 +13,7 @@ from reward_scorers.math import answer
 from reward_scorers.math.evaluate import NoValue, Point, evaluate
 from reward_scorers.math.parser import parse
 from reward_scorers.math.tokens import Unreadable
+from reward_scorers.math.tree import KINDS, kinds_of
 from reward_scorers.registry import Context
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def test_what_is_read_has_a_value_or_says_that_it_has_none(text: str) -> None:
         tree = parse(text)
     except Unreadable:
         return
+    assert KINDS.keys() >= set(kinds_of(tree))
     for point in (Point(), Point(4), Point(0, 10), Point(0, None, precise=True)):
         try:
             evaluate(tree, point)
