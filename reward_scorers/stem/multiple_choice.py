@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import islice
 from typing import Any, Final
 
 from reward_scorers.errors import GroundTruthError
@@ -28,6 +29,7 @@ from reward_scorers.stem.stated import Statement, statements
 from reward_scorers.text import answer_part, shown
 
 LETTERS: Final = "ABCDEFGHIJ"  # without options: as many as any public set has
+_MOST_STATEMENTS: Final = 1_000  # that are looked at, from the last one on
 _REACH: Final = 120  # characters behind a statement's beginning in which its letter must stand
 
 # Arabic alif (with and without hamza), ba, jim and dal stand for A to D; \uff21 is a full-width A.
@@ -117,7 +119,7 @@ def extract(
 ) -> tuple[str | None, str]:
     """The letter that `text` states last, and how it was found; None, and why there is none."""
     said = answer_part(text)
-    for statement in reversed(statements(said)):
+    for statement in islice(reversed(statements(said)), _MOST_STATEMENTS):
         found = _by_text(statement, options) if options else None
         found = found or _by_letter(said, statement, letters, options)
         if found in (_SEVERAL, _CONTRADICTION):
