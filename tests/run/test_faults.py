@@ -102,7 +102,7 @@ def test_runner_killed_at_any_moment(bench: Bench, seed: int) -> None:
     ids = [cell.id for cell in scripted_cells(10, sleep_s=0.03)]
     for index, _, run in events(bench.trace, "start"):
         assert ids[index] not in finished_before[run], "a finished cell was started again"
-    # A cell whose run was killed last may have written while that was swept; the next run sweeps it.
+    # The cell of the run killed last may have written while it was swept: the next run sweeps that.
     with bench.store.workspace():
         pass
     assert list((bench.store.root / "tmp").iterdir()) == [], "attempts of dead runs were left"
