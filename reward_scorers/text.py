@@ -17,6 +17,16 @@ _BOX = re.compile(r"\\(?:boxed|fbox)[ \t]{0,4}(\{)?|\\.|[{}]", re.DOTALL)
 _NO_BOX: Final = (-1, -1)  # stands for a brace that opens no box
 _WORD = re.compile(r"[ \t]{0,4}([^\s$\\{}]{1,64})")
 _FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n`]*$", re.MULTILINE)
+# What may stand between two boxes that are one answer.
+_JOINT = re.compile(
+    r"(?:[\s$,;.*&/]|\\(?:quad|qquad|lor|[,;:!()\[\] ]|\\)"
+    r"|\\(?:text|mbox|textbf)\s?\{\s{0,3}(?:and|or|,)?\s{0,3}\}"
+    r"|\b(?:and|or|maybe|perhaps|possibly|also)\b)*",
+    re.IGNORECASE,
+)
+_JOINT_WORD = re.compile(r"[,;/]|\\lor|\b(?:and|or)\b", re.IGNORECASE)
+_JOINT_NAMES: Final = {";": ",", "/": "or", "\\lor": "or"}
+_LONGEST_JOINT: Final = 64
 _END_OF_REASONING: Final = "</think>"
 
 
@@ -89,6 +99,30 @@ def last_box(text: str) -> str | None:
     found = boxes(text)
     closed = [box for box in found if box.closed]
     return (closed or found)[-1].content.strip() if found else None
+
+
+def joined_boxes(text: str) -> tuple[list[str], frozenset[str]]:
+    """The last box and those before it with nothing but "and", "or", "/" and commas between them.
+
+    Returns:
+        What they hold, in their order, empty if there is no box; and which of "and", "or" and ","
+        joins them. An unclosed box counts only where no closed one is there.
+    """
+    found = boxes(text)
+    run = [box for box in found if box.closed] or found
+    first = len(run) - 1
+    joints: set[str] = set()
+    while first > 0:
+        before, behind = run[first - 1].end, run[first].start
+        if behind - before > _LONGEST_JOINT or not (
+            joint := _JOINT.fullmatch(text, before, behind)
+        ):
+            break
+        if not (words := _JOINT_WORD.findall(joint[0])):
+            break
+        joints.update(_JOINT_NAMES.get(word.lower(), word.lower()) for word in words)
+        first -= 1
+    return [box.content.strip() for box in run[max(first, 0) :]], frozenset(joints)
 
 
 def last_tag(text: str, name: str = "answer") -> str | None:

@@ -15,7 +15,7 @@ import re
 from collections import deque
 from typing import Final
 
-from reward_scorers.text import Span, boxes
+from reward_scorers.text import Span, boxes, joined_boxes
 
 _LINKS = re.compile(
     r"(?:[\s$,;.*&]|\\(?:quad|qquad|[,;:!()\[\] ]|\\)"
@@ -104,26 +104,26 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _boxed(text: str, found: list[Span]) -> list[str]:
+    run, _ = joined_boxes(text)
+    readings = [_joined(run)]
     closed = [box for box in found if box.closed] or found
-    run = [closed[-1]]
-    loose = [closed[-1]]
-    for box in reversed(closed[:-1]):
-        gap = text[box.end : loose[0].start]
-        if len(gap) > _LONGEST_GAP or not _LINK_WORD.search(gap) or "\n\n" in gap:
-            break
-        if len(run) == len(loose) and _LINKS.fullmatch(gap):
-            run.insert(0, box)
-        loose.insert(0, box)
-    joined = _joined(run)
-    if len(loose) > len(run):
+    first = len(closed) - 1
+    while first and _are_near(text, closed[first - 1], closed[first]):
+        first -= 1
+    if len(closed) - first > len(run):
         # "1 papers and 2 bins": a list where the reference is one, else the last box counts.
-        return [joined, _joined(loose)]
-    return [joined]
+        readings.append(_joined([box.content for box in closed[first:]]))
+    return readings
 
 
-def _joined(run: list[Span]) -> str:
+def _are_near(text: str, one: Span, other: Span) -> bool:
+    gap = text[one.end : min(other.start, one.end + _LONGEST_GAP + 1)]
+    return len(gap) <= _LONGEST_GAP and "\n\n" not in gap and bool(_LINK_WORD.search(gap))
+
+
+def _joined(contents: list[str]) -> str:
     """Boxes as a list; what is said twice is said once."""
-    return ", ".join(dict.fromkeys(_unstated(box.content) for box in run))
+    return ", ".join(dict.fromkeys(map(_unstated, contents)))
 
 
 def _unstated(content: str) -> str:

@@ -25,7 +25,7 @@ from reward_scorers.errors import GroundTruthError
 from reward_scorers.registry import Context, Outcome, register, scorer, verdict
 from reward_scorers.stem.stated import BEGINNING, statements
 from reward_scorers.stem.wording import key
-from reward_scorers.text import answer_part, last_box, shown
+from reward_scorers.text import answer_part, joined_boxes, last_box, shown
 
 _LONGEST: Final = 1_000  # characters; a longer answer or reference is prose, not mathematics
 _COMMAND = re.compile(r"\\[A-Za-z]+")
@@ -63,7 +63,10 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
 
 def _answer(said: str) -> tuple[str, str]:
     """The answer, and where it stood; "" and why there is none."""
-    boxed = last_box(said)
+    contents, joints = joined_boxes(said)
+    if joints & {"and", "or"}:
+        return f" {'or' if 'or' in joints else 'and'} ".join(contents), "the last boxes"
+    boxed = contents[-1] if contents else None
     if boxed is not None:
         word = BEGINNING.match(boxed)
         if word and not boxed.startswith("\\"):  # \boxed{Answer: 5}

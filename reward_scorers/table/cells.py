@@ -31,19 +31,12 @@ from typing import Any, Final
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.table.numbers import Number, meets, read_number
-from reward_scorers.text import Span, answer_part, boxes, shown
+from reward_scorers.text import answer_part, joined_boxes, shown
 
 MAX_CELLS: Final = 200
 SHORT: Final = 200  # characters of a text that may be an answer as a whole
 
 _STATEMENT = re.compile(r"\banswer[*_]{0,3}[ ]{0,2}(?:is\b|:)[:*_ ]{0,8}", re.IGNORECASE)
-# What joins two boxes to one answer: "and" makes a list of them, "or" a choice; a comma goes on.
-_JOINT = re.compile(
-    r"[\s$*]{0,9}(?:,[\s$*]{0,9})?(?:\\(?:quad|[ ,;])\s?){0,2}(?:\\text\{\s?)?"
-    r"(and|or|(?<=,)|/|\\lor)(?:\s(?:maybe|perhaps|possibly|also))?\s?\}?"
-    r"(?:\\(?:quad|[ ,;])\s?){0,2}[\s$*]{0,9}",
-    re.IGNORECASE,
-)
 _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)[ ]?\{([^{}]{0,1000})\}")
 # White space, but not between digits: "1 2" is not 12.
 _SPACE = re.compile(r"(?<!\d) | (?!\d)")
@@ -118,28 +111,17 @@ def _stated(number: float) -> bool:
 
 
 def _answer(said: str) -> str | None:
-    found = boxes(said)
-    if found:
-        return _boxed(said, [box for box in found if box.closed] or found)
+    contents, joints = joined_boxes(said)
+    if "or" in joints:  # a choice, which is no number
+        return " or ".join(contents)
+    if contents:
+        return "|".join(contents) if "and" in joints else contents[-1]
     statements = list(_STATEMENT.finditer(said))
     if statements:
         stated = said[statements[-1].end() :].lstrip().partition("\n")[0].strip(" *_")
         return stated if 0 < len(stated) <= SHORT else None
     whole = said.strip()
     return whole if 0 < len(whole) <= SHORT and "\n" not in whole else None
-
-
-def _boxed(said: str, found: list[Span]) -> str:
-    """The content of the last box, with those of the boxes that are joined to it."""
-    joints: set[str] = set()
-    first = len(found) - 1
-    while first and (joint := _JOINT.fullmatch(said, found[first - 1].end, found[first].start)):
-        joints.add(joint[1].casefold())
-        first -= 1
-    contents = [box.content.strip() for box in found[first:]]
-    if joints & {"or", "/", "\\lor"}:
-        return " or ".join(contents)
-    return "|".join(contents) if "and" in joints else contents[-1]
 
 
 def _plain(cell: str) -> str:

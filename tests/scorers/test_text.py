@@ -11,6 +11,7 @@ from reward_scorers.text import (
     answer_part,
     boxes,
     fenced_blocks,
+    joined_boxes,
     last_box,
     last_tag,
     shown,
@@ -165,3 +166,20 @@ def test_values_are_shown_in_bounded_length() -> None:
     assert shown([1, 2]) == "[1, 2]"
     assert len(shown("x" * 1_000)) == 200
     assert shown("x" * 1_000).endswith("\u2026")
+
+
+@pytest.mark.parametrize(
+    ("text", "contents", "joints"),
+    [
+        ("no box", [], set()),
+        ("\\boxed{1}", ["1"], set()),
+        ("\\boxed{1} and $\\boxed{2}$", ["1", "2"], {"and"}),
+        ("\\boxed{1}, \\boxed{2} \\text{ or } \\boxed{3}", ["1", "2", "3"], {",", "or"}),
+        ("\\boxed{1} / \\boxed{2}", ["1", "2"], {"or"}),
+        ("\\boxed{1} then \\boxed{2}", ["2"], set()),
+        ("\\boxed{1}\n\n\\boxed{2}", ["2"], set()),
+        ("\\boxed{1} and \\boxed{2", ["1"], set()),
+    ],
+)
+def test_boxes_that_are_one_answer(text: str, contents: list[str], joints: set[str]) -> None:
+    assert joined_boxes(text) == (contents, joints)
