@@ -15,9 +15,9 @@ import re
 from typing import Any, Final
 
 from reward_scorers.errors import GroundTruthError
-from reward_scorers.logic.values import truth_value
 from reward_scorers.registry import Context, Outcome, register
 from reward_scorers.text import answer_part, last_tag, shown
+from reward_scorers.values import truth_value
 
 Grid = list[list[str]]  # cells as they are written
 

@@ -16,9 +16,9 @@ import re
 from typing import Any, Final
 
 from reward_scorers.errors import GroundTruthError
-from reward_scorers.logic.values import read, truth_value
 from reward_scorers.registry import Context, Outcome, register
 from reward_scorers.text import answer_part, last_box, last_tag, shown
+from reward_scorers.values import read, truth_value
 
 _LIST = re.compile(r"\[([^\[\]]*+)\]")
 _FENCE = re.compile(r"^[ ]{0,3}(?:```|~~~).*$", re.MULTILINE)

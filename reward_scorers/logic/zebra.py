@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from reward_scorers.errors import GroundTruthError
-from reward_scorers.logic.values import read, truth_value
 from reward_scorers.registry import Context, Outcome, register
 from reward_scorers.text import answer_part, fenced_blocks, last_tag, shown
+from reward_scorers.values import read, truth_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,6 +22,7 @@ from reward_scorers.math.parser import MAX_CHARS, parse
 from reward_scorers.math.tokens import Unreadable, plain
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.text import answer_part, shown
+from reward_scorers.values import plain as plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,10 +177,8 @@ def _condensed(text: str) -> str:
 
 
 def _references(truth: Any) -> list[str]:
-    if hasattr(truth, "tolist"):
-        truth = truth.tolist()
-    several = truth if isinstance(truth, (list, tuple)) else [truth]
-    found = [_reference(one) for one in several]
+    told = plain_value(truth)
+    found = [_reference(one) for one in (told if isinstance(told, list) else [told])]
     if not found:
         raise GroundTruthError("the reference answer is an empty list; expected text or a number")
     return found

@@ -16,10 +16,10 @@ from typing import Any
 
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.logic.arc import reference_grids
-from reward_scorers.logic.values import python_literal
 from reward_scorers.reasoning360.tags import last_answer
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.text import shown
+from reward_scorers.values import python_literal
 
 _UNREAD = [[0]]
 

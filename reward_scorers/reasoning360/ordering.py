@@ -16,10 +16,10 @@ import re
 from typing import Any
 
 from reward_scorers.logic.ordering import reference_names
-from reward_scorers.logic.values import python_literal
 from reward_scorers.reasoning360.tags import last_answer
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.text import shown
+from reward_scorers.values import python_literal
 
 _RUN = re.compile(r"[\w\s]+")
 # A bare word between marks; spaces are looked at from their first one on, for linear time.

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reward_scorers.logic.values import json_value, python_literal, truth_value
 from reward_scorers.logic.zebra import reference_table
 from reward_scorers.reasoning360.tags import last_answer
 from reward_scorers.registry import Context, Outcome, register
 from reward_scorers.text import shown
+from reward_scorers.values import json_value, python_literal, truth_value
 
 
 @register("reasoning360/zebra", version=1)

@@ -29,6 +29,7 @@ from typing import Any, Final
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.text import answer_part, boxes, fenced_blocks, shown
+from reward_scorers.values import plain
 
 WRAPPERS: Final = ("output", "input")
 MOST: Final = 300  # blocks and boxes, and values in running text, that are looked at
@@ -81,7 +82,7 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
 
 
 def _gold(truth: Any) -> Wrapped:
-    found = _read(truth) if isinstance(truth, str) else Wrapped("", _plain(truth))
+    found = _read(truth) if isinstance(truth, str) else Wrapped("", plain(truth))
     if found is None or (not isinstance(truth, str) and _missing(found.value)):
         seen = repr(truth) if isinstance(truth, str) else truth
         raise GroundTruthError(
@@ -106,17 +107,6 @@ def _is_json(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_json, value))
     return value is None or isinstance(value, str | int | float)
-
-
-def _plain(value: Any) -> Any:
-    """A value from parquet, with lists in place of the arrays of numpy."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    return value
 
 
 def _readings(found: Wrapped, key: str) -> list[Any]:

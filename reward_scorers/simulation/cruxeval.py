@@ -24,13 +24,12 @@ from typing import Any, Final
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.text import answer_part, fenced_blocks, last_box, last_tag, shown
+from reward_scorers.values import without_warnings
 
 # A longer text is no answer: the longest output of CRUXEval has under 1,000 characters, and the
 # time that Python's parser takes shall stay small.
 MAX_LENGTH: Final = 20_000
 
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_KNOWN_ESCAPES: Final = frozenset("\\'\"abfnrtvx01234567NuU\n")
 _RAW = re.compile(r"\b(?:r|rb|br)['\"]", re.IGNORECASE)
 
 
@@ -127,7 +126,7 @@ def _value(text: str) -> Any:
     if len(text) > MAX_LENGTH:
         raise _NoValueError
     try:
-        statements = ast.parse(_plain_escapes(text)).body
+        statements = ast.parse(text if _RAW.search(text) else without_warnings(text)).body
         node = _stated(statements[-1]) if statements else None
         if node is not None:
             return ast.literal_eval(node)
@@ -147,16 +146,6 @@ def _stated(statement: ast.stmt) -> ast.expr | None:
             return right
         return left if isinstance(right, ast.Call) else None
     return test if isinstance(statement, ast.Expr) else None
-
-
-def _plain_escapes(text: str) -> str:
-    r"""The text with `\d` and the like as `\\d`, which is how Python reads them, with a warning.
-
-    Whether a warning is an error is a setting of the process, and no score may depend on that.
-    """
-    if "\\" not in text or _RAW.search(text):
-        return text
-    return _ESCAPE.sub(lambda m: m[0] if m[1] in _KNOWN_ESCAPES else f"\\{m[0]}", text)
 
 
 def _typed(value: Any) -> Any:

@@ -27,6 +27,7 @@ from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.stem.options import Options, options_of
 from reward_scorers.stem.stated import Statement, statements
 from reward_scorers.text import answer_part, shown
+from reward_scorers.values import plain
 
 LETTERS: Final = "ABCDEFGHIJ"  # without options: as many as any public set has
 _MOST_STATEMENTS: Final = 1_000  # that are looked at, from the last one on
@@ -216,8 +217,8 @@ def _latin(letter: str) -> str:
 
 def _right_letter(truth: Any, options: Options | None) -> str:
     letters = options.letters if options else LETTERS
-    told = truth.tolist() if hasattr(truth, "tolist") else truth
-    if isinstance(told, list | tuple) and len(told) == 1:
+    told = plain(truth)
+    if isinstance(told, list) and len(told) == 1:
         told = told[0]
     if isinstance(told, str):
         letter = told.strip().strip("().:").upper()

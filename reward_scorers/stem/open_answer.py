@@ -26,6 +26,7 @@ from reward_scorers.registry import Context, Outcome, register, scorer, verdict
 from reward_scorers.stem.stated import BEGINNING, statements
 from reward_scorers.stem.wording import key
 from reward_scorers.text import answer_part, joined_boxes, last_box, shown
+from reward_scorers.values import plain
 
 _LONGEST: Final = 1_000  # characters; a longer answer or reference is prose, not mathematics
 _COMMAND = re.compile(r"\\[A-Za-z]+")
@@ -122,8 +123,8 @@ def _digits(number: int) -> str:
 
 
 def _reference(truth: Any) -> str:
-    told = truth.tolist() if hasattr(truth, "tolist") else truth
-    if isinstance(told, list | tuple) and len(told) == 1:
+    told = plain(truth)
+    if isinstance(told, list) and len(told) == 1:
         told = told[0]
     if isinstance(told, int | float) and not isinstance(told, bool):
         told = shown(str(told)) if isinstance(told, float) else _digits(told)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.stem.wording import key
 from reward_scorers.text import shown
+from reward_scorers.values import plain
 
 ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LISTED: Final = ("options", "choices")
@@ -77,7 +78,7 @@ def options_of(extra: Mapping[str, Any]) -> Options | None:
 
 
 def _texts(value: Any) -> list[str]:
-    found = value.tolist() if hasattr(value, "tolist") else value
+    found = plain(value)
     if isinstance(found, str):
         try:
             found = json.loads(found)

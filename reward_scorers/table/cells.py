@@ -32,6 +32,7 @@ from reward_scorers.errors import GroundTruthError
 from reward_scorers.registry import Context, Outcome, register, verdict
 from reward_scorers.table.numbers import Number, meets, read_number
 from reward_scorers.text import answer_part, joined_boxes, shown
+from reward_scorers.values import plain
 
 MAX_CELLS: Final = 200
 SHORT: Final = 200  # characters of a text that may be an answer as a whole
@@ -84,8 +85,8 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
 
 
 def _gold_cells(truth: Any) -> list[str]:
-    value = truth.tolist() if hasattr(truth, "tolist") else truth  # numpy, from parquet
-    parts = value if isinstance(value, list | tuple) else [value]
+    value = plain(truth)
+    parts = value if isinstance(value, list) else [value]
     cells: list[str] = []
     for part in parts:
         if isinstance(part, str):

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_scorers import scorer
-from reward_scorers.logic.values import python_literal, read
 from reward_scorers.registry import Context
+from reward_scorers.values import python_literal, read
 from tests.scorers.patience import no_endless_work
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

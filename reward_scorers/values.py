@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from reward_scorers.errors import GroundTruthError
@@ -50,15 +51,18 @@ def python_literal(text: str) -> Any:
     """
     _check_length(text)
     try:
-        return ast.literal_eval(_ESCAPE.sub(_without_warning, text))
+        return ast.literal_eval(without_warnings(text))
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         # NUL is a SyntaxError or a ValueError, and a number of too many digits either, by Python.
         raise ValueError(f"no Python literal: {type(error).__name__}") from None
 
 
-def _without_warning(escape: re.Match[str]) -> str:
-    # Python warns of "\d" and reads a backslash and a d; spelt "\\d" it reads the same in silence.
-    return escape[0] if escape[1] in _KNOWN_ESCAPES else f"\\{escape[0]}"
+def without_warnings(text: str) -> str:
+    r"""Python text with `\d` and the like as `\\d`, which is how Python reads them, with a warning.
+
+    Whether a warning is an error is a setting of the process, and no score may depend on that.
+    """
+    return _ESCAPE.sub(lambda m: m[0] if m[1] in _KNOWN_ESCAPES else f"\\{m[0]}", text)
 
 
 def _check_length(text: str) -> None:
@@ -77,15 +81,16 @@ def truth_value(truth: Any) -> Any:
             return json.loads(truth)
         except (ValueError, RecursionError) as error:
             raise GroundTruthError(f"expected JSON as reference, found {truth!r:.200}") from error
-    return _plain(truth)
+    return plain(truth)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value from parquet, with lists and scalars in place of the arrays of numpy."""
     # numpy is not imported: whatever has a `tolist` is an array, or a scalar of one.
     if hasattr(value, "tolist"):
         value = value.tolist()
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return value
