@@ -1,0 +1,1 @@
+"""Ways to start a sandbox, by name; see `backend.Backend`."""

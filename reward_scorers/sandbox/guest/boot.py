@@ -1,0 +1,60 @@
+"""The first thing that runs inside: it takes the package `guest` from standard input and starts it.
+
+This text is what `python -c` is given, so that the sandbox needs nothing but a Python.
+"""
+
+import importlib.abc
+import importlib.util
+import json
+import os
+import sys
+
+
+def _read(count):
+    pieces = []
+    while count:
+        piece = os.read(0, count)
+        if not piece:
+            sys.exit(0)
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+
+
+class _Sent(importlib.abc.Loader):
+    def __init__(self, sources):
+        self._sources = sources
+
+    def find_spec(self, name, path=None, target=None):
+        """The modules that were sent."""
+        if name in self._sources:
+            return importlib.util.spec_from_loader(name, self, is_package=name == "guest")
+        return None
+
+    def exec_module(self, module):
+        """Run a module's text."""
+        name = module.__name__
+        exec(compile(self._sources[name], f"<{name}>", "exec"), module.__dict__)
+
+
+def _main():
+    told = json.loads(_read(int.from_bytes(_read(4), "big")))
+    sys.meta_path.insert(0, _Sent(told["sources"]))
+    from guest import kernel, native
+
+    try:
+        if kernel.MACHINE not in kernel.MACHINES:
+            raise native.Impossible(f"a machine of type {kernel.MACHINE}")
+        native.main(told["settings"])
+    except native.Impossible as error:
+        answer = {"impossible": str(error)}
+    except Exception as error:
+        answer = {"broken": f"{type(error).__name__}: {error}"}
+    else:
+        return
+    data = json.dumps(answer).encode("ascii")
+    os.write(1, b"E" + len(data).to_bytes(4, "big") + data)
+    sys.exit(1)
+
+
+_main()

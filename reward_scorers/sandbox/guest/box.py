@@ -1,0 +1,301 @@
+"""One program: a process that isolates itself, forks the program and judges it.
+
+It is forked by the warm parent, in namespaces of its own where there are any, and is process 1
+there: when it ends, the kernel ends whatever the program has left. It reads the program, forks the
+process that will run it, and only then reads the tests: the program inherits no memory that has
+seen them. Its report goes to a pipe which the program does not hold.
+"""
+
+import json
+import marshal
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+
+from guest import checks, examiner, kernel, program, script, seccomp, wire
+
+SCRATCH = "/tmp"  # noqa: S108 - of the sandbox
+READY = b"R"
+
+
+class Box:
+    """The process that runs one program.
+
+    Args:
+        limits: as in `reward_scorers.sandbox.limits.Limits`.
+        namespaces: whether this process stands in namespaces of its own.
+        landlock: whether to restrict paths by Landlock.
+        scratch: the folder that the program may write to.
+        readable: what it may read.
+        report: descriptor that the report is written to.
+    """
+
+    def __init__(self, limits, *, namespaces, landlock, scratch, readable, report):
+        self.limits, self.namespaces, self.landlock = limits, namespaces, landlock
+        self.scratch, self.readable, self.report = scratch, readable, report
+
+    def run(self, sizes):
+        """Read a job of two parts from standard input, do it, and write the report.
+
+        Args:
+            sizes: how many bytes the parts have: what the program may know, and what not.
+        """
+        job = marshal.loads(wire.read_exactly(0, sizes[0]))
+        if job["kind"] == "script":
+            secrets = wire.read_exactly(0, sizes[1])
+            assert not secrets, "a program that is run on inputs has no secrets"
+            wire.write_all(self.report, READY)
+            self._scripts(job)
+        else:
+            self._module(job, sizes[1])
+
+    # -- isolation
+
+    def isolate(self):
+        """Make this process, and those that it forks, unable to reach anything else."""
+        os.umask(0o077)
+        if self.namespaces:
+            options = f"size={self.limits['files_bytes']},nr_inodes={self.limits['files']},mode=700"
+            flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+            kernel.mount("tmpfs", self.scratch, "tmpfs", flags, options)
+        os.chdir(self.scratch)
+        kernel.drop_capabilities()
+        kernel.no_new_privileges()
+        if self.landlock:
+            self._restrict()
+        kernel.filter_calls(seccomp.program_filter())
+
+    def _restrict(self):
+        readable = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in self.readable]
+        devices = [
+            os.open(path, os.O_PATH | os.O_CLOEXEC)
+            for path in ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+            if os.path.exists(path)
+        ]
+        writable = [os.open(self.scratch, os.O_PATH | os.O_CLOEXEC), *devices]
+        kernel.restrict_paths(readable, writable)
+        for descriptor in (*readable, *writable):
+            os.close(descriptor)
+
+    def _become_program(self, stdin, stdout, stderr, channel=None):
+        """In the process that will run the program: keep nothing but its streams."""
+        os.setsid()
+        for descriptor, place in ((stdin, 0), (stdout, 1), (stderr, 2)):
+            os.dup2(descriptor, place)
+        if channel is not None and channel != 3:
+            os.dup2(channel, 3)
+        os.closerange(3 if channel is None else 4, 1 << 16)
+        self._limit()
+        if not self.namespaces:
+            kernel.die_with_parent()
+            kernel.filter_calls(seccomp.program_filter(os.getpid()))
+
+    def _limit(self):
+        limits = self.limits
+        seconds = int(limits["time_s"]) + 2
+        for what, most in (
+            (resource.RLIMIT_AS, limits["memory_bytes"]),
+            (resource.RLIMIT_CPU, seconds),
+            (resource.RLIMIT_FSIZE, limits["files_bytes"]),
+            (resource.RLIMIT_NOFILE, limits["open_files"]),
+            (resource.RLIMIT_NPROC, limits["processes"]),
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_MEMLOCK, 0),
+            (resource.RLIMIT_MSGQUEUE, 0),
+        ):
+            _, hard = resource.getrlimit(what)
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (most, most))
+
+    # -- a program that reads and writes
+
+    def _scripts(self, job):
+        results, cpu = [], 0.0
+        end = time.monotonic() + self.limits["total_s"]
+        for text in job["inputs"]:
+            started = time.monotonic()
+            if started >= end:
+                results.append({"ending": "timeout", "detail": "no time was left", "stdout": b""})
+                continue
+            deadline = min(end, started + self.limits["time_s"])
+            run = self._start_script(job["source"], text, deadline)
+            ending, stdout, stderr, status, usage = run.wait()
+            self._sweep()
+            cpu += usage.ru_utime + usage.ru_stime
+            results.append(
+                {
+                    **_judged(ending, status, stderr),
+                    "stdout": stdout if ending != "output_limit" else b"",
+                    "wall_s": time.monotonic() - started,
+                    "peak_bytes": usage.ru_maxrss * 1024,
+                }
+            )
+        worst = next((r for r in results if r["ending"] != "passed"), results[0])
+        self._say({"ending": worst["ending"], "detail": worst["detail"], "cpu_s": cpu}, results)
+
+    def _start_script(self, source, text, deadline):
+        ours_in, ours_out, ours_err, process = None, None, None, None
+        theirs_in, ours_in = os.pipe()
+        ours_out, theirs_out = os.pipe()
+        ours_err, theirs_err = os.pipe()
+        process = os.fork()
+        if process == 0:
+            try:
+                self._become_program(theirs_in, theirs_out, theirs_err)
+                program.run_script(source)
+            finally:
+                os._exit(program.RAISED)
+        for descriptor in (theirs_in, theirs_out, theirs_err):
+            os.close(descriptor)
+        limit = self.limits["output_bytes"]
+        return script.Run(process, ours_in, ours_out, ours_err, text, limit, deadline)
+
+    # -- a program of which functions are called
+
+    def _module(self, job, secrets):
+        ours, theirs = socket.socketpair()
+        nothing = os.open("/dev/null", os.O_RDWR)
+        process = os.fork()
+        if process == 0:
+            try:
+                self._become_program(nothing, nothing, nothing, theirs.fileno())
+                if os.read(3, 1) == b"G":
+                    line = wire.Line(3, None, 1 << 30)
+                    program.serve(job["source"], job["prefix"], line)
+            finally:
+                os._exit(program.RAISED)
+        theirs.close()
+        tests = marshal.loads(wire.read_exactly(0, secrets))
+        wire.write_all(self.report, READY)
+        self._limit_examiner()
+        tally = checks.Tally()
+        try:
+            trusted = checks.trusted_names(tests["imports"], job["prefix"], tests["helpers"])
+        except Exception as error:  # noqa: BLE001 - the data set's source
+            self._report_module("infra_error", f"the prefix of the tests: {error}", tally, [], None)
+            return
+        deadline = time.monotonic() + min(self.limits["time_s"], self.limits["total_s"])
+        line = wire.Line(ours.fileno(), deadline, self.limits["output_bytes"])
+        asked = examiner.Examiner(line, checks.trusted_names(job["prefix"]))
+        os.write(ours.fileno(), b"G")
+        ending, detail, results = self._examine(asked, tests, trusted, tally)
+        usage = self._end_module(process, ours, gone=ending == "gone")
+        if ending == "gone":
+            found = _judged("ended", usage[1], b"")
+            ending = "failed" if found["ending"] == "passed" else found["ending"]
+            detail = found["detail"] or "the program ended before the tests did"
+        self._report_module(ending, detail, tally, results, usage[2])
+
+    def _examine(self, asked, tests, trusted, tally):
+        try:
+            asked.start()
+            if tests["kind"] == "calls":
+                results = checks.run_calls(asked, tests["entry"], tests["calls"], tally)
+                raws = [examiner.values.dumps(asked.write(found)) for found in results]
+                return _ending(tally), tally.detail, raws
+            run = checks.run_pytest if tests["kind"] == "pytest" else checks.run_code
+            run(asked, tests["code"], trusted, tally)
+        except examiner.Over as over:
+            tally.wrong(over.detail)
+            return over.ending, over.detail, []
+        except checks.MissingModule as error:
+            return "infra_error", f"the tests need the module {error}, which is not here", []
+        except SyntaxError as error:
+            return "infra_error", f"the tests are no Python: {error}", []
+        return _ending(tally), tally.detail, []
+
+    def _end_module(self, process, ours, *, gone):
+        ours.close()
+        if not gone:
+            os.kill(process, signal.SIGKILL)
+        _, status, usage = os.wait4(process, 0)
+        self._sweep()
+        return None, status, usage
+
+    def _report_module(self, ending, detail, tally, results, usage):
+        told = {"ending": ending, "detail": detail, "passed": tally.passed, "total": tally.total()}
+        if usage is not None:
+            told["cpu_s"] = usage.ru_utime + usage.ru_stime
+            told["peak_bytes"] = usage.ru_maxrss * 1024
+        self._say(told, [{"value": raw} for raw in results])
+
+    def _limit_examiner(self):
+        # Test code is trusted not to attack, and what it is sent may be large all the same.
+        most = self.limits["memory_bytes"]
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+    def _sweep(self):
+        """Kill whatever the program has started and left."""
+        if not self.namespaces:
+            return  # it could start nothing
+        try:
+            os.kill(-1, signal.SIGKILL)
+            while True:
+                os.waitpid(-1, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+    def _say(self, told, results):
+        """The report: a line of JSON, with the lengths of the bytes that follow it."""
+        blobs = []
+        for result in results:
+            for name in ("stdout", "value"):
+                if name in result:
+                    blobs.append(result[name])
+                    result[name] = len(result[name])
+        told["results"] = results
+        head = json.dumps(told).encode("ascii")
+        wire.write_all(self.report, len(head).to_bytes(4, "big") + head + b"".join(blobs))
+
+
+def _ending(tally):
+    return "failed" if tally.failed or tally.passed < tally.expected else "passed"
+
+
+def _judged(ending, status, stderr):
+    """What a program's end means."""
+    if ending == "timeout":
+        return {"ending": "timeout", "detail": "out of time"}
+    if ending == "output_limit":
+        return {"ending": "output_limit", "detail": "it wrote more than it may"}
+    if os.WIFSIGNALED(status):
+        return _killed(os.WTERMSIG(status))
+    code = os.WEXITSTATUS(status)
+    said = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    if code == program.ENDED:
+        return {"ending": "passed", "detail": ""}
+    if code == program.OUT_OF_MEMORY:
+        return {"ending": "memory", "detail": "MemoryError"}
+    if code == program.RAISED:
+        return {"ending": "failed", "detail": said or "it raised an exception"}
+    return {"ending": "failed", "detail": said or "it ended with an error code"}
+
+
+def _killed(number):
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if number == signal.SIGSYS:
+        return {"ending": "violation", "detail": "a system call that no program needs"}
+    if number == signal.SIGXCPU:
+        return {"ending": "timeout", "detail": "out of CPU time"}
+    return {"ending": "crashed", "detail": f"killed by {name}"}
+
+
+def main(box, sizes):
+    """What the process that judges does, to its end."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        box.isolate()
+        box.run(sizes)
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - told to the warm parent by the report
+        code = 1
+        try:
+            box._say({"ending": "infra_error", "detail": program.described(error), "box": True}, [])
+        except OSError:
+            pass
+    finally:
+        sys.stderr.flush()
+        os._exit(code)

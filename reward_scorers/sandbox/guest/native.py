@@ -1,0 +1,178 @@
+"""The sandbox by system calls alone: namespaces and a minimal root, unprivileged or as root.
+
+The first process leaves all namespaces of the host, makes a root that holds Python, its libraries
+and nothing else, all of it read-only, gives up its user and its capabilities, and becomes the warm
+parent. Where namespaces may not be made, Landlock and seccomp alone confine the programs.
+"""
+
+import os
+import sys
+import sysconfig
+
+from guest import box, kernel, server
+
+_OLD = "/old"
+_DEVICES = ("null", "zero", "random", "urandom")
+_PACKAGES = "/packages"
+_DATA = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
+
+# statvfs flag -> mount flag: what a mount has and a remount must repeat.
+_KEPT = {os.ST_NOSUID: 2, os.ST_NODEV: 4, os.ST_NOEXEC: 8, os.ST_NOATIME: 1024, os.ST_NODIRATIME: 2048, os.ST_RELATIME: 1 << 21}
+
+_OUTER = (
+    kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS | kernel.CLONE_NEWCGROUP
+)
+
+
+class Impossible(Exception):
+    """This machine has no means to confine a program; the message says what is missing."""
+
+
+def main(settings):
+    """Confine this process, then serve; the caller's process 1, or this one, ends with it.
+
+    Args:
+        settings: "user": whom to become where this is root; "packages": name -> path of what
+            programs may import; "warm": modules to import first; "groups": descriptors of lists of
+            processes of control groups; "shared": whether the surroundings (a container) are made
+            for this sandbox alone.
+
+    Raises:
+        Impossible
+    """
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.environ.clear()
+    os.environ.update(settings["environment"])
+    sys.path[:] = map(os.path.realpath, sys.path)
+    server.warm(settings["warm"])
+    apart = not settings["shared"] and _leave()
+    paths = readable_paths()
+    if apart:
+        _fork_first()
+        _make_root(paths, settings["packages"])
+        sys.path.append(_PACKAGES)
+    _become(settings["user"])
+    if apart:
+        kernel.die_with_parent()
+    namespaces = server.can_nest(proc)
+    landlock = kernel.landlock_version()
+    if not namespaces and not landlock and not settings["shared"]:
+        raise Impossible(
+            "neither user namespaces (user.max_user_namespaces, or a seccomp or AppArmor profile"
+            " that forbids them) nor Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK)"
+        )
+    confined = {
+        "namespaces": namespaces,
+        "landlock": landlock,
+        "readable": ["/"] if apart or settings["shared"] else [*paths, *_packages(settings)],
+        "groups": settings["groups"],
+    }
+    server.Server(confined, proc).serve()
+
+
+def _packages(settings):
+    sys.path += sorted({os.path.dirname(path) for path in settings["packages"].values()})
+    return settings["packages"].values()
+
+
+def _leave():
+    """Leave the host's namespaces; whether that is possible."""
+    user = os.geteuid(), os.getegid()
+    try:
+        if user[0] == 0:
+            try:
+                kernel.unshare(_OUTER)
+            except PermissionError:  # root without CAP_SYS_ADMIN, as in a container
+                kernel.unshare(_OUTER | kernel.CLONE_NEWUSER)
+            else:
+                return True
+        else:
+            kernel.unshare(_OUTER | kernel.CLONE_NEWUSER)
+        server.map_user(os.open("/proc", os.O_PATH | os.O_CLOEXEC), user)
+    except OSError:
+        return False
+    return True
+
+
+def _fork_first():
+    """Go on in process 1 of the new namespace; this one waits for it and ends as it does."""
+    process = os.fork()
+    if process:
+        os.close(0)
+        os.close(1)
+        _, status = os.waitpid(process, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def readable_paths():
+    """Where Python, its standard library and the shared libraries that they use lie."""
+    names = sysconfig.get_paths()
+    wanted = {names["stdlib"], names["platstdlib"], sysconfig.get_config_var("DESTSHARED")}
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        for line in maps:
+            path = line.rstrip("\n").partition("/")[2]
+            if ".so" in path:
+                wanted.add(os.path.dirname(f"/{path}"))
+    found = {os.path.realpath(path) for path in (*wanted, *_DATA) if path and os.path.exists(path)}
+    return sorted(p for p in found if not any(p.startswith(f"{other}/") for other in found))
+
+
+def _make_root(paths, packages):
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")  # noqa: S108
+    os.mkdir(f"/tmp{_OLD}")  # noqa: S108
+    os.chdir("/tmp")  # noqa: S108
+    kernel.pivot_root("/tmp", f"/tmp{_OLD}")  # noqa: S108
+    os.chdir("/")
+    for path in paths:
+        _bind(path, path)
+    for name, path in packages.items():
+        _bind(path, f"{_PACKAGES}/{name}")
+    _links()
+    os.mkdir("/dev")
+    for name in _DEVICES:
+        _bind(f"/dev/{name}", f"/dev/{name}", devices=True)
+    os.symlink(box.SCRATCH, "/dev/shm")  # noqa: S108 - semaphores of multiprocessing
+    os.mkdir(box.SCRATCH, 0o777)
+    kernel.unmount(_OLD)
+    os.rmdir(_OLD)
+    flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY
+    kernel.mount(None, "/", None, flags | kernel.MS_NOSUID | kernel.MS_NODEV)
+    kernel.set_host_name("sandbox")
+
+
+def _links():
+    """Links such as /lib -> usr/lib, which the linker and Python's own paths go through."""
+    for name in ("/lib", "/lib64", "/bin"):
+        old = f"{_OLD}{name}"
+        if os.path.islink(old) and not os.path.lexists(name):
+            os.symlink(os.readlink(old), name)
+
+
+def _bind(source, target, *, devices=False):
+    old = f"{_OLD}{source}"
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.isdir(old):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+    kernel.mount(old, target, None, kernel.MS_BIND)
+    if devices:
+        return
+    held = os.statvfs(target).f_flag
+    kept = sum(flag for mark, flag in _KEPT.items() if held & mark and flag > 4)
+    flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY
+    kernel.mount(None, target, None, flags | kernel.MS_NOSUID | kernel.MS_NODEV | kept)
+
+
+def _become(user):
+    """Be nobody of this machine for good, with no group and no capability."""
+    if os.geteuid() == 0 and user:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    kernel.drop_capabilities()
+    kernel.no_new_privileges()
+    # A change of user forbids a process to write its own uid_map.
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)

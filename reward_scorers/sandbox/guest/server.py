@@ -1,0 +1,220 @@
+"""The warm parent: it forks a process per program, and passes that process's report on.
+
+It never holds what a program, a test or a report says, for the next program inherits its memory:
+the forked process reads its job from standard input itself, and reports are spliced from pipe to
+pipe inside the kernel. Only sizes and limits are read here.
+
+Requests: a length of 4 bytes, JSON with "limits" and "sizes", then the two parts of the job.
+Replies: frames of a kind (D: a piece of the report; E: its end, in JSON) and a length of 4 bytes.
+"""
+
+import fcntl
+import gc
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import termios
+import time
+
+from guest import box, kernel, wire
+
+_PIECE = 1 << 16
+_GRACE_S = 1.0  # how long behind its limits a judging process may go on before it is killed
+
+# Modules that programs import most, so that a fork has them already.
+WARM = (
+    "abc array ast base64 bisect calendar cmath collections contextlib copy dataclasses datetime"
+    " decimal enum fractions functools hashlib heapq io itertools json math numbers operator os"
+    " random re statistics string struct sys textwrap threading time traceback types typing"
+    " unicodedata collections.abc"
+).split()
+
+NAMESPACES = (
+    kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
+)
+
+
+class Server:
+    """Forks a process per job until standard input is closed.
+
+    Args:
+        settings: "namespaces", "landlock": whether programs get them; "readable": what they may
+            read; "groups": descriptors of the control groups' lists of processes.
+        proc: descriptor of a folder /proc in which processes have their numbers.
+    """
+
+    def __init__(self, settings, proc):
+        self._settings, self._proc = settings, proc
+        self._user = os.geteuid(), os.getegid()
+
+    def serve(self):
+        """Answer requests to the end."""
+        degree = {name: self._settings[name] for name in ("namespaces", "landlock")}
+        self._say(b"E", {"ready": degree, "python": sys.version.split()[0]})
+        while True:
+            try:
+                length = int.from_bytes(wire.read_exactly(0, 4), "big")
+                request = json.loads(wire.read_exactly(0, length))
+            except wire.Gone:
+                return
+            self._do(request["limits"], request["sizes"])
+
+    def _do(self, limits, sizes):
+        ours, theirs = os.pipe()
+        scratch = box.SCRATCH
+        if not self._settings["namespaces"]:
+            scratch = tempfile.mkdtemp(dir=box.SCRATCH)
+        process = self._fork(limits, sizes, theirs, ours, scratch)
+        os.close(theirs)
+        try:
+            killed = self._relay(process, ours, limits)
+        finally:
+            os.close(ours)
+        _, status, usage = os.wait4(process, 0)
+        if scratch != box.SCRATCH:
+            shutil.rmtree(scratch, ignore_errors=True)
+        cpu = usage.ru_utime + usage.ru_stime
+        self._say(b"E", {"killed": killed, "status": status, "cpu_s": cpu})
+
+    def _fork(self, limits, sizes, report, other, scratch):
+        settings = self._settings
+        apart = settings["namespaces"]
+        process = kernel.clone_process(NAMESPACES) if apart else os.fork()
+        if process:
+            return process
+        try:
+            os.close(other)
+            for group in settings["groups"]:
+                os.write(group, b"0")
+            if apart:
+                map_user(self._proc, self._user)
+            else:
+                kernel.die_with_parent()
+        except BaseException:  # noqa: BLE001
+            os._exit(2)
+        box.main(
+            box.Box(
+                limits,
+                namespaces=apart,
+                landlock=settings["landlock"],
+                scratch=scratch,
+                readable=settings["readable"],
+                report=report,
+            ),
+            sizes,
+        )
+
+    def _relay(self, process, report, limits):
+        """Pass the report on; whether its process had to be killed."""
+        try:
+            ready = os.read(report, 1)
+            if ready != box.READY:
+                self._broken(report, ready)
+            deadline = time.monotonic() + limits["total_s"] + _GRACE_S
+            while self._wait(report, process, deadline):
+                if not self._pass_on(report):
+                    return False
+            os.kill(process, signal.SIGKILL)
+            while self._pass_on(report):
+                pass
+            return True
+        except BaseException:
+            os.kill(process, signal.SIGKILL)
+            raise
+
+    def _wait(self, report, process, deadline):
+        """Wait for more of the report; False when it is too late."""
+        poll = select.poll()
+        poll.register(report, select.POLLIN)
+        poll.register(0, 0)
+        seconds = deadline - time.monotonic()
+        events = dict(poll.poll(max(0, seconds) * 1000)) if seconds > 0 else {}
+        if 0 in events:  # whoever asked is gone
+            os.kill(process, signal.SIGKILL)
+            os._exit(0)
+        return report in events
+
+    def _pass_on(self, report):
+        """Pass one piece on without looking at it; False at the end."""
+        poll = select.poll()
+        poll.register(report, select.POLLIN)
+        poll.poll()
+        count = _waiting_bytes(report)
+        if not count:
+            return False
+        wire.write_all(1, b"D" + count.to_bytes(4, "big"))
+        while count:
+            count -= os.splice(report, 1, count)
+        return True
+
+    def _broken(self, report, told):
+        # The job was not read to its end: what follows on standard input is in no known place. This
+        # process may look at the report, since it ends here.
+        while piece := os.read(report, _PIECE):
+            told += piece
+        words = told.decode("ascii", "replace") or "it ended at its start"
+        self._say(b"E", {"broken": f"a judging process could not begin: {words}"})
+        os._exit(3)
+
+    def _say(self, kind, told):
+        data = json.dumps(told).encode("ascii")
+        wire.write_all(1, kind + len(data).to_bytes(4, "big") + data)
+
+
+def _waiting_bytes(descriptor):
+    count = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+    return int.from_bytes(count, sys.byteorder)
+
+
+def map_user(proc, outer, inner=(1000, 1000)):
+    """In a new user namespace: be somebody there.
+
+    Args:
+        proc: descriptor of a folder /proc.
+        outer: our user and group outside.
+        inner: user and group inside.
+    """
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{inner[0]} {outer[0]} 1"),
+        ("gid_map", f"{inner[1]} {outer[1]} 1"),
+    ):
+        file = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            os.write(file, text.encode("ascii"))
+        finally:
+            os.close(file)
+
+
+def can_nest(proc):
+    """Whether this process may fork into namespaces of their own and mount there."""
+    outer = os.geteuid(), os.getegid()
+    try:
+        process = kernel.clone_process(NAMESPACES)
+    except OSError:
+        return False
+    if process == 0:
+        try:
+            map_user(proc, outer)
+            kernel.mount("tmpfs", box.SCRATCH, "tmpfs")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(process, 0)[1] == 0
+
+
+def warm(modules):
+    """Import what programs will want, and tidy the memory that they inherit."""
+    for name in (*WARM, *modules):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,110 @@
+"""What is done with a program: it is run on inputs, or its functions are called and tested."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+# So that every Python since 3.4 can read what is sent; later versions of the format are not needed.
+_FORMAT: Final = 4
+
+
+class Job(Protocol):
+    """Something to do with a program, sent in two parts."""
+
+    def parts(self, program: str) -> tuple[bytes, bytes]:
+        """What the process that runs the program may know, and what it must not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Run the program as a script, once for each text on its standard input."""
+
+    texts: Sequence[str]
+
+    def parts(self, program: str) -> tuple[bytes, bytes]:
+        """The program and its inputs; nothing is secret, for outputs are compared outside."""
+        texts = [text.encode("utf-8", "surrogateescape") for text in self.texts]
+        return _packed({"kind": "script", "source": program, "inputs": texts}), b""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call and, if it is to be compared, the value that it should return.
+
+    Args:
+        args, kwargs: builtin values.
+        expected: a builtin value; `NOTHING` has the value returned.
+        tolerance: within which numbers are equal, absolute or relative.
+        loose: whether a tuple is as good as a list.
+    """
+
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    expected: Any = ...
+    tolerance: float = 0.0
+    loose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Call a function of the program.
+
+    Args:
+        entry: its name; "Solution().solve" is a method of a new object, for each call.
+        calls: with what.
+        prefix: trusted source that runs before the program, in its module.
+    """
+
+    entry: str
+    calls: Sequence[Call]
+    prefix: str = ""
+
+    def parts(self, program: str) -> tuple[bytes, bytes]:
+        """The program; and the calls, which it sees one by one, without what they should return."""
+        calls = []
+        for call in self.calls:
+            told: dict[str, Any] = {"args": list(call.args), "kwargs": dict(call.kwargs)}
+            if call.expected is not ...:
+                told |= {"expected": call.expected, "tolerance": call.tolerance}
+                told["loose"] = call.loose
+            calls.append(told)
+        entry = self.entry.replace("()", ".()")
+        secret = {"kind": "calls", "entry": entry, "calls": calls, "imports": "", "helpers": ""}
+        return _module(program, self.prefix), _packed(secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """Run test code that uses what the program defines.
+
+    Args:
+        code: Python; names that it does not define are the program's, and so is the module
+            `solution`.
+        by: "script" runs it as if it stood behind the program in one file; "pytest" collects tests.
+        prefix: trusted source that runs before the program, in its module, and before the tests.
+        helpers: trusted source that runs before the tests only.
+    """
+
+    code: str
+    by: Literal["script", "pytest"] = "script"
+    prefix: str = ""
+    helpers: str = ""
+
+    def parts(self, program: str) -> tuple[bytes, bytes]:
+        """The program; and the tests."""
+        secret = {"kind": self.by, "code": self.code, "imports": "", "helpers": self.helpers}
+        return _module(program, self.prefix), _packed(secret)
+
+
+def _module(program: str, prefix: str) -> bytes:
+    return _packed({"kind": "module", "source": program, "prefix": prefix})
+
+
+def _packed(value: object) -> bytes:
+    try:
+        return marshal.dumps(value, _FORMAT)
+    except ValueError as error:
+        raise ValueError(f"only builtin values can be sent to a sandbox: {error}") from None

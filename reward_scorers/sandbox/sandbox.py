@@ -1,0 +1,345 @@
+"""`Sandbox`: programs run, called and tested where they can do no harm; see the package's page."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import threading
+import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from reward_scorers.sandbox.backends.backend import Options, backends
+from reward_scorers.sandbox.errors import SandboxUnavailable
+from reward_scorers.sandbox.guest_values import read_value
+from reward_scorers.sandbox.limits import Limits
+from reward_scorers.sandbox.outcome import Ending, InputResult, Outcome
+from reward_scorers.sandbox.slot import Report, Slot, SlotDied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reward_scorers.sandbox.backends.backend import Backend
+    from reward_scorers.sandbox.job import Job
+
+AUTO: Final = "auto"
+TRIES: Final = 3  # sandboxes that may die under one program, before that is an infra_error
+_EMBEDDED: Final = ("bubblewrap", "native")  # what "auto" chooses from
+_SPARE_BYTES: Final = 128 << 20  # of the process that judges, in the group of both
+_SPARE_PROCESSES: Final = 4
+
+
+class Sandbox:
+    """Runs untrusted Python programs, `workers` at a time; further callers wait in a queue.
+
+    Safe to share between threads. After a fork, the child has a sandbox without workers and starts
+    its own. Everything ends with the process that made it, also where that is killed.
+
+    What it protects: files, environment, processes, network and memory of the machine, other
+    programs, the tests and what they expect. What it does not: the kernel itself from its own bugs
+    (use backend "gvisor", or a virtual machine), the machine's time (a program may use one core to
+    its limit), and channels by timing and caches. Where control groups cannot be made, memory is
+    limited per process only, so that `processes` times `memory_bytes` may be touched.
+
+    Args:
+        workers: sandboxes; the number of cores if None.
+        backend: "auto", or the name of one of `backends()`.
+        fresh: whether each program gets a sandbox of its own, started for it, instead of a fork of
+            a warm parent in namespaces of its own. Ten times slower.
+        limits: of every program that is not given others; others may not have more memory or
+            processes where control groups are made.
+        packages: distributions that programs may import, if they are installed here.
+        warm: modules that are imported once, for all programs.
+        image: of a container.
+        start_s: seconds that a sandbox may take to start.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        backend: str = AUTO,
+        fresh: bool = False,
+        limits: Limits | None = None,
+        packages: Sequence[str] = ("numpy", "pytest"),
+        warm: Sequence[str] = (),
+        image: str = "",
+        start_s: float = 60.0,
+    ) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+        if self.workers < 1:
+            raise ValueError(f"workers must be 1 or more, found {workers}")
+        if backend != AUTO and backend not in backends():
+            raise ValueError(
+                f"no sandbox backend {backend!r}; known: {AUTO}, {', '.join(backends())}"
+            )
+        self.limits = limits or Limits()
+        self._backend, self._fresh, self._start_s = backend, fresh, start_s
+        self._options = Options(
+            packages=tuple(packages),
+            warm=tuple(warm),
+            image=image,
+            memory_bytes=self.limits.memory_bytes + self.limits.files_bytes + _SPARE_BYTES,
+            processes=self.limits.processes + _SPARE_PROCESSES,
+        )
+        self.died = 0  # sandboxes that died under a program
+        self._reset()
+        _sandboxes.add(self)
+
+    def _reset(self) -> None:
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._free = threading.Semaphore(self.workers)
+        self._idle: list[tuple[int, Slot | None]] = [(n, None) for n in range(self.workers)]
+        self._all: set[Slot] = set()
+        self._threads: ThreadPoolExecutor | None = None
+        self._chosen: Backend | None = None
+        self._closed = False
+
+    # -- use
+
+    def run(self, program: str, job: Job, limits: Limits | None = None) -> Outcome:
+        """Do a job with a program, once a worker is free.
+
+        Raises:
+            SandboxUnavailable: nothing here can confine a program; nothing was run.
+            ValueError: the job holds something that cannot be sent; the sandbox is closed.
+        """
+        parts = job.parts(program)
+        limits = limits or self.limits
+        detail = ""
+        with self._worker() as worker:
+            for attempt in range(TRIES):
+                slot = worker.slot()
+                kills = slot.oom_kills()
+                try:
+                    report = slot.run(parts, limits)
+                except SlotDied as error:
+                    detail = str(error)
+                    worker.replace()
+                    with self._lock:
+                        self.died += 1
+                    continue
+                oom = slot.oom_kills() > kills
+                outcome = _outcome(report, oom=oom, retries=attempt, isolation=slot.isolation)
+                if self._fresh:
+                    worker.replace()
+                return outcome
+        return Outcome(
+            Ending.INFRA_ERROR,
+            f"{TRIES} sandboxes died, one after the other: {detail}",
+            retries=TRIES - 1,
+        )
+
+    def submit(self, program: str, job: Job, limits: Limits | None = None) -> Future[Outcome]:
+        """Queue a program; the future has its outcome."""
+        self._own()
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self.workers, "sandbox")
+            return self._threads.submit(self.run, program, job, limits)
+
+    def isolation(self) -> str:
+        """How programs are confined; starts a worker if there is none.
+
+        Raises:
+            SandboxUnavailable: nothing here can confine a program.
+        """
+        with self._worker() as worker:
+            return worker.slot().isolation
+
+    def close(self) -> None:
+        """End all workers; programs that run are lost."""
+        self._own()
+        with self._lock:
+            self._closed = True
+            slots, threads = list(self._all), self._threads
+        for slot in slots:
+            slot.kill()
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def pids(self) -> list[int]:
+        """The processes by which the workers were started, for tests and operators."""
+        with self._lock:
+            return [slot.pid for slot in self._all]
+
+    # -- workers
+
+    def _own(self) -> None:
+        if self._owner != os.getpid():
+            for slot in self._all:
+                slot.forget()
+            self._reset()
+
+    @contextmanager
+    def _worker(self) -> Iterator[_Worker]:
+        self._own()
+        with self._free:
+            with self._lock:
+                if self._closed:
+                    raise ValueError("the sandbox is closed")
+                number, slot = self._idle.pop()
+            worker = _Worker(self, number, slot)
+            try:
+                yield worker
+            except BaseException:  # an interrupt in the middle of a program
+                worker.replace()
+                raise
+            finally:
+                with self._lock:
+                    self._idle.append((number, worker.held))
+
+    def _start(self, number: int) -> Slot:
+        if self._chosen is not None:
+            slot = Slot(self._chosen.start(self._options, number), start_s=self._start_s)
+        else:
+            slot = self._start_first(number)
+        with self._lock:
+            self._all.add(slot)
+            closed = self._closed
+        if closed:
+            slot.kill()
+            raise ValueError("the sandbox is closed")
+        return slot
+
+    def _start_first(self, number: int) -> Slot:
+        names = ("native",) if self._backend == AUTO else (self._backend,)
+        reasons = []
+        for name in names:
+            backend = backends()[name]
+            missing = backend.missing()
+            if not missing:
+                try:
+                    options = self._options
+                    slot = Slot(backend.start(options, number), start_s=self._start_s)
+                except SandboxUnavailable as error:
+                    missing = str(error)
+                else:
+                    self._chosen = backend
+                    return slot
+            reasons.append(f"{name}: {missing}")
+        raise SandboxUnavailable(
+            "programs cannot be confined here, so none is run. "
+            + "; ".join(reasons)
+            + ". Allow unprivileged user namespaces, install bubblewrap, or choose a backend of"
+            " docker, podman and gvisor (docs/sandbox.md)"
+        )
+
+    def _drop(self, slot: Slot) -> None:
+        slot.kill()
+        with self._lock:
+            self._all.discard(slot)
+
+
+class _Worker:
+    """A place for a sandbox, which is started when it is wanted."""
+
+    def __init__(self, sandbox: Sandbox, number: int, slot: Slot | None) -> None:
+        self._sandbox, self._number, self.held = sandbox, number, slot
+
+    def slot(self) -> Slot:
+        """The sandbox of this place."""
+        if self.held is not None and not self.held.lives():
+            self.replace()
+        if self.held is None:
+            self.held = self._sandbox._start(self._number)
+        return self.held
+
+    def replace(self) -> None:
+        """End the sandbox; the next one starts when it is wanted."""
+        slot, self.held = self.held, None
+        if slot is not None:
+            self._sandbox._drop(slot)
+
+
+_sandboxes: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for sandbox in list(_sandboxes):
+        with suppress(Exception):
+            sandbox.close()
+
+
+def _outcome(report: Report, *, oom: bool, retries: int, isolation: str) -> Outcome:
+    found: dict[str, Any] = {"retries": retries, "isolation": isolation}
+    told, blobs = _told(report.data)
+    if told is None:
+        return _killed(report.end, found, oom=oom)
+    ending = Ending(told["ending"])
+    if oom and ending in (Ending.CRASHED, Ending.FAILED):
+        ending, told["detail"] = Ending.MEMORY, "the limit of all its memory"
+    return Outcome(
+        ending,
+        told["detail"],
+        passed=told.get("passed", 0),
+        total=told.get("total", 0),
+        inputs=tuple(_input(result, blobs) for result in told["results"] if "stdout" in result),
+        values=tuple(
+            read_value(blobs.take(result["value"]))
+            for result in told["results"]
+            if "value" in result
+        ),
+        cpu_s=told.get("cpu_s", 0.0),
+        peak_bytes=told.get("peak_bytes", 0),
+        **found,
+    )
+
+
+def _killed(end: dict[str, Any], found: dict[str, Any], *, oom: bool) -> Outcome:
+    """The process that judges was killed before it could report."""
+    cpu = float(end.get("cpu_s", 0.0))
+    if oom:
+        return Outcome(Ending.MEMORY, "the limit of all its memory", cpu_s=cpu, **found)
+    if end.get("killed"):
+        return Outcome(Ending.TIMEOUT, "out of time", cpu_s=cpu, **found)
+    status = int(end.get("status", 0))
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    name = signal.Signals(number).name if number else f"status {status}"
+    return Outcome(Ending.INFRA_ERROR, f"the judging process ended by {name}", cpu_s=cpu, **found)
+
+
+class _Blobs:
+    def __init__(self, data: bytes) -> None:
+        self._data, self._place = data, 0
+
+    def take(self, count: int) -> bytes:
+        """The next bytes."""
+        self._place += count
+        return self._data[self._place - count : self._place]
+
+
+def _told(data: bytes) -> tuple[dict[str, Any] | None, _Blobs]:
+    """The judging process's report, None if it is not whole."""
+    if len(data) < 4:
+        return None, _Blobs(b"")
+    size = 4 + int.from_bytes(data[:4], "big")
+    if len(data) < size:
+        return None, _Blobs(b"")
+    told: dict[str, Any] = json.loads(data[4:size])
+    blobs = _Blobs(data[size:])
+    expected = sum(
+        result[name] for result in told["results"] for name in ("stdout", "value") if name in result
+    )
+    return (told, blobs) if len(data) == size + expected else (None, blobs)
+
+
+def _input(result: dict[str, Any], blobs: _Blobs) -> InputResult:
+    return InputResult(
+        Ending(result["ending"]),
+        result["detail"],
+        blobs.take(result["stdout"]),
+        wall_s=result.get("wall_s", 0.0),
+        peak_bytes=result.get("peak_bytes", 0),
+    )

@@ -1,0 +1,217 @@
+"""One sandbox with its warm parent: it is started, asked and killed."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from functools import cache
+from importlib.resources import files
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+
+from reward_scorers.sandbox.errors import SandboxUnavailable
+
+if TYPE_CHECKING:
+    from reward_scorers.sandbox.backends.backend import Started
+    from reward_scorers.sandbox.limits import Limits
+
+_PIECE: Final = 1 << 16
+_GRACE_S: Final = 5.0  # how long behind all limits a sandbox is waited for
+_LONGEST_TOLD: Final = 1 << 20
+_HEAD: Final = 5  # a kind and a length
+
+
+class SlotDied(Exception):
+    """The sandbox ended, or does not answer; it says nothing about the program."""
+
+
+class Report(NamedTuple):
+    """What a sandbox says of a program."""
+
+    data: bytes  # of the judging process, cut short where that was killed
+    end: dict[str, Any]  # of the warm parent
+
+
+class Slot:
+    """A sandbox that runs one program at a time.
+
+    Args:
+        started: how to start it.
+        start_s: seconds that it may take to start.
+
+    Raises:
+        SandboxUnavailable: it cannot be started; the message says why.
+    """
+
+    def __init__(self, started: Started, *, start_s: float) -> None:
+        self._started = started
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the slot
+        try:
+            self._process = subprocess.Popen(
+                started.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=started.environment,
+                pass_fds=started.descriptors,
+                bufsize=0,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise SandboxUnavailable(f"cannot start {started.command[0]}: {error}") from None
+        finally:
+            started.close_descriptors()
+        self._deadline = time.monotonic() + start_s
+        try:
+            self._write(bundle(started.settings))
+            told = self._end_frame()
+        except SlotDied as error:
+            self.kill()
+            raise SandboxUnavailable(f"{started.name} did not start: {error}") from None
+        if "ready" not in told:
+            self.kill()
+            raise SandboxUnavailable(told.get("impossible") or told.get("broken", "no reason told"))
+        self.degree: dict[str, Any] = told["ready"]
+        self.pid = self._process.pid
+
+    @property
+    def isolation(self) -> str:
+        """How programs are confined here."""
+        means = ["namespaces"] if self.degree["namespaces"] else []
+        means += ["landlock"] if self.degree["landlock"] else []
+        return "+".join([*self._started.around, *means, "seccomp"])
+
+    def run(self, parts: tuple[bytes, bytes], limits: Limits) -> Report:
+        """Have a program run and judged.
+
+        Raises:
+            SlotDied: the sandbox ended, or does not answer.
+        """
+        request = json.dumps({"limits": limits.told(), "sizes": [len(part) for part in parts]})
+        head = request.encode("ascii")
+        self._deadline = time.monotonic() + limits.total_s + _GRACE_S
+        self._write(len(head).to_bytes(4, "big") + head + parts[0] + parts[1])
+        most = 4 * limits.output_bytes + _LONGEST_TOLD
+        pieces: list[bytes] = []
+        while True:
+            kind, length = self._frame_head()
+            if kind == b"E":
+                return Report(b"".join(pieces), self._told(length))
+            pieces.append(self._read(length))
+            most -= length
+            if most < 0 and not pieces[0].startswith(b"\0"):
+                raise SlotDied("it says more than it may")
+
+    def oom_kills(self) -> int:
+        """How many processes the control group's limit has killed, 0 where there is no group."""
+        return self._started.group.oom_kills() if self._started.group else 0
+
+    def lives(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the sandbox and all in it, and leave no zombie."""
+        self._process.kill()
+        if self._started.stop:
+            with suppress(OSError, subprocess.SubprocessError):
+                subprocess.run(self._started.stop, capture_output=True, timeout=20, check=False)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                stream.close()
+        if self._started.group:
+            self._started.group.remove()
+
+    def forget(self) -> None:
+        """Leave the sandbox to the process that this one was forked from."""
+        self._process.returncode = 0
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                stream.close()
+
+    # -- messages
+
+    def _end_frame(self) -> dict[str, Any]:
+        kind, length = self._frame_head()
+        if kind != b"E":
+            raise SlotDied("an unexpected message")
+        return self._told(length)
+
+    def _told(self, length: int) -> dict[str, Any]:
+        if length > _LONGEST_TOLD:
+            raise SlotDied("it says more than it may")
+        told: dict[str, Any] = json.loads(self._read(length))
+        if "broken" in told and "ready" not in told:
+            raise SlotDied(told["broken"])
+        return told
+
+    def _frame_head(self) -> tuple[bytes, int]:
+        head = self._read(_HEAD)
+        return head[:1], int.from_bytes(head[1:], "big")
+
+    def _read(self, count: int) -> bytes:
+        stream = self._process.stdout
+        assert stream is not None
+        pieces = []
+        while count:
+            self._wait(stream, select.POLLIN)
+            piece = stream.read(min(count, _PIECE))
+            if not piece:
+                raise SlotDied(self._last_words())
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+    def _write(self, data: bytes) -> None:
+        stream = self._process.stdin
+        assert stream is not None
+        left = memoryview(data)
+        try:
+            while left:
+                self._wait(stream, select.POLLOUT)
+                left = left[stream.write(left[:_PIECE]) or 0 :]
+        except OSError:
+            raise SlotDied(self._last_words()) from None
+
+    def _wait(self, stream: IO[bytes], event: int) -> None:
+        poll = select.poll()
+        poll.register(stream, event)
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0 or not poll.poll(seconds * 1000):
+            raise SlotDied("it does not answer")
+
+    def _last_words(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self._errors.seek(0)
+        said = self._errors.read()[-2000:].decode("utf-8", "replace").strip()
+        return said or f"it ended with {self._process.returncode}"
+
+
+def bundle(settings: dict[str, Any]) -> bytes:
+    """What a sandbox is sent first: the modules of `guest`, and its settings."""
+    body = json.dumps({"sources": sources(), "settings": settings}).encode("ascii")
+    return len(body).to_bytes(4, "big") + body
+
+
+@cache
+def sources() -> dict[str, str]:
+    """The modules that run inside the sandbox: name -> text."""
+    found = {}
+    for file in files("reward_scorers.sandbox.guest").iterdir():
+        name, _, ending = file.name.partition(".")
+        if ending == "py" and name != "boot":
+            full = "guest" if name == "__init__" else f"guest.{name}"
+            found[full] = file.read_text(encoding="utf-8")
+    return found
+
+
+@cache
+def boot() -> str:
+    """The program that takes what `bundle` makes."""
+    return (files("reward_scorers.sandbox.guest") / "boot.py").read_text(encoding="utf-8")
