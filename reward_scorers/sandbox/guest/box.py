@@ -31,11 +31,13 @@ class Box:
         scratch: the folder that the program may write to.
         readable: what it may read.
         report: descriptor that the report is written to.
+        filter_: the seccomp filter, made once.
     """
 
-    def __init__(self, limits, *, namespaces, landlock, scratch, readable, report):
+    def __init__(self, limits, *, namespaces, landlock, scratch, readable, report, filter_):
         self.limits, self.namespaces, self.landlock = limits, namespaces, landlock
         self.scratch, self.readable, self.report = scratch, readable, report
+        self.filter = filter_
 
     def run(self, sizes):
         """Read a job of two parts from standard input, do it, and write the report.
@@ -66,7 +68,7 @@ class Box:
         kernel.no_new_privileges()
         if self.landlock:
             self._restrict()
-        kernel.filter_calls(seccomp.program_filter())
+        kernel.filter_calls(self.filter)
 
     def _restrict(self):
         readable = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in self.readable]

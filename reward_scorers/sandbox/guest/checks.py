@@ -51,9 +51,7 @@ def run_code(examiner, source, trusted, tally):
         Over: the program's process can answer no more.
         MissingModule
     """
-    tree = ast.parse(source, FILE)
-    tally.expected = sum(isinstance(node, ast.Assert) for node in ast.walk(tree))
-    code = compile(ast.fix_missing_locations(_Counted().visit(tree)), FILE, "exec")
+    code, tally.expected = counted(source)
     space = _module(examiner, trusted, code).__dict__
     space[_COUNTER] = _Counter(examiner, tally)
     _guarded(lambda: exec(code, space), examiner, tally)
@@ -248,21 +246,44 @@ class _Counter:
         return True
 
 
-class _Counted(ast.NodeTransformer):
-    """Counts each assertion, and goes on behind one that fails.
+def counted(source):
+    """Compile test code that counts each assertion and goes on behind one that fails.
 
     Assertions inside `try` and `with` are left alone: what they raise may be wanted there.
+
+    Returns:
+        The code, and how many assertions its text has.
+
+    Raises:
+        SyntaxError
     """
+    tree = ast.parse(source, FILE)
+    count = _count_in(tree.body)
+    return compile(tree, FILE, "exec", dont_inherit=True), count
 
-    def visit_Assert(self, node):
-        """Put the assertion into a counting block."""
-        item = ast.withitem(context_expr=ast.Name(id=_COUNTER, ctx=ast.Load()))
-        return ast.copy_location(ast.With(items=[item], body=[node]), node)
 
-    def _leave(self, node):
-        return node
+def _count_in(body):
+    # Statements only: walking all expressions would take longer than running most tests.
+    count = 0
+    for place, node in enumerate(body):
+        if isinstance(node, ast.Assert):
+            body[place] = _counting(node)
+            count += 1
+        elif not isinstance(node, _LEFT_ALONE):
+            for name in ("body", "orelse"):
+                count += _count_in(getattr(node, name, ()))
+    return count
 
-    visit_Try = visit_TryStar = visit_With = visit_AsyncWith = _leave
+
+_LEFT_ALONE = (ast.Try, ast.With, ast.AsyncWith, ast.Expr, ast.Assign)
+
+
+def _counting(node):
+    place = {
+        name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")
+    }
+    counter = ast.Name(id=_COUNTER, ctx=ast.Load(), **place)
+    return ast.With(items=[ast.withitem(context_expr=counter)], body=[node], **place)
 
 
 class _PytestCounter:

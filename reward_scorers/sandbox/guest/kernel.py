@@ -41,8 +41,6 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
-PR_CAP_AMBIENT = 47
-PR_CAP_AMBIENT_CLEAR_ALL = 4
 _LAST_CAPABILITY = 63
 
 _SECCOMP_SET_MODE_FILTER = 1
@@ -129,17 +127,17 @@ def die_with_parent():
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def drop_capabilities():
-    """Give up every capability for good, also what a program with file capabilities would get."""
+def drop_bounding_set():
+    """Give up what starting a program with file capabilities would give."""
     for capability in range(_LAST_CAPABILITY + 1):
         try:
             prctl(PR_CAPBSET_DROP, capability)
         except OSError:  # this kernel has fewer, or this process may not (then it has none)
             break
-    try:
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    except OSError:  # before Linux 4.3
-        pass
+
+
+def drop_capabilities():
+    """Give up every capability, for good where `no_new_privileges` goes with it."""
     header = struct.pack("<Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
     _call("capset", header, bytes(24))
 

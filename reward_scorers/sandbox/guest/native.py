@@ -42,6 +42,9 @@ def main(settings):
         Impossible
     """
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for group in settings["groups"]:
+        os.write(group, b"0")
+        os.close(group)
     os.environ.clear()
     os.environ.update(settings["environment"])
     sys.path[:] = map(os.path.realpath, sys.path)
@@ -66,7 +69,6 @@ def main(settings):
         "namespaces": namespaces,
         "landlock": landlock,
         "readable": ["/"] if apart or settings["shared"] else [*paths, *_packages(settings)],
-        "groups": settings["groups"],
     }
     server.Server(confined, proc).serve()
 
@@ -172,6 +174,7 @@ def _become(user):
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
+    kernel.drop_bounding_set()
     kernel.drop_capabilities()
     kernel.no_new_privileges()
     # A change of user forbids a process to write its own uid_map.

@@ -22,7 +22,6 @@ ENDED, RAISED, OUT_OF_MEMORY, EXITED = 0, 101, 102, 103
 
 def run_script(source):
     """Run a program as `python program.py` does, and end this process."""
-    _open_streams()
     module = types.ModuleType("__main__")
     code = ENDED
     try:
@@ -51,7 +50,6 @@ def serve(source, prefix, line):
         prefix: trusted source that runs before it, in the same module.
         line: where questions come from; the first message says what running it came to.
     """
-    _open_streams()
     module = types.ModuleType("solution")
     sys.modules["solution"] = module
     guest = Guest(module, line)
@@ -71,8 +69,8 @@ def _execute(source, module):
     exec(compile(source, FILE, "exec", dont_inherit=True), module.__dict__)
 
 
-def _open_streams():
-    # Those of the process that forked this one hold its buffers.
+def open_streams():
+    """Make the standard streams of programs, in the warm parent, which never uses them itself."""
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         stream = open(descriptor, mode, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)

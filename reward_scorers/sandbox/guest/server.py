@@ -21,7 +21,7 @@ import tempfile
 import termios
 import time
 
-from guest import box, kernel, wire
+from guest import box, kernel, program, seccomp, wire
 
 _PIECE = 1 << 16
 _GRACE_S = 1.0  # how long behind its limits a judging process may go on before it is killed
@@ -45,13 +45,14 @@ class Server:
 
     Args:
         settings: "namespaces", "landlock": whether programs get them; "readable": what they may
-            read; "groups": descriptors of the control groups' lists of processes.
+            read.
         proc: descriptor of a folder /proc in which processes have their numbers.
     """
 
     def __init__(self, settings, proc):
         self._settings, self._proc = settings, proc
         self._user = os.geteuid(), os.getegid()
+        self._filter = seccomp.program_filter()
 
     def serve(self):
         """Answer requests to the end."""
@@ -90,8 +91,8 @@ class Server:
             return process
         try:
             os.close(other)
-            for group in settings["groups"]:
-                os.write(group, b"0")
+            gc.disable()
+            _offer_to_oom_killer(self._proc)
             if apart:
                 map_user(self._proc, self._user)
             else:
@@ -106,6 +107,7 @@ class Server:
                 scratch=scratch,
                 readable=settings["readable"],
                 report=report,
+                filter_=self._filter,
             ),
             sizes,
         )
@@ -172,6 +174,18 @@ def _waiting_bytes(descriptor):
     return int.from_bytes(count, sys.byteorder)
 
 
+def _offer_to_oom_killer(proc):
+    """Let the kernel end this process, and not the warm parent, where memory runs out."""
+    try:
+        file = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    except OSError:  # a /proc that may not be written, as in a container
+        return
+    try:
+        os.write(file, b"1000")
+    finally:
+        os.close(file)
+
+
 def map_user(proc, outer, inner=(1000, 1000)):
     """In a new user namespace: be somebody there.
 
@@ -216,5 +230,6 @@ def warm(modules):
             importlib.import_module(name)
         except ImportError:
             pass
+    program.open_streams()
     gc.collect()
     gc.freeze()
