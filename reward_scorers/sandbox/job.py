@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 # So that every Python since 3.4 can read what is sent; later versions of the format are not needed.
 _FORMAT: Final = 4
@@ -13,6 +13,10 @@ _FORMAT: Final = 4
 
 class Job(Protocol):
     """Something to do with a program, sent in two parts."""
+
+    @property
+    def kind(self) -> str:
+        """Whether the program runs as a "script" or is imported as a "module"."""
 
     def parts(self, program: str) -> tuple[bytes, bytes]:
         """What the process that runs the program may know, and what it must not."""
@@ -23,11 +27,12 @@ class Inputs:
     """Run the program as a script, once for each text on its standard input."""
 
     texts: Sequence[str]
+    kind: ClassVar[str] = "script"
 
     def parts(self, program: str) -> tuple[bytes, bytes]:
         """The program and its inputs; nothing is secret, for outputs are compared outside."""
         texts = [text.encode("utf-8", "surrogateescape") for text in self.texts]
-        return _packed({"kind": "script", "source": program, "inputs": texts}), b""
+        return _packed({"source": program, "inputs": texts}), b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Calls:
     entry: str
     calls: Sequence[Call]
     prefix: str = ""
+    kind: ClassVar[str] = "module"
 
     def parts(self, program: str) -> tuple[bytes, bytes]:
         """The program; and the calls, which it sees one by one, without what they should return."""
@@ -72,7 +78,8 @@ class Calls:
                 told["loose"] = call.loose
             calls.append(told)
         entry = self.entry.replace("()", ".()")
-        secret = {"kind": "calls", "entry": entry, "calls": calls, "imports": "", "helpers": ""}
+        secret = {"kind": "calls", "entry": entry, "calls": calls}
+        secret |= {"prefix": self.prefix, "helpers": ""}
         return _module(program, self.prefix), _packed(secret)
 
 
@@ -92,15 +99,17 @@ class Tests:
     by: Literal["script", "pytest"] = "script"
     prefix: str = ""
     helpers: str = ""
+    kind: ClassVar[str] = "module"
 
     def parts(self, program: str) -> tuple[bytes, bytes]:
         """The program; and the tests."""
-        secret = {"kind": self.by, "code": self.code, "imports": "", "helpers": self.helpers}
+        secret = {"kind": self.by, "code": self.code}
+        secret |= {"prefix": self.prefix, "helpers": self.helpers}
         return _module(program, self.prefix), _packed(secret)
 
 
 def _module(program: str, prefix: str) -> bytes:
-    return _packed({"kind": "module", "source": program, "prefix": prefix})
+    return _packed({"source": program, "prefix": prefix})
 
 
 def _packed(value: object) -> bytes:

@@ -116,7 +116,7 @@ class Sandbox:
                 slot = worker.slot()
                 kills = slot.oom_kills()
                 try:
-                    report = slot.run(parts, limits)
+                    report = slot.run(job.kind, parts, limits)
                 except SlotDied as error:
                     detail = str(error)
                     worker.replace()

@@ -84,13 +84,15 @@ class Slot:
         means += ["landlock"] if self.degree["landlock"] else []
         return "+".join([*self._started.around, *means, "seccomp"])
 
-    def run(self, parts: tuple[bytes, bytes], limits: Limits) -> Report:
+    def run(self, kind: str, parts: tuple[bytes, bytes], limits: Limits) -> Report:
         """Have a program run and judged.
 
         Raises:
             SlotDied: the sandbox ended, or does not answer.
         """
-        request = json.dumps({"limits": limits.told(), "sizes": [len(part) for part in parts]})
+        request = json.dumps(
+            {"kind": kind, "limits": limits.told(), "sizes": [len(part) for part in parts]}
+        )
         head = request.encode("ascii")
         self._deadline = time.monotonic() + limits.total_s + _GRACE_S
         self._write(len(head).to_bytes(4, "big") + head + parts[0] + parts[1])

@@ -1,9 +1,9 @@
 """One program: a process that isolates itself, forks the program and judges it.
 
 It is forked by the warm parent, in namespaces of its own where there are any, and is process 1
-there: when it ends, the kernel ends whatever the program has left. It reads the program, forks the
-process that will run it, and only then reads the tests: the program inherits no memory that has
-seen them. Its report goes to a pipe which the program does not hold.
+there: when it ends, the kernel ends whatever the program has left. The process that will run the
+program is forked before any test is read, so that it inherits no memory that has seen one. The
+report goes to a pipe which the program does not hold.
 """
 
 import json
@@ -11,9 +11,9 @@ import marshal
 import os
 import resource
 import signal
-import socket
 import sys
 import time
+from _socket import socketpair  # not socket, whose imports every program would carry
 
 from guest import checks, examiner, kernel, program, script, seccomp, wire
 
@@ -39,38 +39,46 @@ class Box:
         self.scratch, self.readable, self.report = scratch, readable, report
         self.filter = filter_
 
-    def run(self, sizes):
+    def run(self, kind, sizes):
         """Read a job of two parts from standard input, do it, and write the report.
 
         Args:
+            kind: "script" or "module".
             sizes: how many bytes the parts have: what the program may know, and what not.
         """
+        if kind == "module":
+            self._module(sizes)
+            return
+        self.prepare()
+        self.isolate(alone=True)
         job = marshal.loads(wire.read_exactly(0, sizes[0]))
-        if job["kind"] == "script":
-            secrets = wire.read_exactly(0, sizes[1])
-            assert not secrets, "a program that is run on inputs has no secrets"
-            wire.write_all(self.report, READY)
-            self._scripts(job)
-        else:
-            self._module(job, sizes[1])
+        wire.write_all(self.report, READY)
+        self._scripts(job)
 
     # -- isolation
 
-    def isolate(self):
-        """Make this process, and those that it forks, unable to reach anything else."""
-        os.umask(0o077)
+    def prepare(self):
+        """Make the folder that the program may write to; once, for both processes."""
         if self.namespaces:
             options = f"size={self.limits['files_bytes']},nr_inodes={self.limits['files']},mode=700"
             flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
             kernel.mount("tmpfs", self.scratch, "tmpfs", flags, options)
+
+    def isolate(self, *, alone):
+        """Make this process, and those that it forks, unable to reach anything else.
+
+        Args:
+            alone: whether it also may not signal the processes that it has forked before.
+        """
+        os.umask(0o077)
         os.chdir(self.scratch)
         kernel.drop_capabilities()
         kernel.no_new_privileges()
         if self.landlock:
-            self._restrict()
+            self._restrict(alone=alone)
         kernel.filter_calls(self.filter)
 
-    def _restrict(self):
+    def _restrict(self, *, alone):
         readable = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in self.readable]
         devices = [
             os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -78,7 +86,7 @@ class Box:
             if os.path.exists(path)
         ]
         writable = [os.open(self.scratch, os.O_PATH | os.O_CLOEXEC), *devices]
-        kernel.restrict_paths(readable, writable)
+        kernel.restrict_paths(readable, writable, alone=alone)
         for descriptor in (*readable, *writable):
             os.close(descriptor)
 
@@ -157,31 +165,32 @@ class Box:
 
     # -- a program of which functions are called
 
-    def _module(self, job, secrets):
-        ours, theirs = socket.socketpair()
-        nothing = os.open("/dev/null", os.O_RDWR)
-        process = os.fork()
+    def _module(self, sizes):
+        ours, theirs = socketpair()
+        process = os.fork()  # first of all: what either touches from here on is copied
         if process == 0:
             try:
-                self._become_program(nothing, nothing, nothing, theirs.fileno())
-                if os.read(3, 1) == b"G":
-                    line = wire.Line(3, None, 1 << 30)
-                    program.serve(job["source"], job["prefix"], line)
+                self._be_program(theirs.fileno(), sizes[0])
             finally:
                 os._exit(program.RAISED)
         theirs.close()
-        tests = marshal.loads(wire.read_exactly(0, secrets))
+        self.prepare()
+        os.write(ours.fileno(), b"I")
+        self.isolate(alone=False)
+        if os.read(ours.fileno(), 1) != b"A":
+            raise RuntimeError("the program's process could not be confined")
+        tests = marshal.loads(wire.read_exactly(0, sizes[1]))
         wire.write_all(self.report, READY)
         self._limit_examiner()
         tally = checks.Tally()
         try:
-            trusted = checks.trusted_names(tests["imports"], job["prefix"], tests["helpers"])
+            trusted = checks.trusted_names(tests["prefix"], tests["helpers"])
         except Exception as error:  # noqa: BLE001 - the data set's source
             self._report_module("infra_error", f"the prefix of the tests: {error}", tally, [], None)
             return
         deadline = time.monotonic() + min(self.limits["time_s"], self.limits["total_s"])
         line = wire.Line(ours.fileno(), deadline, self.limits["output_bytes"])
-        asked = examiner.Examiner(line, checks.trusted_names(job["prefix"]))
+        asked = examiner.Examiner(line, trusted)
         os.write(ours.fileno(), b"G")
         ending, detail, results = self._examine(asked, tests, trusted, tally)
         usage = self._end_module(process, ours, gone=ending == "gone")
@@ -190,6 +199,18 @@ class Box:
             ending = "failed" if found["ending"] == "passed" else found["ending"]
             detail = found["detail"] or "the program ended before the tests did"
         self._report_module(ending, detail, tally, results, usage[2])
+
+    def _be_program(self, channel, size):
+        """In the process that will run the program: read it, say so, and run it when told to."""
+        if os.read(channel, 1) != b"I":
+            return
+        self.isolate(alone=True)
+        job = marshal.loads(wire.read_exactly(0, size))
+        os.write(channel, b"A")
+        nothing = os.open("/dev/null", os.O_RDWR)
+        self._become_program(nothing, nothing, nothing, channel)
+        if os.read(3, 1) == b"G":
+            program.serve(job["source"], job["prefix"], wire.Line(3, None, 1 << 30))
 
     def _examine(self, asked, tests, trusted, tally):
         try:
@@ -285,12 +306,11 @@ def _killed(number):
     return {"ending": "crashed", "detail": f"killed by {name}"}
 
 
-def main(box, sizes):
+def main(box, kind, sizes):
     """What the process that judges does, to its end."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        box.isolate()
-        box.run(sizes)
+        box.run(kind, sizes)
         code = 0
     except BaseException as error:  # noqa: BLE001 - told to the warm parent by the report
         code = 1

@@ -1,6 +1,5 @@
 """Running test code beside a program: test functions, assertions, calls with expected values."""
 
-import ast
 import builtins
 import importlib
 import io
@@ -9,9 +8,9 @@ import os
 import sys
 import types
 
+from guest.counting import COUNTER, FILE, counted
 from guest.examiner import Over, Remote
 
-FILE = "<tests>"
 _LONGEST_DETAIL = 300
 
 
@@ -47,13 +46,16 @@ class MissingModule(Exception):
 def run_code(examiner, source, trusted, tally):
     """Run test code whose assertions are counted, as if it stood behind the program in one file.
 
+    Args:
+        source: its text, or what `counted` made of it.
+
     Raises:
         Over: the program's process can answer no more.
         MissingModule
     """
-    code, tally.expected = counted(source)
+    code, tally.expected = counted(source) if isinstance(source, str) else source
     space = _module(examiner, trusted, code).__dict__
-    space[_COUNTER] = _Counter(examiner, tally)
+    space[COUNTER] = _Counter(examiner, tally)
     _guarded(lambda: exec(code, space), examiner, tally)
 
 
@@ -71,7 +73,7 @@ def run_pytest(examiner, source, trusted, tally):
     code = compile(source, FILE, "exec", dont_inherit=True)
     space = _module(examiner, trusted, code).__dict__
     path = "test_solution.py"
-    names = sorted(name for name in space if name.isidentifier() and name != _COUNTER)
+    names = sorted(name for name in space if name.isidentifier() and name != COUNTER)
     sys.modules["names_of_tests"] = module = types.ModuleType("names_of_tests")
     for name in names:
         setattr(module, name, space[name])
@@ -224,9 +226,6 @@ def _described(error):
     return f"{type(error).__name__}: {error}{place}"
 
 
-_COUNTER = "__counter__"
-
-
 class _Counter:
     """What assertions are turned into: `with __counter__: assert ...`."""
 
@@ -244,46 +243,6 @@ class _Counter:
             return False
         self._tally.wrong(_described(error.with_traceback(trace)))
         return True
-
-
-def counted(source):
-    """Compile test code that counts each assertion and goes on behind one that fails.
-
-    Assertions inside `try` and `with` are left alone: what they raise may be wanted there.
-
-    Returns:
-        The code, and how many assertions its text has.
-
-    Raises:
-        SyntaxError
-    """
-    tree = ast.parse(source, FILE)
-    count = _count_in(tree.body)
-    return compile(tree, FILE, "exec", dont_inherit=True), count
-
-
-def _count_in(body):
-    # Statements only: walking all expressions would take longer than running most tests.
-    count = 0
-    for place, node in enumerate(body):
-        if isinstance(node, ast.Assert):
-            body[place] = _counting(node)
-            count += 1
-        elif not isinstance(node, _LEFT_ALONE):
-            for name in ("body", "orelse"):
-                count += _count_in(getattr(node, name, ()))
-    return count
-
-
-_LEFT_ALONE = (ast.Try, ast.With, ast.AsyncWith, ast.Expr, ast.Assign)
-
-
-def _counting(node):
-    place = {
-        name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")
-    }
-    counter = ast.Name(id=_COUNTER, ctx=ast.Load(), **place)
-    return ast.With(items=[ast.withitem(context_expr=counter)], body=[node], **place)
 
 
 class _PytestCounter:

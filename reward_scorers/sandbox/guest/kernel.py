@@ -150,12 +150,13 @@ def landlock_version():
         return 0
 
 
-def restrict_paths(readable, writable):
+def restrict_paths(readable, writable, *, alone):
     """Landlock: this process and its children see files only below these open folders or files.
 
     Args:
         readable: descriptors; read only.
         writable: descriptors; everything but execution and devices.
+        alone: whether they may also signal and connect to each other only, where that is known.
     """
     version = landlock_version()
     known = _LANDLOCK_RIGHTS[max(step for step in _LANDLOCK_RIGHTS if step <= version)]
@@ -164,7 +165,7 @@ def restrict_paths(readable, writable):
     if version >= 4:
         handled.append(_LANDLOCK_NET)
     if version >= 6:
-        handled.append(_LANDLOCK_SCOPED)
+        handled.append(_LANDLOCK_SCOPED if alone else 0)
     told = struct.pack(f"<{len(handled)}Q", *handled)
     ruleset = _call("landlock_create_ruleset", told, len(told), 0)
     try:

@@ -8,7 +8,6 @@ import atexit
 import linecache
 import os
 import sys
-import threading
 import types
 
 from guest import values, wire
@@ -34,8 +33,9 @@ def run_script(source):
         _tell(error)
         code = RAISED
     try:
-        threading._shutdown()  # noqa: SLF001 - waits for threads, as the interpreter does
-        atexit._run_exitfuncs()  # noqa: SLF001
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()  # waits for threads, as the interpreter does
+        atexit._run_exitfuncs()
         sys.stdout.flush()
     except BaseException:  # noqa: BLE001
         code = code or RAISED

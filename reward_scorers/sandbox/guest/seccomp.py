@@ -168,9 +168,7 @@ def program_filter(pid=None):
         place = NUMBERS[name][column]
         if place is not None:
             lines += [_if_equal(place, 0, len(instructions)), *instructions]
-    for until, verdict in _runs(simple):
-        lines += [_if_at_least(until, 1, 0), _return(verdict)]
-    return b"".join([*lines, _return(_ENOSYS)])
+    return b"".join([*lines, *_tree(_runs(simple))])
 
 
 def _runs(verdicts):
@@ -182,4 +180,20 @@ def _runs(verdicts):
             runs[-1] = (place + 1, verdict)
         else:
             runs.append((place + 1, verdict))
-    return runs
+    return [*runs, (1 << 32, _ENOSYS)]
+
+
+def _tree(runs):
+    """A search of halves, so that no call pays for the length of the list."""
+    if len(runs) == 1:
+        return [_return(runs[0][1])]
+    half = len(runs) // 2
+    below, above = _tree(runs[:half]), _tree(runs[half:])
+    bound = runs[half - 1][0]
+    if len(below) < 256:
+        return [_if_at_least(bound, len(below), 0), *below, *above]
+    return [_if_at_least(bound, 0, 1), _jump(len(below)), *below, *above]
+
+
+def _jump(count):
+    return _instruction(0x05, 0, 0, count)

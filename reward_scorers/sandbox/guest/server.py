@@ -4,7 +4,7 @@ It never holds what a program, a test or a report says, for the next program inh
 the forked process reads its job from standard input itself, and reports are spliced from pipe to
 pipe inside the kernel. Only sizes and limits are read here.
 
-Requests: a length of 4 bytes, JSON with "limits" and "sizes", then the two parts of the job.
+Requests: a length of 4 bytes, JSON with "kind", "limits" and "sizes", then the two parts of the job.
 Replies: frames of a kind (D: a piece of the report; E: its end, in JSON) and a length of 4 bytes.
 """
 
@@ -14,10 +14,8 @@ import importlib
 import json
 import os
 import select
-import shutil
 import signal
 import sys
-import tempfile
 import termios
 import time
 
@@ -28,10 +26,8 @@ _GRACE_S = 1.0  # how long behind its limits a judging process may go on before 
 
 # Modules that programs import most, so that a fork has them already.
 WARM = (
-    "abc array ast base64 bisect calendar cmath collections contextlib copy dataclasses datetime"
-    " decimal enum fractions functools hashlib heapq io itertools json math numbers operator os"
-    " random re statistics string struct sys textwrap threading time traceback types typing"
-    " unicodedata collections.abc"
+    "abc bisect collections copy functools heapq itertools math operator re string typing"
+    " collections.abc"
 ).split()
 
 NAMESPACES = (
@@ -64,14 +60,12 @@ class Server:
                 request = json.loads(wire.read_exactly(0, length))
             except wire.Gone:
                 return
-            self._do(request["limits"], request["sizes"])
+            self._do(request["kind"], request["limits"], request["sizes"])
 
-    def _do(self, limits, sizes):
+    def _do(self, kind, limits, sizes):
         ours, theirs = os.pipe()
-        scratch = box.SCRATCH
-        if not self._settings["namespaces"]:
-            scratch = tempfile.mkdtemp(dir=box.SCRATCH)
-        process = self._fork(limits, sizes, theirs, ours, scratch)
+        scratch = box.SCRATCH if self._settings["namespaces"] else new_folder()
+        process = self._fork(kind, limits, sizes, theirs, ours, scratch)
         os.close(theirs)
         try:
             killed = self._relay(process, ours, limits)
@@ -79,11 +73,11 @@ class Server:
             os.close(ours)
         _, status, usage = os.wait4(process, 0)
         if scratch != box.SCRATCH:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_folder(scratch)
         cpu = usage.ru_utime + usage.ru_stime
         self._say(b"E", {"killed": killed, "status": status, "cpu_s": cpu})
 
-    def _fork(self, limits, sizes, report, other, scratch):
+    def _fork(self, kind, limits, sizes, report, other, scratch):
         settings = self._settings
         apart = settings["namespaces"]
         process = kernel.clone_process(NAMESPACES) if apart else os.fork()
@@ -109,6 +103,7 @@ class Server:
                 report=report,
                 filter_=self._filter,
             ),
+            kind,
             sizes,
         )
 
@@ -204,6 +199,20 @@ def map_user(proc, outer, inner=(1000, 1000)):
             os.write(file, text.encode("ascii"))
         finally:
             os.close(file)
+
+
+def new_folder():
+    """A folder for one program, where it cannot have a file system of its own."""
+    import tempfile
+
+    return tempfile.mkdtemp(dir=box.SCRATCH)
+
+
+def remove_folder(path):
+    """Remove a program's folder, whatever it has left there."""
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def can_nest(proc):

@@ -7,12 +7,9 @@ for themselves and a list for a list; {"t": [...]} is a tuple, and so on, see `_
 An object of another type travels only where `write_other` and `read_other` know how.
 """
 
-import base64
 import collections
-import datetime
-import decimal
-import fractions
 import json
+from binascii import a2b_base64, b2a_base64
 
 MAX_DIGITS = 100_000  # a longer integer is no value: reading it takes quadratic time
 
@@ -65,7 +62,7 @@ class Writer:
             return [self._write(item) for item in value]
         if kind is int:
             return value if -(1 << 63) < value < 1 << 63 else {"i": _hexadecimal(value)}
-        writer = _WRITERS.get(kind)
+        writer = _WRITERS.get(kind) or _LATE.get((kind.__module__, kind.__qualname__))
         return self.write_other(value) if writer is None else writer(self, value)
 
     def write_other(self, value):
@@ -143,12 +140,8 @@ def _sequence(make):
     return lambda reader, content: make([reader._read(item) for item in content])
 
 
-def _text(tag):
-    return lambda writer, value: {tag: str(value)}
-
-
 def _bytes(tag):
-    return lambda writer, value: {tag: base64.b64encode(value).decode("ascii")}
+    return lambda writer, value: {tag: b2a_base64(value, newline=False).decode("ascii")}
 
 
 def _moment(tag):
@@ -168,20 +161,53 @@ _WRITERS = {
     collections.Counter: _pairs("ct"),
     collections.OrderedDict: _pairs("od"),
     collections.defaultdict: _pairs("d"),
-    decimal.Decimal: _text("de"),
-    fractions.Fraction: lambda writer, value: {
-        "fr": [writer._write(value.numerator), writer._write(value.denominator)]
-    },
-    datetime.datetime: _moment("dt"),
-    datetime.date: _moment("da"),
-    datetime.time: _moment("ti"),
-    datetime.timedelta: lambda writer, value: {
-        "td": [value.days, value.seconds, value.microseconds]
-    },
     type({}.keys()): lambda writer, value: {"f": [writer._write(item) for item in value]},
     type({}.values()): lambda writer, value: {"l": [writer._write(item) for item in value]},
     type({}.items()): lambda writer, value: {"f": [writer._write(item) for item in value]},
 }
+
+# Types of modules that few programs import. Which class it is does not matter here: it is the
+# reader that makes a value of the right one.
+_LATE = {
+    ("decimal", "Decimal"): lambda writer, value: {"de": str(value)},
+    ("fractions", "Fraction"): lambda writer, value: {
+        "fr": [writer._write(value.numerator), writer._write(value.denominator)]
+    },
+    ("datetime", "datetime"): _moment("dt"),
+    ("datetime", "date"): _moment("da"),
+    ("datetime", "time"): _moment("ti"),
+    ("datetime", "timedelta"): lambda writer, value: {
+        "td": [value.days, value.seconds, value.microseconds]
+    },
+}
+
+
+def _decimal(reader, content):
+    import decimal
+
+    return decimal.Decimal(content)
+
+
+def _fraction(reader, content):
+    import fractions
+
+    return fractions.Fraction(*map(reader._read, content))
+
+
+def _read_moment(kind):
+    def read(reader, content):
+        import datetime
+
+        return getattr(datetime, kind).fromisoformat(content)
+
+    return read
+
+
+def _duration(reader, content):
+    import datetime
+
+    return datetime.timedelta(*content)
+
 
 _TAGS = {
     "i": _integer,
@@ -190,17 +216,17 @@ _TAGS = {
     "s": _sequence(set),
     "f": _sequence(frozenset),
     "d": _read_pairs(dict),
-    "b": lambda reader, content: base64.b64decode(content, validate=True),
-    "ba": lambda reader, content: bytearray(base64.b64decode(content, validate=True)),
+    "b": lambda reader, content: a2b_base64(content),
+    "ba": lambda reader, content: bytearray(a2b_base64(content)),
     "c": lambda reader, content: complex(*content),
     "r": lambda reader, content: range(*content),
     "dq": _sequence(collections.deque),
     "ct": _read_pairs(lambda pairs: collections.Counter(dict(pairs))),
     "od": _read_pairs(collections.OrderedDict),
-    "de": lambda reader, content: decimal.Decimal(content),
-    "fr": lambda reader, content: fractions.Fraction(*map(reader._read, content)),
-    "dt": lambda reader, content: datetime.datetime.fromisoformat(content),
-    "da": lambda reader, content: datetime.date.fromisoformat(content),
-    "ti": lambda reader, content: datetime.time.fromisoformat(content),
-    "td": lambda reader, content: datetime.timedelta(*content),
+    "de": _decimal,
+    "fr": _fraction,
+    "dt": _read_moment("datetime"),
+    "da": _read_moment("date"),
+    "ti": _read_moment("time"),
+    "td": _duration,
 }
