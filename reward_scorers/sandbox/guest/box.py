@@ -1,11 +1,12 @@
 """One program: a process that isolates itself, forks the program and judges it.
 
 It is forked by the warm parent, in namespaces of its own where there are any, and is process 1
-there: when it ends, the kernel ends whatever the program has left. The process that will run the
-program is forked before any test is read, so that it inherits no memory that has seen one. The
-report goes to a pipe which the program does not hold.
+there: when it ends, the kernel ends whatever the program has left. It isolates itself and forks the
+process that will run the program, which reads it; only then are tests read, so that the program
+inherits no memory that has seen one. The report goes to a pipe which the program does not hold.
 """
 
+import importlib.util
 import json
 import marshal
 import os
@@ -15,9 +16,9 @@ import sys
 import time
 from _socket import socketpair  # not socket, whose imports every program would carry
 
-from guest import checks, examiner, kernel, program, script, seccomp, wire
+from . import checks, examiner, kernel, program, script, seccomp, wire
 
-SCRATCH = "/tmp"  # noqa: S108 - of the sandbox
+SCRATCH = "/tmp"
 READY = b"R"
 
 
@@ -27,16 +28,15 @@ class Box:
     Args:
         limits: as in `reward_scorers.sandbox.limits.Limits`.
         namespaces: whether this process stands in namespaces of its own.
-        landlock: whether to restrict paths by Landlock.
+        ruleset: of Landlock, a descriptor; None where there is none.
         scratch: the folder that the program may write to.
-        readable: what it may read.
         report: descriptor that the report is written to.
         filter_: the seccomp filter, made once.
     """
 
-    def __init__(self, limits, *, namespaces, landlock, scratch, readable, report, filter_):
-        self.limits, self.namespaces, self.landlock = limits, namespaces, landlock
-        self.scratch, self.readable, self.report = scratch, readable, report
+    def __init__(self, limits, *, namespaces, ruleset, scratch, report, filter_):
+        self.limits, self.namespaces, self.ruleset = limits, namespaces, ruleset
+        self.scratch, self.report = scratch, report
         self.filter = filter_
 
     def run(self, kind, sizes):
@@ -46,49 +46,29 @@ class Box:
             kind: "script" or "module".
             sizes: how many bytes the parts have: what the program may know, and what not.
         """
+        self.isolate()
         if kind == "module":
             self._module(sizes)
             return
-        self.prepare()
-        self.isolate(alone=True)
         job = marshal.loads(wire.read_exactly(0, sizes[0]))
         wire.write_all(self.report, READY)
         self._scripts(job)
 
     # -- isolation
 
-    def prepare(self):
-        """Make the folder that the program may write to; once, for both processes."""
+    def isolate(self):
+        """Make this process, and those that it forks, unable to reach anything else."""
+        os.umask(0o077)
         if self.namespaces:
             options = f"size={self.limits['files_bytes']},nr_inodes={self.limits['files']},mode=700"
             flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
             kernel.mount("tmpfs", self.scratch, "tmpfs", flags, options)
-
-    def isolate(self, *, alone):
-        """Make this process, and those that it forks, unable to reach anything else.
-
-        Args:
-            alone: whether it also may not signal the processes that it has forked before.
-        """
-        os.umask(0o077)
         os.chdir(self.scratch)
         kernel.drop_capabilities()
         kernel.no_new_privileges()
-        if self.landlock:
-            self._restrict(alone=alone)
+        if self.ruleset is not None:
+            kernel.restrict_paths(self.ruleset)
         kernel.filter_calls(self.filter)
-
-    def _restrict(self, *, alone):
-        readable = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in self.readable]
-        devices = [
-            os.open(path, os.O_PATH | os.O_CLOEXEC)
-            for path in ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-            if os.path.exists(path)
-        ]
-        writable = [os.open(self.scratch, os.O_PATH | os.O_CLOEXEC), *devices]
-        kernel.restrict_paths(readable, writable, alone=alone)
-        for descriptor in (*readable, *writable):
-            os.close(descriptor)
 
     def _become_program(self, stdin, stdout, stderr, channel=None):
         """In the process that will run the program: keep nothing but its streams."""
@@ -167,18 +147,15 @@ class Box:
 
     def _module(self, sizes):
         ours, theirs = socketpair()
-        process = os.fork()  # first of all: what either touches from here on is copied
+        process = os.fork()
         if process == 0:
             try:
                 self._be_program(theirs.fileno(), sizes[0])
             finally:
                 os._exit(program.RAISED)
         theirs.close()
-        self.prepare()
-        os.write(ours.fileno(), b"I")
-        self.isolate(alone=False)
         if os.read(ours.fileno(), 1) != b"A":
-            raise RuntimeError("the program's process could not be confined")
+            raise RuntimeError("the process of the program did not begin")
         tests = marshal.loads(wire.read_exactly(0, sizes[1]))
         wire.write_all(self.report, READY)
         self._limit_examiner()
@@ -202,9 +179,6 @@ class Box:
 
     def _be_program(self, channel, size):
         """In the process that will run the program: read it, say so, and run it when told to."""
-        if os.read(channel, 1) != b"I":
-            return
-        self.isolate(alone=True)
         job = marshal.loads(wire.read_exactly(0, size))
         os.write(channel, b"A")
         nothing = os.open("/dev/null", os.O_RDWR)
@@ -219,8 +193,10 @@ class Box:
                 results = checks.run_calls(asked, tests["entry"], tests["calls"], tally)
                 raws = [examiner.values.dumps(asked.write(found)) for found in results]
                 return _ending(tally), tally.detail, raws
-            run = checks.run_pytest if tests["kind"] == "pytest" else checks.run_code
-            run(asked, tests["code"], trusted, tally)
+            if tests["kind"] == "pytest":
+                checks.run_pytest(asked, tests["code"], trusted, tally)
+            else:
+                checks.run_code(asked, _code_of(tests), trusted, tally)
         except examiner.Over as over:
             tally.wrong(over.detail)
             return over.ending, over.detail, []
@@ -272,6 +248,14 @@ class Box:
         told["results"] = results
         head = json.dumps(told).encode("ascii")
         wire.write_all(self.report, len(head).to_bytes(4, "big") + head + b"".join(blobs))
+
+
+def _code_of(tests):
+    """The test code: compiled already, if that was done by this version of Python."""
+    compiled = tests["compiled"]
+    if compiled is not None and compiled[0] == importlib.util.MAGIC_NUMBER:
+        return marshal.loads(compiled[1]), compiled[2]
+    return tests["code"]
 
 
 def _ending(tally):

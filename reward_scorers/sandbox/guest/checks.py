@@ -8,8 +8,8 @@ import os
 import sys
 import types
 
-from guest.counting import COUNTER, FILE, counted
-from guest.examiner import Over, Remote
+from .examiner import Over, Remote
+from .names import COUNTER, FILE
 
 _LONGEST_DETAIL = 300
 
@@ -53,7 +53,11 @@ def run_code(examiner, source, trusted, tally):
         Over: the program's process can answer no more.
         MissingModule
     """
-    code, tally.expected = counted(source) if isinstance(source, str) else source
+    if isinstance(source, str):
+        from .counting import counted  # late: its imports would be every program's
+
+        source = counted(source)
+    code, tally.expected = source
     space = _module(examiner, trusted, code).__dict__
     space[COUNTER] = _Counter(examiner, tally)
     _guarded(lambda: exec(code, space), examiner, tally)

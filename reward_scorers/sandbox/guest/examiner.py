@@ -10,7 +10,7 @@ import builtins
 import itertools
 import os
 
-from guest import values, wire
+from . import values, wire
 
 _MAX_ITEMS = 1_000_000  # of an iterator that is passed to the program
 

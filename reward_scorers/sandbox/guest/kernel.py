@@ -10,7 +10,7 @@ import os
 import signal
 import struct
 
-from guest.numbers import NUMBERS
+from .numbers import NUMBERS
 
 # PyDLL keeps the interpreter's lock during a call: `clone_process` returns in two processes.
 _LIBC = ctypes.PyDLL(None, use_errno=True)
@@ -150,13 +150,17 @@ def landlock_version():
         return 0
 
 
-def restrict_paths(readable, writable, *, alone):
-    """Landlock: this process and its children see files only below these open folders or files.
+def paths_ruleset(readable, writable):
+    """Landlock: a ruleset by which files are seen only below these open folders or files.
+
+    Nor may who is restricted by it use TCP, or signal and connect to processes outside.
 
     Args:
         readable: descriptors; read only.
         writable: descriptors; everything but execution and devices.
-        alone: whether they may also signal and connect to each other only, where that is known.
+
+    Returns:
+        A descriptor for `restrict_paths`.
     """
     version = landlock_version()
     known = _LANDLOCK_RIGHTS[max(step for step in _LANDLOCK_RIGHTS if step <= version)]
@@ -165,17 +169,19 @@ def restrict_paths(readable, writable, *, alone):
     if version >= 4:
         handled.append(_LANDLOCK_NET)
     if version >= 6:
-        handled.append(_LANDLOCK_SCOPED if alone else 0)
+        handled.append(_LANDLOCK_SCOPED)
     told = struct.pack(f"<{len(handled)}Q", *handled)
     ruleset = _call("landlock_create_ruleset", told, len(told), 0)
-    try:
-        for descriptor in readable:
-            _add_rule(ruleset, descriptor, rights & _LANDLOCK_READ)
-        for descriptor in writable:
-            _add_rule(ruleset, descriptor, rights & ~_LANDLOCK_NEVER)
-        _call("landlock_restrict_self", ruleset, 0)
-    finally:
-        os.close(ruleset)
+    for descriptor in readable:
+        _add_rule(ruleset, descriptor, rights & _LANDLOCK_READ)
+    for descriptor in writable:
+        _add_rule(ruleset, descriptor, rights & ~_LANDLOCK_NEVER)
+    return ruleset
+
+
+def restrict_paths(ruleset):
+    """Restrict this process, and those that it forks from here on, by a ruleset of Landlock."""
+    _call("landlock_restrict_self", ruleset, 0)
 
 
 def _add_rule(ruleset, descriptor, rights):

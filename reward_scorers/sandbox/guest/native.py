@@ -9,11 +9,12 @@ import os
 import sys
 import sysconfig
 
-from guest import box, kernel, server
+from . import box, kernel, server
 
 _OLD = "/old"
 _DEVICES = ("null", "zero", "random", "urandom")
 _PACKAGES = "/packages"
+_WRITABLE = "/writable"
 _DATA = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
 
 # statvfs flag -> mount flag: what a mount has and a remount must repeat.
@@ -68,6 +69,7 @@ def main(settings):
     confined = {
         "namespaces": namespaces,
         "landlock": landlock,
+        "writable": _WRITABLE if apart else box.SCRATCH,
         "readable": ["/"] if apart or settings["shared"] else [*paths, *_packages(settings)],
     }
     server.Server(confined, proc).serve()
@@ -122,10 +124,10 @@ def readable_paths():
 
 def _make_root(paths, packages):
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")  # noqa: S108
-    os.mkdir(f"/tmp{_OLD}")  # noqa: S108
-    os.chdir("/tmp")  # noqa: S108
-    kernel.pivot_root("/tmp", f"/tmp{_OLD}")  # noqa: S108
+    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
+    os.mkdir(f"/tmp{_OLD}")
+    os.chdir("/tmp")
+    kernel.pivot_root("/tmp", f"/tmp{_OLD}")
     os.chdir("/")
     for path in paths:
         _bind(path, path)
@@ -135,8 +137,9 @@ def _make_root(paths, packages):
     os.mkdir("/dev")
     for name in _DEVICES:
         _bind(f"/dev/{name}", f"/dev/{name}", devices=True)
-    os.symlink(box.SCRATCH, "/dev/shm")  # noqa: S108 - semaphores of multiprocessing
-    os.mkdir(box.SCRATCH, 0o777)
+    os.symlink(box.SCRATCH, "/dev/shm")  # semaphores of multiprocessing
+    os.makedirs(f"{_WRITABLE}/tmp", 0o777)
+    os.symlink(f"{_WRITABLE}/tmp", box.SCRATCH)
     kernel.unmount(_OLD)
     os.rmdir(_OLD)
     flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY

@@ -10,7 +10,7 @@ import os
 import sys
 import types
 
-from guest import values, wire
+from . import values, wire
 
 FILE = "<program>"
 _LONGEST_MESSAGE = 300

@@ -8,8 +8,8 @@ Whatever is in no list does not exist (ENOSYS), so that libraries fall back on w
 
 import struct
 
-from guest.kernel import MACHINE, MACHINES
-from guest.numbers import NUMBERS
+from .kernel import MACHINE, MACHINES
+from .numbers import NUMBERS
 
 ALLOWED = frozenset("""
     access alarm arch_prctl brk chdir chmod clock_getres clock_gettime clock_nanosleep clone

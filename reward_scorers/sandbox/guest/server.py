@@ -19,7 +19,7 @@ import sys
 import termios
 import time
 
-from guest import box, kernel, program, seccomp, wire
+from . import box, kernel, program, seccomp, wire
 
 _PIECE = 1 << 16
 _GRACE_S = 1.0  # how long behind its limits a judging process may go on before it is killed
@@ -30,9 +30,13 @@ WARM = (
     " collections.abc"
 ).split()
 
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+
+# The network is the sandbox's, which is empty, and no program can make a socket: one of its own for
+# each would take as long again as all others together.
 NAMESPACES = (
     kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC
-    | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWUTS
 )
 
 
@@ -41,7 +45,7 @@ class Server:
 
     Args:
         settings: "namespaces", "landlock": whether programs get them; "readable": what they may
-            read.
+            read; "writable": the folder that holds theirs.
         proc: descriptor of a folder /proc in which processes have their numbers.
     """
 
@@ -49,6 +53,7 @@ class Server:
         self._settings, self._proc = settings, proc
         self._user = os.geteuid(), os.getegid()
         self._filter = seccomp.program_filter()
+        self._ruleset = self._landlock(proc) if settings["landlock"] else None
 
     def serve(self):
         """Answer requests to the end."""
@@ -61,6 +66,20 @@ class Server:
             except wire.Gone:
                 return
             self._do(request["kind"], request["limits"], request["sizes"])
+
+    def _landlock(self, proc):
+        # One ruleset for all programs. The rule is for the folder that holds theirs, since Landlock
+        # does not look at a folder that something is mounted on, but at those above it.
+        devices = [path for path in _DEVICES if os.path.exists(path)]
+        readable, writable = (
+            [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
+            for paths in (self._settings["readable"], [self._settings["writable"], *devices])
+        )
+        try:
+            return kernel.paths_ruleset(readable, writable)
+        finally:
+            for descriptor in (*readable, *writable):
+                os.close(descriptor)
 
     def _do(self, kind, limits, sizes):
         ours, theirs = os.pipe()
@@ -97,9 +116,8 @@ class Server:
             box.Box(
                 limits,
                 namespaces=apart,
-                landlock=settings["landlock"],
+                ruleset=self._ruleset,
                 scratch=scratch,
-                readable=settings["readable"],
                 report=report,
                 filter_=self._filter,
             ),
