@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, overload
 
 from reward_scorers import errors as our_errors
-from reward_scorers.deadline import DEFAULT_S
 from reward_scorers.errors import ScorerError, WorkerError
 from reward_scorers.registry import Outcome, Scorer, scorer
 from reward_scorers.router import STRICT
@@ -38,7 +37,7 @@ def score_batch(
     workers: int = ...,
     compat: str = ...,
     partial: bool = ...,
-    timeout_s: float = ...,
+    timeout_s: float | None = ...,
     judge: Judge | None = ...,
     errors: Literal["raise"] = ...,
 ) -> list[Scored]: ...
@@ -49,7 +48,7 @@ def score_batch(
     workers: int = ...,
     compat: str = ...,
     partial: bool = ...,
-    timeout_s: float = ...,
+    timeout_s: float | None = ...,
     judge: Judge | None = ...,
     errors: Literal["return"],
 ) -> list[Result]: ...
@@ -59,7 +58,7 @@ def score_batch(
     workers: int = 1,
     compat: str = STRICT,
     partial: bool = False,
-    timeout_s: float = DEFAULT_S,
+    timeout_s: float | None = None,
     judge: Judge | None = None,
     errors: Literal["raise", "return"] = "raise",
 ) -> Any:
@@ -98,7 +97,7 @@ def score_batch(
 
 class _Limits(NamedTuple):
     partial: bool
-    timeout_s: float
+    timeout_s: float | None
 
 
 class _Task(NamedTuple):
@@ -148,7 +147,8 @@ def _score_there(
     )
 
     def ask(chunk: list[int]) -> list[Any]:
-        return pool.call_each([sent[place] for place in chunk], limits.timeout_s + GRACE_S)
+        patience = max(_seconds(tasks[place], limits) for place in chunk) + GRACE_S
+        return pool.call_each([sent[place] for place in chunk], patience)
 
     results: list[Any] = list(sent)
     with ThreadPoolExecutor(workers) as threads:
@@ -161,6 +161,12 @@ def _score_there(
             pool.close()
             raise
     return results
+
+
+def _seconds(task: _Task | ScorerError, limits: _Limits) -> float:
+    if limits.timeout_s is not None or isinstance(task, ScorerError):
+        return limits.timeout_s or 0.0
+    return task.chosen.timeout_s
 
 
 _pools: dict[int, WorkerPool] = {}  # by number of workers; they stay for the next batch

@@ -19,7 +19,9 @@ ENTRY_POINTS: Final = "reward_scorers.scorers"
 # The scorers of this package: name -> module, imported when it is asked for.
 _BUILT_IN: Final = {
     "arc": "reward_scorers.logic.arc",
+    "code": "reward_scorers.code.programs",
     "codeio": "reward_scorers.simulation.codeio",
+    "cruxeval_input": "reward_scorers.simulation.cruxeval_input",
     "cruxeval_output": "reward_scorers.simulation.cruxeval",
     "graph": "reward_scorers.logic.graph",
     "math": "reward_scorers.math.answer",
@@ -91,18 +93,20 @@ class Scorer:
     """A function `score(text, truth, context)` of a model's text and the reference answer.
 
     It raises `GroundTruthError` where the reference is broken and nothing on account of the text.
-    `version` is raised when, and only when, the outcome for some text changes.
+    `version` is raised when, and only when, the outcome for some text changes. `timeout_s` is how
+    long an answer may take where the caller does not say.
     """
 
     name: str
     version: int
     score: Score
+    timeout_s: float = DEFAULT_S
 
 
 _SCORERS: dict[str, Scorer] = {}
 
 
-def register(name: str, *, version: int) -> Callable[[Score], Score]:
+def register(name: str, *, version: int, timeout_s: float = DEFAULT_S) -> Callable[[Score], Score]:
     """Decorator that makes a function known as a scorer.
 
     Raises:
@@ -114,7 +118,7 @@ def register(name: str, *, version: int) -> Callable[[Score], Score]:
         raise ValueError(f"scorer {name!r}: version must be 1 or more, found {version}")
 
     def enter(score: Score) -> Score:
-        _SCORERS[name] = Scorer(name=name, version=version, score=score)
+        _SCORERS[name] = Scorer(name, version, score, timeout_s)
         return score
 
     return enter

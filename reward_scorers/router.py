@@ -109,8 +109,6 @@ def _read_plugins() -> None:
             _plugins_read = True
 
 
-_NEEDS_SANDBOX = "answers are programs, and this version has no sandbox to run them in"
-
 for _prefixes, _scorer, _reference in (
     (("math__",), "math", "reasoning360/math"),
     (("math_dapo", "aime"), "math", "reasoning360/math_dapo"),
@@ -123,6 +121,10 @@ for _prefixes, _scorer, _reference in (
     (("logic__arcagi", "logic__barc"), "arc", "reasoning360/arc"),
     (("simulation__codeio",), "codeio", "reasoning360/codeio"),
     (("simulation__cruxeval-o",), "cruxeval_output", None),
+    (("simulation__cruxeval-i",), "cruxeval_input", None),
+    (("codegen__", "openai_humaneval", "humaneval", "evalplus/"), "code", None),
+    (("mbpp", "google-research-datasets/mbpp", "livecodebench"), "code", None),
+    (("codecontests", "apps", "codeforces", "taco"), "code", None),
     (("table__",), "table", "reasoning360/table"),
     (("stem_web", "stem__web"), "stem", None),
     (("stem__gpqa", "stem__supergpqa"), "multiple_choice", "reasoning360/multiple_choice"),
@@ -137,8 +139,6 @@ for _prefixes, _scorer, _reference in (
     for _prefix in _prefixes:
         add_route(Route(_prefix, _scorer, _reference))
 
-add_route(Route("codegen__", unsupported=_NEEDS_SANDBOX))
-add_route(Route("simulation__cruxeval", unsupported=_NEEDS_SANDBOX))
 add_route(
     Route("ood__ifeval", unsupported="instruction checks of IFEval are not part of this package")
 )

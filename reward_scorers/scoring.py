@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if not __package__:  # loaded by its path, perhaps out of a folder that is not installed
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from reward_scorers.deadline import DEFAULT_S, Deadline
+from reward_scorers.deadline import Deadline
 from reward_scorers.errors import RowError
 from reward_scorers.registry import Context, Outcome, Scorer, scorer
 from reward_scorers.router import POLICIES, STRICT, find_route
@@ -50,7 +50,7 @@ def compute_score(
     *,
     compat: str = STRICT,
     partial: bool = False,
-    timeout_s: float = DEFAULT_S,
+    timeout_s: float | None = None,
     judge: Judge | None = None,
 ) -> Scored:
     """Score one answer.
@@ -62,7 +62,8 @@ def compute_score(
         extra_info: the row's further columns.
         compat: "strict", or "reasoning360" for the scores of that reference implementation.
         partial: whether `score` is the share of right parts where an answer has parts.
-        timeout_s: seconds that the answer may take in all.
+        timeout_s: seconds that the answer may take in all; None for what its scorer gives: two,
+            and a minute where programs are run.
         judge: asked about misses of scorers that allow it; see `reward_scorers.judge`.
 
     Raises:
@@ -102,7 +103,7 @@ def score_with(
     extra_info: Mapping[str, Any] | None,
     *,
     partial: bool,
-    timeout_s: float,
+    timeout_s: float | None,
     judge: Judge | None,
 ) -> Scored:
     """Score one answer with a scorer that is found already."""
@@ -112,7 +113,7 @@ def score_with(
         extra=dict(extra_info) if extra_info is not None else {},
         data_source=data_source,
         partial=partial,
-        deadline=Deadline.after(timeout_s),
+        deadline=Deadline.after(chosen.timeout_s if timeout_s is None else timeout_s),
         judge=judge,
     )
     text = solution_str if isinstance(solution_str, str) else ""

@@ -11,7 +11,6 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from reward_scorers.batch import score_batch
-from reward_scorers.deadline import DEFAULT_S
 from reward_scorers.router import STRICT
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def reward(
     *,
     compat: str = STRICT,
     partial: bool = False,
-    timeout_s: float = DEFAULT_S,
+    timeout_s: float | None = None,
     workers: int = 1,
     **_others: object,
 ) -> list[float]:

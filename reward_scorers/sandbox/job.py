@@ -22,7 +22,7 @@ class Job(Protocol):
     def kind(self) -> str:
         """Whether the program runs as a "script" or is imported as a "module"."""
 
-    def parts(self, program: str) -> tuple[bytes, bytes]:
+    def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """What the process that runs the program may know, and what it must not."""
 
 
@@ -33,10 +33,10 @@ class Inputs:
     texts: Sequence[str]
     kind: ClassVar[str] = "script"
 
-    def parts(self, program: str) -> tuple[bytes, bytes]:
+    def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program and its inputs; nothing is secret, for outputs are compared outside."""
         texts = [text.encode("utf-8", "surrogateescape") for text in self.texts]
-        return _packed({"source": program, "inputs": texts}), b""
+        return _packed({"sources": list(programs), "inputs": texts}), b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Calls:
     prefix: str = ""
     kind: ClassVar[str] = "module"
 
-    def parts(self, program: str) -> tuple[bytes, bytes]:
+    def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program; and the calls, which it sees one by one, without what they should return."""
         calls = []
         for call in self.calls:
@@ -84,7 +84,7 @@ class Calls:
         entry = self.entry.replace("()", ".()")
         secret = {"kind": "calls", "entry": entry, "calls": calls}
         secret |= {"prefix": self.prefix, "helpers": ""}
-        return _module(program, self.prefix), _packed(secret)
+        return _module(programs, self.prefix), _packed(secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +105,13 @@ class Tests:
     helpers: str = ""
     kind: ClassVar[str] = "module"
 
-    def parts(self, program: str) -> tuple[bytes, bytes]:
+    def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program; and the tests."""
         secret: dict[str, Any] = {"kind": self.by, "code": self.code}
         if self.by == "script":
             secret["compiled"] = _compiled(self.code)
         secret |= {"prefix": self.prefix, "helpers": self.helpers}
-        return _module(program, self.prefix), _packed(secret)
+        return _module(programs, self.prefix), _packed(secret)
 
 
 @lru_cache(maxsize=1024)
@@ -127,8 +127,8 @@ def _compiled(code: str) -> tuple[bytes, bytes, int] | None:
     return MAGIC_NUMBER, marshal.dumps(made), count
 
 
-def _module(program: str, prefix: str) -> bytes:
-    return _packed({"source": program, "prefix": prefix})
+def _module(programs: Sequence[str], prefix: str) -> bytes:
+    return _packed({"sources": list(programs), "prefix": prefix})
 
 
 def _packed(value: object) -> bytes:

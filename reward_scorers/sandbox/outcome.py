@@ -50,6 +50,9 @@ class Outcome:
         passed, total: assertions, calls or test functions that passed, and all of them.
         inputs: of a program that reads and writes, one per input.
         values: of calls without an expected value, what they returned; None for those that raised.
+        candidate: which of several texts of the program was run.
+        tests_broken: of an `infra_error`, whether the tests are at fault and would be for every
+            program.
         cpu_s: CPU seconds of the program's own processes.
         retries: how often a sandbox died under it, or before it, and it was run anew.
         isolation: how it was confined, for example "namespaces+landlock+seccomp".
@@ -61,6 +64,8 @@ class Outcome:
     total: int = 0
     inputs: tuple[InputResult, ...] = ()
     values: tuple[Any, ...] = ()
+    candidate: int = 0
+    tests_broken: bool = False
     cpu_s: float = 0.0
     peak_bytes: int = 0
     retries: int = 0

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reward_scorers.sandbox.job import Job
 
 AUTO: Final = "auto"
+START_S: Final = 60.0
 TRIES: Final = 3  # sandboxes that may die under one program, before that is an infra_error
 _EMBEDDED: Final = ("bubblewrap", "native")  # what "auto" chooses from
 _SPARE_BYTES: Final = 128 << 20  # of the process that judges, in the group of both
@@ -67,7 +68,7 @@ class Sandbox:
         packages: Sequence[str] = ("numpy", "pytest"),
         warm: Sequence[str] = (),
         image: str = "",
-        start_s: float = 60.0,
+        start_s: float = START_S,
     ) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
         if self.workers < 1:
@@ -101,14 +102,19 @@ class Sandbox:
 
     # -- use
 
-    def run(self, program: str, job: Job, limits: Limits | None = None) -> Outcome:
+    def run(self, program: str | Sequence[str], job: Job, limits: Limits | None = None) -> Outcome:
         """Do a job with a program, once a worker is free.
+
+        Args:
+            program: its text; of several, the first that Python can compile.
+            job: what is done with it.
+            limits: None for those of the sandbox.
 
         Raises:
             SandboxUnavailable: nothing here can confine a program; nothing was run.
             ValueError: the job holds something that cannot be sent; the sandbox is closed.
         """
-        parts = job.parts(program)
+        parts = job.parts([program] if isinstance(program, str) else program)
         limits = limits or self.limits
         detail = ""
         with self._worker() as worker:
@@ -134,7 +140,9 @@ class Sandbox:
             retries=TRIES - 1,
         )
 
-    def submit(self, program: str, job: Job, limits: Limits | None = None) -> Future[Outcome]:
+    def submit(
+        self, program: str | Sequence[str], job: Job, limits: Limits | None = None
+    ) -> Future[Outcome]:
         """Queue a program; the future has its outcome."""
         self._own()
         with self._lock:
@@ -293,6 +301,8 @@ def _outcome(report: Report, *, oom: bool, retries: int, isolation: str) -> Outc
         ),
         cpu_s=told.get("cpu_s", 0.0),
         peak_bytes=told.get("peak_bytes", 0),
+        candidate=told.get("candidate", 0),
+        tests_broken=told.get("tests_broken", False),
         **found,
     )
 

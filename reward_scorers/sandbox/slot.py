@@ -24,7 +24,7 @@ _LONGEST_TOLD: Final = 1 << 20
 _HEAD: Final = 5  # a kind and a length
 
 
-class SlotDied(Exception):
+class SlotDied(Exception):  # noqa: N818 - an event, and nobody's error
     """The sandbox ended, or does not answer; it says nothing about the program."""
 
 

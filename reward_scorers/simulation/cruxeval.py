@@ -16,19 +16,17 @@ extra_info["reference"] (Reasoning360, data_preprocess/simulation/cruxeval-o.py)
 from __future__ import annotations
 
 import ast
-import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from reward_scorers.errors import GroundTruthError
 from reward_scorers.registry import Context, Outcome, register, verdict
-from reward_scorers.text import answer_part, fenced_blocks, last_box, last_tag, shown
+from reward_scorers.simulation.answers import MAX_LENGTH, candidates, functional
+from reward_scorers.text import answer_part, shown
 from reward_scorers.values import without_warnings
 
-# A longer text is no answer: the longest output of CRUXEval has under 1,000 characters, and the
-# time that Python's parser takes shall stay small.
-MAX_LENGTH: Final = 20_000
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _RAW = re.compile(r"\b(?:r|rb|br)['\"]", re.IGNORECASE)
 
@@ -51,7 +49,7 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
         GroundTruthError: no literal is found in the truth.
     """
     gold = _gold(truth, context.extra if context else {})
-    found = [candidate.strip() for candidate in _candidates(answer_part(text))]
+    found = [candidate.strip() for candidate in candidates(answer_part(text), ("assert ",))]
     found = [candidate for candidate in found if candidate]
     for candidate in found:
         try:
@@ -67,7 +65,7 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
 
 
 def _gold(truth: Any, extra: Mapping[str, Any]) -> Any:
-    stated = _functional(truth)
+    stated = functional(truth)
     for text in (stated, extra.get("reference")):
         if isinstance(text, str):
             try:
@@ -78,47 +76,6 @@ def _gold(truth: Any, extra: Mapping[str, Any]) -> Any:
         "expected the function's output as a Python literal in the ground truth, or in "
         f'extra_info["reference"] beside a function; found {shown(repr(truth))}'
     )
-
-
-def _functional(truth: Any) -> Any:
-    """The "functional" of the Guru form; whatever else it is, the truth itself."""
-    if isinstance(truth, str) and truth.lstrip().startswith("{") and '"functional"' in truth:
-        try:
-            truth = json.loads(truth)
-        except (ValueError, RecursionError):
-            return truth
-    if isinstance(truth, Mapping):
-        return truth.get("functional")
-    return truth
-
-
-def _candidates(said: str) -> Iterator[str]:
-    """Texts that may hold the answer, the likeliest first."""
-    scope = _marked(said)
-    if blocks := fenced_blocks(scope):
-        yield blocks[-1].content
-    if box := last_box(scope):
-        yield box
-    yield scope.strip().strip("`")
-    place = scope.rfind("assert ")
-    if place >= 0:
-        yield scope[place:].partition("\n")[0].strip("` ")
-
-
-def _marked(said: str) -> str:
-    """What stands between the marks of an answer, or all where there are none.
-
-    A completion of CRUXEval's prompt begins behind [ANSWER], so that it may have the end only.
-    """
-    end = said.rfind("[/ANSWER]")
-    before = said[:end] if end >= 0 else said
-    start = before.rfind("[ANSWER]")
-    if start >= 0:
-        return before[start + len("[ANSWER]") :]
-    if end >= 0:
-        return before
-    tagged = last_tag(said)
-    return said if tagged is None else tagged
 
 
 def _value(text: str) -> Any:

@@ -170,13 +170,13 @@ class WorkerPool:
     def _worker(self) -> Iterator[Worker]:
         """A worker that is ready; whatever interrupts its answer, its process is replaced."""
         if not self._slots.acquire(blocking=False):
-            with _told_waiting():
+            with told_waiting():
                 self._slots.acquire()
         try:
             worker = self._take()
             try:
                 if not worker.ready:
-                    with _told_waiting():
+                    with told_waiting():
                         worker.wait_until_ready(self._start_s)
                 yield worker
             except BaseException:  # also an interrupt: the answer would go to the next question
@@ -239,11 +239,13 @@ class WorkerPool:
         self._begin()
 
 
-_waiting_listeners: list[Callable[[str], None]] = []
+_waiting_listeners: list[Callable[[str, float], None]] = []
 
 
-def on_waiting(listener: Callable[[str], None]) -> None:
+def on_waiting(listener: Callable[[str, float], None]) -> None:
     """Have a function called with "begins" and "ends" where a call waits for a worker.
+
+    The number is for how many seconds at most.
 
     A worker that has workers of its own tells its parent by this, whose clock then stands still.
     """
@@ -251,14 +253,19 @@ def on_waiting(listener: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _told_waiting() -> Iterator[None]:
+def told_waiting(seconds: float = START_S + 10) -> Iterator[None]:
+    """Stop the clock of the parent, if this is a worker's process, while the block waits.
+
+    Args:
+        seconds: when the parent shall give up all the same.
+    """
     for listener in _waiting_listeners:
-        listener("begins")
+        listener("begins", seconds)
     try:
         yield
     finally:
         for listener in _waiting_listeners:
-            listener("ends")
+            listener("ends", 0.0)
 
 
 _POOLS: weakref.WeakSet[WorkerPool] = weakref.WeakSet()

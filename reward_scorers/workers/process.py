@@ -27,7 +27,7 @@ def serve(answer: Callable[[Any], object], end: socket.socket, parent: int) -> N
     channel = Served(end)
     # A fork of this process, made by the target, shall not keep the caller waiting for its end.
     os.register_at_fork(after_in_child=channel.close)
-    on_waiting(lambda what: channel.send(frame({"waiting": what})))
+    on_waiting(lambda what, s: channel.send(frame({"waiting": what, "seconds": s})))
     with ending_with(parent):
         try:
             while True:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 START_S: Final = 60.0  # for Python to start and to import the target
 _LOOK_S: Final = 0.5  # how often a silent worker is looked after
-# How long a worker may say that it waits for a worker of its own, which has its own limit.
-_PATIENCE_S: Final = START_S + 10
 _END_S: Final = 2.0  # for a server to end; it gives 0.5 s to the process that answers
 _NEXT: Final = b"n"
 
@@ -114,7 +112,7 @@ class Worker:
                 return message
             if message["waiting"] == "begins":
                 left = deadline.remaining()
-                deadline = Deadline.after(_PATIENCE_S)
+                deadline = Deadline.after(message["seconds"])
             else:
                 deadline = Deadline.after(max(left, _LOOK_S))
 

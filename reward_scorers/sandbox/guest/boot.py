@@ -34,7 +34,6 @@ class _Sent:
 
     def create_module(self, spec):
         """As usual."""
-        return None
 
     def exec_module(self, module):
         """Run a module's text."""

@@ -104,6 +104,7 @@ class Box:
 
     def _scripts(self, job):
         results, cpu = [], 0.0
+        chosen = self._choose(job["sources"])
         end = time.monotonic() + self.limits["total_s"]
         for text in job["inputs"]:
             started = time.monotonic()
@@ -111,7 +112,7 @@ class Box:
                 results.append({"ending": "timeout", "detail": "no time was left", "stdout": b""})
                 continue
             deadline = min(end, started + self.limits["time_s"])
-            run = self._start_script(job["source"], text, deadline)
+            run = self._start_script(job["sources"][chosen], text, deadline)
             ending, stdout, stderr, status, usage = run.wait()
             self._sweep()
             cpu += usage.ru_utime + usage.ru_stime
@@ -124,7 +125,29 @@ class Box:
                 }
             )
         worst = next((r for r in results if r["ending"] != "passed"), results[0])
-        self._say({"ending": worst["ending"], "detail": worst["detail"], "cpu_s": cpu}, results)
+        self._say(
+            {
+                "ending": worst["ending"],
+                "detail": worst["detail"],
+                "cpu_s": cpu,
+                "candidate": chosen,
+            },
+            results,
+        )
+
+    def _choose(self, sources):
+        if len(sources) == 1:
+            return 0
+        process = os.fork()  # a text that brings the compiler down shall not bring this down
+        if process == 0:
+            place = 0
+            try:
+                self._limit()
+                place = program.choose(sources)
+            finally:
+                os._exit(place)
+        _, status = os.waitpid(process, 0)
+        return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
     def _start_script(self, source, text, deadline):
         ours_in, ours_out, ours_err, process = None, None, None, None
@@ -154,16 +177,15 @@ class Box:
             finally:
                 os._exit(program.RAISED)
         theirs.close()
-        if os.read(ours.fileno(), 1) != b"A":
-            raise RuntimeError("the process of the program did not begin")
+        self._candidate = ord(os.read(ours.fileno(), 1))
         tests = marshal.loads(wire.read_exactly(0, sizes[1]))
         wire.write_all(self.report, READY)
         self._limit_examiner()
         tally = checks.Tally()
         try:
             trusted = checks.trusted_names(tests["prefix"], tests["helpers"])
-        except Exception as error:  # noqa: BLE001 - the data set's source
-            self._report_module("infra_error", f"the prefix of the tests: {error}", tally, [], None)
+        except Exception as error:
+            self._report_module("broken", f"their prefix or helpers: {error}", tally, [], None)
             return
         deadline = time.monotonic() + min(self.limits["time_s"], self.limits["total_s"])
         line = wire.Line(ours.fileno(), deadline, self.limits["output_bytes"])
@@ -180,11 +202,12 @@ class Box:
     def _be_program(self, channel, size):
         """In the process that will run the program: read it, say so, and run it when told to."""
         job = marshal.loads(wire.read_exactly(0, size))
-        os.write(channel, b"A")
+        chosen = program.choose(job["sources"]) if len(job["sources"]) > 1 else 0
+        os.write(channel, bytes([chosen]))
         nothing = os.open("/dev/null", os.O_RDWR)
         self._become_program(nothing, nothing, nothing, channel)
         if os.read(3, 1) == b"G":
-            program.serve(job["source"], job["prefix"], wire.Line(3, None, 1 << 30))
+            program.serve(job["sources"][chosen], job["prefix"], wire.Line(3, None, 1 << 30))
 
     def _examine(self, asked, tests, trusted, tally):
         try:
@@ -200,10 +223,10 @@ class Box:
         except examiner.Over as over:
             tally.wrong(over.detail)
             return over.ending, over.detail, []
-        except checks.MissingModule as error:
-            return "infra_error", f"the tests need the module {error}, which is not here", []
+        except checks.MissingModuleError as error:
+            return "broken", f"they need the module {error}, which is not in the sandbox", []
         except SyntaxError as error:
-            return "infra_error", f"the tests are no Python: {error}", []
+            return "broken", f"no Python: {error}", []
         return _ending(tally), tally.detail, []
 
     def _end_module(self, process, ours, *, gone):
@@ -216,6 +239,9 @@ class Box:
 
     def _report_module(self, ending, detail, tally, results, usage):
         told = {"ending": ending, "detail": detail, "passed": tally.passed, "total": tally.total()}
+        told["candidate"] = self._candidate
+        if ending == "broken":  # whatever the program
+            told |= {"ending": "infra_error", "tests_broken": True}
         if usage is not None:
             told["cpu_s"] = usage.ru_utime + usage.ru_stime
             told["peak_bytes"] = usage.ru_maxrss * 1024
@@ -296,7 +322,7 @@ def main(box, kind, sizes):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         box.run(kind, sizes)
         code = 0
-    except BaseException as error:  # noqa: BLE001 - told to the warm parent by the report
+    except BaseException as error:
         code = 1
         try:
             box._say({"ending": "infra_error", "detail": program.described(error), "box": True}, [])

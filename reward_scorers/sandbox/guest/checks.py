@@ -39,7 +39,7 @@ class Tally:
         return max(self.passed + self.failed, self.expected, 1)
 
 
-class MissingModule(Exception):
+class MissingModuleError(Exception):
     """The test code needs a module that the sandbox has not; that is not the program's fault."""
 
 
@@ -51,7 +51,7 @@ def run_code(examiner, source, trusted, tally):
 
     Raises:
         Over: the program's process can answer no more.
-        MissingModule
+        MissingModuleError
     """
     if isinstance(source, str):
         from .counting import counted  # late: its imports would be every program's
@@ -68,12 +68,12 @@ def run_pytest(examiner, source, trusted, tally):
 
     Raises:
         Over: the program's process can answer no more.
-        MissingModule: pytest is not in the sandbox, say.
+        MissingModuleError: pytest is not in the sandbox, say.
     """
     try:
         import pytest
     except ImportError:
-        raise MissingModule("pytest") from None
+        raise MissingModuleError("pytest") from None
     code = compile(source, FILE, "exec", dont_inherit=True)
     space = _module(examiner, trusted, code).__dict__
     path = "test_solution.py"
@@ -109,21 +109,21 @@ def run_calls(examiner, entry, calls, tally):
     for number, call in enumerate(calls):
         try:
             found = function(*call["args"], **call.get("kwargs", {}))
-        except Exception as error:  # noqa: BLE001 - the program's
+        except Exception as error:
             tally.wrong(f"call {number + 1}: {error}")
             results.append(None)
             continue
         if "expected" not in call:
             tally.right()
             results.append(found)
-        elif agree(found, call["expected"], call.get("tolerance", 0.0), call.get("loose", False)):
+        elif agree(found, call["expected"], call["tolerance"], loose=call["loose"]):
             tally.right()
         else:
             tally.wrong(f"call {number + 1}: another value than expected")
     return results
 
 
-def agree(found, expected, tolerance=0.0, loose=False):
+def agree(found, expected, tolerance=0.0, *, loose=False):
     """Whether a value is the expected one: equal as Python has it.
 
     Args:
@@ -211,8 +211,8 @@ def _guarded(run, examiner, tally):
         if getattr(error, "of_program", False):
             tally.wrong(str(error))
         else:
-            raise MissingModule(error.name) from None
-    except BaseException as error:  # noqa: BLE001 - whatever tests raise
+            raise MissingModuleError(error.name) from None
+    except BaseException as error:
         tally.wrong(_described(error))
     if examiner.over is not None:
         raise examiner.over

@@ -42,7 +42,8 @@ _LEFT_ALONE = (ast.Try, ast.With, ast.AsyncWith, ast.Expr, ast.Assign)
 
 def _counting(node):
     place = {
-        name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")
+        name: getattr(node, name)
+        for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")
     }
     counter = ast.Name(id=COUNTER, ctx=ast.Load(), **place)
     return ast.With(items=[ast.withitem(context_expr=counter)], body=[node], **place)

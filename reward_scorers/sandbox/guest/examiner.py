@@ -132,7 +132,7 @@ class Examiner(values.Writer, values.Reader):
             found = function(*[self.read(tree) for tree in told["args"]])
             self._table, self._written = [], {}
             reply = {"value": self.write(found)}
-        except Exception as error:  # noqa: BLE001 - the program's to handle
+        except Exception as error:
             reply = {"raised": f"{type(error).__name__}"}
         self._send(_NOT_ASKED, reply)
 

@@ -72,9 +72,7 @@ def _checked(name, result):
 
 
 def _call(name, *arguments):
-    words = [
-        ctypes.c_long(word) if isinstance(word, int) else word for word in arguments
-    ]
+    words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
     return _checked(name, _LIBC.syscall(ctypes.c_long(number(name)), *words))
 
 

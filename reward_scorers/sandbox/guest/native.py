@@ -18,15 +18,26 @@ _WRITABLE = "/writable"
 _DATA = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
 
 # statvfs flag -> mount flag: what a mount has and a remount must repeat.
-_KEPT = {os.ST_NOSUID: 2, os.ST_NODEV: 4, os.ST_NOEXEC: 8, os.ST_NOATIME: 1024, os.ST_NODIRATIME: 2048, os.ST_RELATIME: 1 << 21}
+_KEPT = {
+    os.ST_NOSUID: 2,
+    os.ST_NODEV: 4,
+    os.ST_NOEXEC: 8,
+    os.ST_NOATIME: 1024,
+    os.ST_NODIRATIME: 2048,
+    os.ST_RELATIME: 1 << 21,
+}
 
 _OUTER = (
-    kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC
-    | kernel.CLONE_NEWUTS | kernel.CLONE_NEWCGROUP
+    kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWPID
+    | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS
+    | kernel.CLONE_NEWCGROUP
 )
 
 
-class Impossible(Exception):
+class Impossible(Exception):  # noqa: N818 - it says what is
     """This machine has no means to confine a program; the message says what is missing."""
 
 

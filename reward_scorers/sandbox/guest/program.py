@@ -19,6 +19,20 @@ _LONGEST_MESSAGE = 300
 ENDED, RAISED, OUT_OF_MEMORY, EXITED = 0, 101, 102, 103
 
 
+def choose(sources):
+    """The place of the first text that Python can compile, 0 if it can compile none.
+
+    Nothing is run.
+    """
+    for place, source in enumerate(sources):
+        try:
+            compile(source, FILE, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        return place
+    return 0
+
+
 def run_script(source):
     """Run a program as `python program.py` does, and end this process."""
     module = types.ModuleType("__main__")
@@ -29,7 +43,7 @@ def run_script(source):
         code = ENDED if error.code in (None, 0) else EXITED
     except MemoryError:
         code = OUT_OF_MEMORY
-    except BaseException as error:  # noqa: BLE001 - whatever a program raises
+    except BaseException as error:
         _tell(error)
         code = RAISED
     try:
@@ -37,7 +51,7 @@ def run_script(source):
             sys.modules["threading"]._shutdown()  # waits for threads, as the interpreter does
         atexit._run_exitfuncs()
         sys.stdout.flush()
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         code = code or RAISED
     os._exit(code)
 
@@ -82,7 +96,7 @@ def _tell(error):
     try:
         sys.stderr.write(f"{described(error)}\n")
         sys.stderr.flush()
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         pass
 
 
@@ -98,7 +112,7 @@ def described(error):
         place = f" (line {error.lineno})"
     try:
         message = str(error.msg if isinstance(error, SyntaxError) else error)
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         message = ""
     return f"{type(error).__name__}: {message[:_LONGEST_MESSAGE]}{place}"
 
@@ -126,7 +140,7 @@ class Guest(values.Writer, values.Reader):
                     if isinstance(value, type) and value.__module__ == self._module.__name__
                 }
             _execute(source, self._module)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._say(bytes(16), {"raised": self._exception(error)})
             return
         names = [name for name in vars(self._module) if not name.startswith("__")]
@@ -139,7 +153,7 @@ class Guest(values.Writer, values.Reader):
         question = values.loads(self._line.receive(length))
         try:
             reply = self._do(question)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             reply = {"raised": self._exception(error)}
         self._say(nonce, reply)
         return True

@@ -51,7 +51,13 @@ class Run:
                     ending = "output_limit"
         for descriptor in list(self._open):
             self._shut(descriptor)
-        return ending, bytes(self._streams[self._out]), bytes(self._streams[self._err]), status, usage
+        return (
+            ending,
+            bytes(self._streams[self._out]),
+            bytes(self._streams[self._err]),
+            status,
+            usage,
+        )
 
     def _exchange(self):
         while True:

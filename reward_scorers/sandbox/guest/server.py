@@ -25,17 +25,31 @@ _PIECE = 1 << 16
 _GRACE_S = 1.0  # how long behind its limits a judging process may go on before it is killed
 
 # Modules that programs import most, so that a fork has them already.
-WARM = (
-    "abc bisect collections copy functools heapq itertools math operator re string typing"
-    " collections.abc"
-).split()
+WARM = [
+    "abc",
+    "bisect",
+    "collections",
+    "copy",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "re",
+    "string",
+    "typing",
+    "collections.abc",
+]
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 # The network is the sandbox's, which is empty, and no program can make a socket: one of its own for
 # each would take as long again as all others together.
 NAMESPACES = (
-    kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC
+    kernel.CLONE_NEWUSER
+    | kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWPID
+    | kernel.CLONE_NEWIPC
     | kernel.CLONE_NEWUTS
 )
 
@@ -110,7 +124,7 @@ class Server:
                 map_user(self._proc, self._user)
             else:
                 kernel.die_with_parent()
-        except BaseException:  # noqa: BLE001
+        except BaseException:
             os._exit(2)
         box.main(
             box.Box(

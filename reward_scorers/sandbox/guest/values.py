@@ -14,7 +14,7 @@ from binascii import a2b_base64, b2a_base64
 MAX_DIGITS = 100_000  # a longer integer is no value: reading it takes quadratic time
 
 
-class NoValue(Exception):
+class NoValue(Exception):  # noqa: N818 - it says what is
     """A value that cannot be written, or a text that is none."""
 
 

@@ -5,15 +5,15 @@ import select
 import time
 
 
-class Gone(Exception):
+class Gone(Exception):  # noqa: N818 - an event, like the two below
     """The other side has closed."""
 
 
-class TooMuch(Exception):
+class TooMuch(Exception):  # noqa: N818
     """The other side sends more than it may."""
 
 
-class Late(Exception):
+class Late(Exception):  # noqa: N818
     """The other side does not answer in time."""
 
 

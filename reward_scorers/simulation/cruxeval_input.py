@@ -1,0 +1,149 @@
+r"""Scorer `cruxeval_input`: arguments with which a function returns the given output.
+
+The answer is a call `f(...)`, alone or in an assertion `assert f(...) == output`, in either order;
+what the assertion says that comes out does not matter. Any arguments are right that lead to the
+output. The function is run in the sandbox. Arguments that are no literals ("[1] * 3", `set()`) are
+evaluated there before, in a process that knows neither function nor output.
+
+Read is what stands in the last [ANSWER]...[/ANSWER] or <answer>...</answer>, else the whole text:
+there the last fenced block, the last box, the whole of it, the last line with a call.
+
+A row of CRUXEval (arXiv 2401.03065) has a code "def f(...)" and an output "[(4, 1), (2, 3)]". A row
+of the Guru data has the function as ground truth, {"functional": "def f(...): ..."}, and the output
+in extra_info["reference"] (Reasoning360, data_preprocess/simulation/cruxeval-i.py).
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from reward_scorers.code.shared import sandbox
+from reward_scorers.deadline import Deadline
+from reward_scorers.errors import GroundTruthError, WorkerError
+from reward_scorers.registry import Context, Outcome, register, verdict
+from reward_scorers.sandbox import Call, Calls, Ending, Limits
+from reward_scorers.sandbox.sandbox import START_S, TRIES
+from reward_scorers.simulation.answers import MAX_LENGTH, candidates, functional
+from reward_scorers.text import answer_part, shown
+from reward_scorers.values import without_warnings
+from reward_scorers.workers.pool import told_waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reward_scorers import sandbox as boxes
+
+TIMEOUT_S: Final = 20.0
+RUN_S: Final = 5.0
+_NAME: Final = "f"
+_BUILDER: Final = "arguments_of_the_answer"
+
+
+@register("cruxeval_input", version=1, timeout_s=TIMEOUT_S)
+def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
+    """Score 1 if the function, called as `text` says, returns the output, else 0.
+
+    Args:
+        text: what the model wrote, of any length.
+        truth: a mapping (or its JSON text) with "functional", the function; or with "code" and
+            "output"; or the function's text.
+        context: its `extra["reference"]` is the output.
+
+    Raises:
+        GroundTruthError: there is no function, or no output.
+        WorkerError: there is no sandbox, or it failed.
+    """
+    context = context or Context(deadline=Deadline.after(TIMEOUT_S))
+    code, output = _function(truth, context.extra)
+    call = next(_calls(text), None)
+    if call is None:
+        return verdict(acc=False, pred=None, reason="no call is stated")
+    written = shown(ast.unparse(call))
+    arguments = _arguments(call, context)
+    if isinstance(arguments, str):
+        return verdict(acc=False, pred=written, reason=arguments)
+    args, kwargs = arguments
+    job = Calls(_NAME, [Call(args, kwargs, expected=output)], prefix=code)
+    outcome = _run("", job, context)
+    if outcome.ending == Ending.PASSED:
+        return verdict(acc=True, pred=written, reason="the function returns the output")
+    return verdict(acc=False, pred=written, reason=f"{outcome.ending}: {outcome.detail}")
+
+
+def _function(truth: Any, extra: Mapping[str, Any]) -> tuple[str, Any]:
+    code, output = functional(truth), extra.get("reference")
+    if isinstance(truth, dict) and "code" in truth:
+        code, output = truth["code"], truth.get("output", output)
+    if isinstance(code, str) and isinstance(output, str) and f"def {_NAME}" in code:
+        try:
+            return code, ast.literal_eval(output.strip())
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            pass
+    raise GroundTruthError(
+        f"expected a function {_NAME} in the ground truth and its output as a Python literal in"
+        f' extra_info["reference"]; found {shown(repr(truth))} and {shown(repr(output))}'
+    )
+
+
+def _calls(text: str) -> Iterator[ast.Call]:
+    """Calls of the function that the text may state, the likeliest first."""
+    for candidate in candidates(answer_part(text), ("assert ", f"{_NAME}(")):
+        said = candidate.strip()
+        if not said or len(said) > MAX_LENGTH:
+            continue
+        try:
+            statements = ast.parse(without_warnings(said)).body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        if statements and (call := _stated(statements[-1])) is not None:
+            yield call
+
+
+def _stated(statement: ast.stmt) -> ast.Call | None:
+    """The call in `f(...)`, `assert f(...) == value` or `value == f(...)`."""
+    if not isinstance(statement, ast.Assert | ast.Expr):
+        return None
+    test = statement.test if isinstance(statement, ast.Assert) else statement.value
+    sides = [test.left, *test.comparators] if isinstance(test, ast.Compare) else [test]
+    for side in sides:
+        if isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id == _NAME:
+            return side
+    return None
+
+
+def _arguments(call: ast.Call, context: Context) -> tuple[list[Any], dict[str, Any]] | str:
+    """The values of a call's arguments; why there are none, where there are none."""
+    try:
+        return _literals(call)
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        pass
+    builder = f"def {_BUILDER}():\n    def {_NAME}(*args, **kwargs):\n        return args, kwargs\n"
+    program = f"{builder}    return {ast.unparse(call)}\n"
+    outcome = _run(program, Calls(_BUILDER, [Call([])]), context)
+    if outcome.ending != Ending.PASSED:
+        return f"the arguments cannot be evaluated: {outcome.ending}: {outcome.detail}"
+    match outcome.values:
+        case ((tuple() as args, dict() as kwargs),) if all(isinstance(key, str) for key in kwargs):
+            return list(args), kwargs
+    return "the arguments are no plain values"
+
+
+def _literals(call: ast.Call) -> tuple[list[Any], dict[str, Any]]:
+    named = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords if word.arg}
+    if len(named) < len(call.keywords):
+        raise ValueError("**, which is no literal")
+    return [ast.literal_eval(node) for node in call.args], named
+
+
+def _run(program: str, job: Calls, context: Context) -> boxes.Outcome:
+    seconds = max(context.deadline.remaining(), 0.1)
+    limits: Limits = replace(sandbox().limits, time_s=min(RUN_S, seconds), total_s=seconds)
+    with told_waiting(TRIES * (seconds + START_S)):  # the sandbox has limits of its own
+        outcome = sandbox().run(program, job, limits)
+    if outcome.ending == Ending.INFRA_ERROR:
+        if outcome.tests_broken:
+            raise GroundTruthError(f"the function cannot be run: {outcome.detail}")
+        raise WorkerError(f"the sandbox failed: {outcome.detail}")
+    return outcome
