@@ -6,8 +6,8 @@ of turn, with line ends made \n. Looked at are, in this order:
 1. fenced blocks tagged as Python (python, py, python3, py3, ...) or without a tag; blocks of other
    languages are not. Where a job says which names the program must define, those blocks that define
    one go first; else, for programs that read and write, those that print. Of these the last.
-   Blocks that are all parts of one program come as one, joined, before single ones, where no block
-   alone defines all names;
+   Blocks that define different things are parts of one program, and come joined before single
+   ones; one that defines a thing anew replaces what stood before it;
 2. without a block, the text before a lone closing fence: the prompt may have opened the block;
 3. the whole text, if it begins as code; else what follows the first line that does.
 
@@ -34,6 +34,7 @@ MAX_CANDIDATES: Final = 8
 _PYTHON: Final = frozenset({"", "python", "py", "python3", "py3", "python2", "python3.11", "pycon"})
 _TAG = re.compile(r"^\{?\.?([a-z0-9.]+)")
 _PRINTS = re.compile(r"\bprint\b|\bstdout\b|\bos\.write\b")
+_DEFINED = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)", re.MULTILINE)
 _FENCE = re.compile(r"^[ ]{0,3}(?:`{3,}|~{3,})[ \t]*[^\n]*$", re.MULTILINE)
 _CODE_LINE = re.compile(
     r"^(?:def |class |import |from \w[\w.]* import |async def |@\w|if __name__|[A-Za-z_]\w* = )",
@@ -49,9 +50,13 @@ def programs(text: str, names: Sequence[str] = ()) -> list[str]:
         names: what the program must define, for a job that calls it.
     """
     said = answer_part(text)
-    blocks = [block for block in fenced_blocks(said) if _is_python(block)]
-    contents = [block.content for block in blocks if block.content.strip()]
-    found = _ranked(contents, names) if contents else _without_blocks(said)
+    blocks = fenced_blocks(said)
+    contents = [block.content for block in blocks if _is_python(block) and block.content.strip()]
+    found = _before_a_lone_fence(said, blocks)
+    if contents:
+        found += _ranked(contents, names)
+    elif not any(block.closed for block in blocks):
+        found += _without_blocks(said)
     unique = dict.fromkeys(program for program in found if len(program) <= MAX_CHARS)
     return list(unique)[:MAX_CANDIDATES]
 
@@ -74,25 +79,35 @@ def _ranked(contents: list[str], names: Sequence[str]) -> list[str]:
         return [program for program in latest if _PRINTS.search(program)] + latest
     whole = [program for program in latest if all(defines(program, name) for name in names)]
     part = [program for program in latest if any(defines(program, name) for name in names)]
-    joined = ["\n\n".join(contents)] if len(contents) > 1 else []
-    return [*whole, *joined, *part, *latest]
+    return [*_joined(contents), *whole, *part, *latest]
+
+
+def _joined(contents: list[str]) -> list[str]:
+    """The parts of one program as one, if that is what the blocks that define something are."""
+    parts = [(program, set(_DEFINED.findall(program))) for program in contents]
+    parts = [(program, names) for program, names in parts if names]
+    names = [name for _, found in parts for name in found]
+    if len(parts) < 2 or len(set(names)) < len(names):
+        return []
+    return ["\n\n".join(program for program, _ in parts)]
+
+
+def _before_a_lone_fence(said: str, blocks: Sequence[Block]) -> list[str]:
+    """The text before a fence that closes what the prompt has opened."""
+    fence = _FENCE.search(said)
+    if fence is None or len(blocks) != 1 or blocks[0].closed or blocks[0].language:
+        return []
+    before = said[: fence.start()]
+    return [before] if _CODE_LINE.match(before.lstrip("\n")) else []
 
 
 def _without_blocks(said: str) -> list[str]:
     found = []
-    fence = _FENCE.search(said)
-    if fence and (before := said[: fence.start()]).strip():
-        found.append(before)
-    text = _FENCE.sub("", said) if fence else said
+    text = _FENCE.sub("", said)
     if (start := _CODE_LINE.search(text)) is not None:
-        if text[: start.start()].strip():
-            found.append(text[start.start() :])
-        else:
-            found.append(text)
-        found.append(_without_prose(text[start.start() :]))
-    if text.strip():
-        found.append(text)
-    return found
+        program = text[start.start() :]
+        found = [program, _without_prose(program)]
+    return [*found, text] if text.strip() else found
 
 
 def _without_prose(program: str) -> str:

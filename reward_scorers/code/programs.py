@@ -55,7 +55,7 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
         outcome = sandbox().run(found, task.job, limits)
     _refuse(outcome)
     passed, total, reason = _counted(outcome, task)
-    right = passed == total and outcome.ending == Ending.PASSED
+    right = outcome.ending == Ending.PASSED and (passed == total or not task.outputs)
     fraction = 1.0 if right else min(passed / total, 1 - 1 / (total + 1))
     return Outcome(
         score=fraction if context.partial else float(right),

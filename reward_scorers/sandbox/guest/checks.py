@@ -104,6 +104,8 @@ def run_calls(examiner, entry, calls, tally):
         The results of calls without an expectation.
     """
     results = []
+    if entry not in examiner.names and "Solution" in examiner.names and "." not in entry:
+        entry = f"Solution.().{entry}"  # as contests have it: a method of that name
     function = Remote(examiner, name=entry)
     tally.expected = len(calls)
     for number, call in enumerate(calls):
