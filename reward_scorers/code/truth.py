@@ -37,9 +37,8 @@ _SHAPES: Final = (
 )
 _FUNCTION_KEYS: Final = ("fn_name", "function_name", "func_name")
 _CHECKED = re.compile(r"^check\(\s*(?:Solution\(\)\.)?([A-Za-z_]\w*)\s*\)", re.MULTILINE)
-_CALLED = re.compile(
-    r"\b(?:assert|not|==|!=|set|sorted|abs|\(|,|in|_deep_eq)\s*\(?\s*([A-Za-z_]\w*)\("
-)
+_CALLED = re.compile(r"(?<![.\w])([A-Za-z_]\w*)\(")
+_ASSERTION = re.compile(r"^\s*assert\b.*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,8 @@ def _tests(code: Any, extra: Mapping[str, Any], by: Any = "script", names: Any =
     if not isinstance(code, str) or not code.strip():
         raise GroundTruthError(f"expected test code as a text, found {shown(repr(code))}")
     prompt = _text(extra.get("original_prompt"))
-    job = Tests(code, by, prefix=_text(extra.get("prefix")), helpers=helpers_of(code, prompt))
-    return Task(job, tuple(names))
+    prefix, helpers = _text(extra.get("prefix")), helpers_of(code, prompt)
+    return Task(Tests(code, by, prefix, helpers, names=tuple(names)), tuple(names))
 
 
 def _functional(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:
@@ -200,13 +199,17 @@ def _literal(text: str) -> Any:
 
 
 def _asserted(code: Any) -> list[str]:
-    """Names that assertions call, the likeliest to be the program's; at most one."""
+    """The function that assertions are about: the first that one calls; at most one."""
     if not isinstance(code, str):
         return []
-    called = [name for line in code.splitlines() for name in _CALLED.findall(line)]
-    known = {*re.findall(r"^\s*def (\w+)", code, re.MULTILINE), *vars(builtins), "isclose"}
-    named = [name for name in called if name not in known]
-    return [max(set(named), key=named.count)] if named else []
+    called = [name for line in _ASSERTION.findall(code) for name in _CALLED.findall(line)]
+    local = set(re.findall(r"^\s*def (\w+)", code, re.MULTILINE))
+    for known in (local | vars(builtins).keys() | {"isclose"}, local):
+        # A function that is asked for may have a builtin's name, where nothing else is called.
+        named = [name for name in called if name not in known]
+        if named:
+            return named[:1]
+    return []
 
 
 def _lines(text: Any) -> str:

@@ -97,17 +97,20 @@ class Tests:
         by: "script" runs it as if it stood behind the program in one file; "pytest" collects tests.
         prefix: trusted source that runs before the program, in its module, and before the tests.
         helpers: trusted source that runs before the tests only.
+        names: what the tests take from the program though Python has a builtin of that name, such
+            as a function `sum` that was asked for.
     """
 
     code: str
     by: Literal["script", "pytest"] = "script"
     prefix: str = ""
     helpers: str = ""
+    names: Sequence[str] = ()
     kind: ClassVar[str] = "module"
 
     def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program; and the tests."""
-        secret: dict[str, Any] = {"kind": self.by, "code": self.code}
+        secret: dict[str, Any] = {"kind": self.by, "code": self.code, "names": list(self.names)}
         if self.by == "script":
             secret["compiled"] = _compiled(self.code)
         secret |= {"prefix": self.prefix, "helpers": self.helpers}

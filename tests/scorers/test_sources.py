@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reward_scorers import UnsupportedSourceError, compute_score, score_batch
+from reward_scorers import score_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -160,13 +160,3 @@ def test_the_reference_is_right_and_nothing_and_that_of_another_row_are_not(name
             if one["acc"] is not right:
                 wrong[what].append((rows[place - 1][1], rows[place][1]))
     assert not any(wrong.values()), wrong
-
-
-def test_prompts_that_are_encoded_twice_do_not_matter() -> None:
-    """One file holds lists of messages as text within a message; its rows are programs."""
-    rows = evaluation("codegen__humaneval_164")
-    assert len(rows) == 164
-    for row in rows:
-        assert row["prompt"][0]["content"].startswith("[{'content':")
-        with pytest.raises(UnsupportedSourceError, match="sandbox"):
-            compute_score(row["data_source"], "", row["reward_model"]["ground_truth"])

@@ -219,7 +219,7 @@ class Box:
             if tests["kind"] == "pytest":
                 checks.run_pytest(asked, tests["code"], trusted, tally)
             else:
-                checks.run_code(asked, _code_of(tests), trusted, tally)
+                checks.run_code(asked, _code_of(tests), trusted, tally, tests["names"])
         except examiner.Over as over:
             tally.wrong(over.detail)
             return over.ending, over.detail, []

@@ -43,11 +43,13 @@ class MissingModuleError(Exception):
     """The test code needs a module that the sandbox has not; that is not the program's fault."""
 
 
-def run_code(examiner, source, trusted, tally):
+def run_code(examiner, source, trusted, tally, names=()):
     """Run test code whose assertions are counted, as if it stood behind the program in one file.
 
     Args:
         source: its text, or what `counted` made of it.
+        trusted: name -> value of what trusted sources define.
+        names: what the tests take from the program though Python has a builtin of that name.
 
     Raises:
         Over: the program's process can answer no more.
@@ -58,7 +60,7 @@ def run_code(examiner, source, trusted, tally):
 
         source = counted(source)
     code, tally.expected = source
-    space = _module(examiner, trusted, code).__dict__
+    space = _module(examiner, trusted, code, names).__dict__
     space[COUNTER] = _Counter(examiner, tally)
     _guarded(lambda: exec(code, space), examiner, tally)
 
@@ -172,7 +174,7 @@ def trusted_names(*sources):
     return {name: value for name, value in vars(module).items() if not name.startswith("__")}
 
 
-def _module(examiner, trusted, code):
+def _module(examiner, trusted, code, wanted=()):
     """The module in which test code runs."""
     solution = types.ModuleType("solution")
     for name in examiner.names:
@@ -182,7 +184,7 @@ def _module(examiner, trusted, code):
     sys.modules["__main__"] = module
     space = module.__dict__
     space.update(trusted)
-    for name in _names(code) - space.keys() - vars(builtins).keys():
+    for name in _names(code) - space.keys() - (vars(builtins).keys() - set(wanted)):
         # Never the other way round: a program could call its own things `len` or `math`.
         if name in sys.stdlib_module_names:
             space[name] = importlib.import_module(name)

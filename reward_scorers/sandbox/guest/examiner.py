@@ -9,6 +9,7 @@ comparison: a `Remote` equals nothing but an object of the same state, and has n
 import builtins
 import itertools
 import os
+import sys
 
 from . import values, wire
 
@@ -163,6 +164,8 @@ class Examiner(values.Writer, values.Reader):
                 self._table.append(value)
             return {"o": place}
         if callable(value):
+            if (reference := _reference(value)) is not None:
+                return {"n": reference}
             self._callbacks.append(value)
             return {"x": len(self._callbacks) - 1}
         if hasattr(value, "__next__"):
@@ -280,6 +283,15 @@ class Remote:
 
     def __instancecheck__(self, instance):
         return isinstance(instance, Remote) and self._ask("isinstance", instance)
+
+
+def _reference(value):
+    """Where the standard library has a class or function, None if it is not of it."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(name, str) or module not in sys.stdlib_module_names or module == "__main__":
+        return None
+    found = getattr(sys.modules.get(module), name, None)
+    return [module, name] if found is value else None
 
 
 def _is_of_tests(value):

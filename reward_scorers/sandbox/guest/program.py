@@ -5,6 +5,7 @@ it. So it says nothing but values and exceptions; whether they are right is deci
 """
 
 import atexit
+import importlib
 import linecache
 import os
 import sys
@@ -225,6 +226,9 @@ class Guest(values.Writer, values.Reader):
         """An object of which the other side has a handle, a function of the other side, ..."""
         if tag == "h":
             return self._objects[content]
+        if tag == "n":
+            module, name = content
+            return getattr(importlib.import_module(module), name)
         if tag == "x":
             return self._callback(content)
         if tag == "it":
