@@ -126,7 +126,7 @@ def _mbpp(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:
 
 def _stdio(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:
     inputs, outputs = value["inputs"], value["outputs"]
-    if not (isinstance(inputs, Sequence) and isinstance(outputs, Sequence)):
+    if not (isinstance(inputs, list | tuple) and isinstance(outputs, list | tuple)):
         raise GroundTruthError("expected inputs and outputs as lists")
     if len(inputs) != len(outputs) or not inputs:
         raise GroundTruthError(

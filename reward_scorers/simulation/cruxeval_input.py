@@ -3,7 +3,7 @@ r"""Scorer `cruxeval_input`: arguments with which a function returns the given o
 The answer is a call `f(...)`, alone or in an assertion `assert f(...) == output`, in either order;
 what the assertion says that comes out does not matter. Any arguments are right that lead to the
 output. The function is run in the sandbox. Arguments that are no literals ("[1] * 3", `set()`) are
-evaluated there before, in a process that knows neither function nor output.
+evaluated there by a process that knows neither function nor output.
 
 Read is what stands in the last [ANSWER]...[/ANSWER] or <answer>...</answer>, else the whole text:
 there the last fenced block, the last box, the whole of it, the last line with a call.
@@ -23,7 +23,7 @@ from reward_scorers.code.shared import sandbox
 from reward_scorers.deadline import Deadline
 from reward_scorers.errors import GroundTruthError, WorkerError
 from reward_scorers.registry import Context, Outcome, register, verdict
-from reward_scorers.sandbox import Call, Calls, Ending, Limits
+from reward_scorers.sandbox import Call, Calls, Ending, Job, Limits, Tests
 from reward_scorers.sandbox.sandbox import START_S, TRIES
 from reward_scorers.simulation.answers import MAX_LENGTH, candidates, functional
 from reward_scorers.text import answer_part, shown
@@ -61,12 +61,13 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
     if call is None:
         return verdict(acc=False, pred=None, reason="no call is stated")
     written = shown(ast.unparse(call))
-    arguments = _arguments(call, context)
-    if isinstance(arguments, str):
-        return verdict(acc=False, pred=written, reason=arguments)
-    args, kwargs = arguments
-    job = Calls(_NAME, [Call(args, kwargs, expected=output)], prefix=code)
-    outcome = _run("", job, context)
+    try:
+        args, kwargs = _literals(call)
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        outcome = _run(_building(call), _tests(code, output), context)
+    else:
+        job = Calls(_NAME, [Call(args, kwargs, expected=output)], prefix=code)
+        outcome = _run("", job, context)
     if outcome.ending == Ending.PASSED:
         return verdict(acc=True, pred=written, reason="the function returns the output")
     return verdict(acc=False, pred=written, reason=f"{outcome.ending}: {outcome.detail}")
@@ -113,21 +114,20 @@ def _stated(statement: ast.stmt) -> ast.Call | None:
     return None
 
 
-def _arguments(call: ast.Call, context: Context) -> tuple[list[Any], dict[str, Any]] | str:
-    """The values of a call's arguments; why there are none, where there are none."""
-    try:
-        return _literals(call)
-    except (ValueError, TypeError, RecursionError, MemoryError):
-        pass
-    builder = f"def {_BUILDER}():\n    def {_NAME}(*args, **kwargs):\n        return args, kwargs\n"
-    program = f"{builder}    return {ast.unparse(call)}\n"
-    outcome = _run(program, Calls(_BUILDER, [Call([])]), context)
-    if outcome.ending != Ending.PASSED:
-        return f"the arguments cannot be evaluated: {outcome.ending}: {outcome.detail}"
-    match outcome.values:
-        case ((tuple() as args, dict() as kwargs),) if all(isinstance(key, str) for key in kwargs):
-            return list(args), kwargs
-    return "the arguments are no plain values"
+def _building(call: ast.Call) -> str:
+    """A program that evaluates the arguments of a call."""
+    return (
+        f"def {_BUILDER}():\n"
+        f"    def {_NAME}(*args, **kwargs):\n"
+        "        return args, kwargs\n"
+        f"    return {ast.unparse(call)}\n"
+    )
+
+
+def _tests(code: str, output: Any) -> Tests:
+    """Call the function, in the process that judges, with what the program has evaluated."""
+    call = f"args, kwargs = {_BUILDER}()\nassert {_NAME}(*args, **kwargs) == {output!r}\n"
+    return Tests(call, helpers=code)
 
 
 def _literals(call: ast.Call) -> tuple[list[Any], dict[str, Any]]:
@@ -137,7 +137,7 @@ def _literals(call: ast.Call) -> tuple[list[Any], dict[str, Any]]:
     return [ast.literal_eval(node) for node in call.args], named
 
 
-def _run(program: str, job: Calls, context: Context) -> boxes.Outcome:
+def _run(program: str, job: Job, context: Context) -> boxes.Outcome:
     seconds = max(context.deadline.remaining(), 0.1)
     limits: Limits = replace(sandbox().limits, time_s=min(RUN_S, seconds), total_s=seconds)
     with told_waiting(TRIES * (seconds + START_S)):  # the sandbox has limits of its own

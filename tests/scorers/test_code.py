@@ -49,10 +49,10 @@ def test_solutions_of_humaneval_pass_and_those_of_other_problems_do_not() -> Non
         truth = {key: problem[key] for key in ("prompt", "entry_point", "test")}
         own = problem["prompt"] + problem["canonical_solution"]
         other = before["prompt"] + before["canonical_solution"]
-        for text in (fenced(own), problem["canonical_solution"], fenced(other), ""):
-            rows.append(
-                {"data_source": "openai_humaneval", "solution_str": text, "ground_truth": truth}
-            )
+        rows += [
+            {"data_source": "openai_humaneval", "solution_str": text, "ground_truth": truth}
+            for text in (fenced(own), problem["canonical_solution"], fenced(other), "")
+        ]
     found = [result["acc"] for result in scored(rows)]
     assert found == [True, True, False, False] * 164
 
@@ -116,12 +116,12 @@ def test_inputs_of_cruxeval_as_its_authors_have_scored_them() -> None:
     assert not wrong
 
 
-def test_a_sandbox_that_cannot_be_had_is_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_that_cannot_be_had_is_no_score() -> None:
     with Sandbox(1, start_s=0.000_001) as broken:
         use_sandbox(broken)
         try:
             with pytest.raises(WorkerError):
-                compute_score("mbpp", fenced("def f(): pass"), {"test_list": ["assert f() is None"]})
+                compute_score("mbpp", fenced("def f(): pass"), "assert f() is None")
         finally:
             use_sandbox(None)
 

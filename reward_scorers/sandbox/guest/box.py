@@ -63,6 +63,8 @@ class Box:
             options = f"size={self.limits['files_bytes']},nr_inodes={self.limits['files']},mode=700"
             flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
             kernel.mount("tmpfs", self.scratch, "tmpfs", flags, options)
+        else:  # its name is not the one that everybody knows
+            os.environ.update({"HOME": self.scratch, "TMPDIR": self.scratch})
         os.chdir(self.scratch)
         kernel.drop_capabilities()
         kernel.no_new_privileges()
@@ -94,7 +96,6 @@ class Box:
             (resource.RLIMIT_NPROC, limits["processes"]),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_MEMLOCK, 0),
-            (resource.RLIMIT_MSGQUEUE, 0),
         ):
             _, hard = resource.getrlimit(what)
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -154,15 +155,21 @@ class Box:
         theirs_in, ours_in = os.pipe()
         ours_out, theirs_out = os.pipe()
         ours_err, theirs_err = os.pipe()
+        started, starts = os.pipe()
         process = os.fork()
         if process == 0:
             try:
-                self._become_program(theirs_in, theirs_out, theirs_err)
+                self._become_program(theirs_in, theirs_out, theirs_err, starts)
+                os.write(3, b"S")
+                os.close(3)
                 program.run_script(source)
             finally:
                 os._exit(program.RAISED)
-        for descriptor in (theirs_in, theirs_out, theirs_err):
+        for descriptor in (theirs_in, theirs_out, theirs_err, starts):
             os.close(descriptor)
+        if os.read(started, 1) != b"S":
+            raise RuntimeError("the process of the program could not begin")
+        os.close(started)
         limit = self.limits["output_bytes"]
         return script.Run(process, ours_in, ours_out, ours_err, text, limit, deadline)
 
@@ -203,9 +210,9 @@ class Box:
         """In the process that will run the program: read it, say so, and run it when told to."""
         job = marshal.loads(wire.read_exactly(0, size))
         chosen = program.choose(job["sources"]) if len(job["sources"]) > 1 else 0
-        os.write(channel, bytes([chosen]))
         nothing = os.open("/dev/null", os.O_RDWR)
         self._become_program(nothing, nothing, nothing, channel)
+        os.write(3, bytes([chosen]))  # what fails until here is no fault of the program
         if os.read(3, 1) == b"G":
             program.serve(job["sources"][chosen], job["prefix"], wire.Line(3, None, 1 << 30))
 
