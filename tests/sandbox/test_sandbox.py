@@ -235,7 +235,7 @@ def descendants(pid: int) -> list[int]:
 @pytest.mark.parametrize("which", [0, 1], ids=["the starting process", "the warm parent"])
 def test_killed_in_the_middle_it_is_retried_and_counted(which: int) -> None:
     """The first of the processes of a sandbox starts it, the second is the warm parent."""
-    slow = "import time\ntime.sleep(.5)\n" + ADD
+    slow = "import time\ntime.sleep(2)\n" + ADD
     with Sandbox(1, limits=Limits(time_s=20)) as made, ThreadPoolExecutor(1) as threads:
         made.isolation()
         (pid,) = made.pids()
