@@ -50,9 +50,10 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
     found = candidates(text, task)
     if not found:
         return Outcome(score=0.0, acc=False, pred=None, reason="no program is stated", fraction=0.0)
-    limits = _limits(context)
+    box = sandbox([*found, task.source])
+    limits = _limits(context, box.limits)
     with told_waiting(TRIES * (limits.total_s + START_S)):  # the sandbox has limits of its own
-        outcome = sandbox().run(found, task.job, limits)
+        outcome = box.run(found, task.job, limits)
     _refuse(outcome)
     passed, total, reason = _counted(outcome, task)
     right = outcome.ending == Ending.PASSED and (passed == total or not task.outputs)
@@ -86,9 +87,9 @@ def _before(prompt: str, name: str) -> str:
     return head if found else ""
 
 
-def _limits(context: Context) -> Limits:
+def _limits(context: Context, usual: Limits) -> Limits:
     seconds = max(context.deadline.remaining(), 0.1)
-    return replace(sandbox().limits, time_s=min(RUN_S, seconds), total_s=seconds)
+    return replace(usual, time_s=min(RUN_S, seconds), total_s=seconds)
 
 
 def _refuse(outcome: boxes.Outcome) -> None:

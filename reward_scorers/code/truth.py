@@ -50,12 +50,14 @@ class Task:
         names: what a program must define; empty where it reads and writes.
         outputs: what it must write, per input, where it does.
         prompt: the code that the model was given to complete, "" if the row does not tell.
+        source: what the tests are written in, "" if they are values.
     """
 
     job: Job
     names: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     prompt: str = ""
+    source: str = ""
 
 
 def task_of(truth: Any, extra: Mapping[str, Any]) -> Task:
@@ -91,7 +93,8 @@ def _tests(code: Any, extra: Mapping[str, Any], by: Any = "script", names: Any =
         raise GroundTruthError(f"expected test code as a text, found {shown(repr(code))}")
     prompt = _text(extra.get("original_prompt"))
     prefix, helpers = _text(extra.get("prefix")), helpers_of(code, prompt)
-    return Task(Tests(code, by, prefix, helpers, names=tuple(names)), tuple(names))
+    job = Tests(code, by, prefix, helpers, names=tuple(names))
+    return Task(job, tuple(names), source=f"{prefix}\n{code}")
 
 
 def _functional(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:
@@ -114,7 +117,7 @@ def _human_eval(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:
     entry, prompt = _text(value["entry_point"]), _text(value.get("prompt"))
     code = f"{_text(value['test'])}\n\ncheck({entry})\n"
     job = Tests(code, prefix=_text(extra.get("prefix")), helpers=helpers_of(code, prompt))
-    return Task(job, (entry,), prompt=prompt)
+    return Task(job, (entry,), prompt=prompt, source=code)
 
 
 def _mbpp(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:
