@@ -8,12 +8,11 @@ from reward_scorers.sandbox.guest import values
 
 
 def read_value(data: bytes) -> Any:
-    """The value of a text; an object that is no builtin value is None.
-
-    Raises:
-        NoValue: it is no value.
-    """
-    return _Reader().read(values.loads(data))
+    """The value of a text that a sandbox sends; None for what is no builtin value."""
+    try:
+        return _Reader().read(values.loads(data))
+    except values.NoValue:
+        return None
 
 
 class _Reader(values.Reader):

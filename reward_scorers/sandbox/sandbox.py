@@ -31,6 +31,10 @@ TRIES: Final = 3  # sandboxes that may die under one program, before that is an 
 _EMBEDDED: Final = ("bubblewrap", "native")  # what "auto" chooses from
 _SPARE_BYTES: Final = 128 << 20  # of the process that judges, in the group of both
 _SPARE_PROCESSES: Final = 4
+_ADVICE: Final = (
+    ". Allow unprivileged user namespaces, install bubblewrap, or choose a backend of docker,"
+    " podman and gvisor (docs/sandbox.md)"
+)
 
 
 class Sandbox:
@@ -85,6 +89,7 @@ class Sandbox:
             image=image,
             memory_bytes=self.limits.memory_bytes + self.limits.files_bytes + _SPARE_BYTES,
             processes=self.limits.processes + _SPARE_PROCESSES,
+            files_bytes=self.limits.files_bytes,
         )
         self.died = 0  # sandboxes that died under a program
         self._reset()
@@ -221,7 +226,7 @@ class Sandbox:
         return slot
 
     def _start_first(self, number: int) -> Slot:
-        names = ("native",) if self._backend == AUTO else (self._backend,)
+        names = _EMBEDDED if self._backend == AUTO else (self._backend,)
         reasons = []
         for name in names:
             backend = backends()[name]
@@ -239,8 +244,7 @@ class Sandbox:
         raise SandboxUnavailable(
             "programs cannot be confined here, so none is run. "
             + "; ".join(reasons)
-            + ". Allow unprivileged user namespaces, install bubblewrap, or choose a backend of"
-            " docker, podman and gvisor (docs/sandbox.md)"
+            + (_ADVICE if self._backend == AUTO else "")
         )
 
     def _drop(self, slot: Slot) -> None:

@@ -48,6 +48,7 @@ class Slot:
 
     def __init__(self, started: Started, *, start_s: float) -> None:
         self._started = started
+        self._oom_kills = 0  # as a sandbox says that sees its own control group
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the slot
         try:
             self._process = subprocess.Popen(
@@ -101,15 +102,17 @@ class Slot:
         while True:
             kind, length = self._frame_head()
             if kind == b"E":
-                return Report(b"".join(pieces), self._told(length))
+                told = self._told(length)
+                self._oom_kills = told["oom_kills"]
+                return Report(b"".join(pieces), told)
             pieces.append(self._read(length))
             most -= length
             if most < 0 and not pieces[0].startswith(b"\0"):
                 raise SlotDied("it says more than it may")
 
     def oom_kills(self) -> int:
-        """How many processes the control group's limit has killed, 0 where there is no group."""
-        return self._started.group.oom_kills() if self._started.group else 0
+        """How many processes a limit of all memory has killed, 0 where there is none."""
+        return self._started.group.oom_kills() if self._started.group else self._oom_kills
 
     def lives(self) -> bool:
         """Whether it can be asked."""

@@ -1,4 +1,4 @@
-"""Hostile programs and how they are run: each is a file below `hostile`, whose head says what it is.
+"""Hostile programs and how they are run: each is a file below `hostile`; its head tells what it is.
 
 Lines of comment at a program's head, of which the first is its purpose:
 
@@ -33,13 +33,15 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reward_scorers.sandbox import Call, Calls, Ending, Inputs, Job, Limits, Outcome, Sandbox, Tests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FOLDER: Final = Path(__file__).parent / "hostile"
 SUFFIX: Final = ".py.txt"  # so that no tool takes them for code
@@ -135,14 +137,15 @@ class Host:
         return made[0], made[1]
 
     def _serve(self, server: socket.socket) -> None:
-        try:
-            if server.type == socket.SOCK_DGRAM:
-                server.recv(100)
-            else:
-                server.accept()
-        except OSError:
-            return
-        self.contacts.append(f"{server.family!r} {server.type!r}")
+        while True:
+            try:
+                if server.type == socket.SOCK_DGRAM:
+                    server.recv(100)
+                else:
+                    server.accept()[0].close()
+            except OSError:
+                return
+            self.contacts.append(f"{server.family!r} {server.type!r}")
 
     def _state(self) -> list[tuple[str, int, int, float, bytes]]:
         found = []
@@ -153,10 +156,13 @@ class Host:
         return found
 
     def effects(self) -> list[str]:
-        """What has been done to the host."""
+        """What has been done to the host since this was asked last."""
         found = [f"a connection to {kind}" for kind in self.contacts]
-        if self._state() != self.before:
+        self.contacts.clear()
+        now = self._state()
+        if now != self.before:
             found.append("files outside were changed")
+            self.before = now
         return found
 
     def close(self) -> None:
@@ -215,13 +221,15 @@ def attack(sandbox: Sandbox, host: Host, name: str) -> list[str]:
     program = load(name)
     marker = f"MARKER-{secrets.token_hex(32)}"
     wrong = honest(sandbox, marker)
+    before = processes(sandbox)
     text = program.text
     if program.head.get("twice"):
         sandbox.run(host.fill(text, ""), job_of(program, host, marker), program.limits)
     # Of what is expected, a program is told nothing.
     outcome = sandbox.run(host.fill(text, ""), job_of(program, host, marker), program.limits)
     wrong += _judge(program, host, marker, outcome)
-    wrong += [f"left behind: {left}" for left in left_processes(sandbox)]
+    left = processes(sandbox)
+    wrong += [f"left behind: {left[pid]}" for pid in left.keys() - before.keys()]
     wrong += host.effects()
     return wrong + honest(sandbox, secrets.token_hex(8))
 
@@ -256,8 +264,8 @@ def honest(sandbox: Sandbox, marker: str) -> list[str]:
     return []
 
 
-def left_processes(sandbox: Sandbox) -> list[str]:
-    """The processes of a sandbox that runs nothing, but for those that it consists of."""
+def processes(sandbox: Sandbox) -> dict[int, str]:
+    """The processes of a sandbox, as seen from outside."""
     parents: dict[int, int] = {}
     commands: dict[int, str] = {}
     for folder in Path("/proc").iterdir():
@@ -271,8 +279,7 @@ def left_processes(sandbox: Sandbox) -> list[str]:
     below = set(sandbox.pids())
     while more := {pid for pid, parent in parents.items() if parent in below} - below:
         below |= more
-    # One that waits, and the warm parent; where there are no namespaces, the warm parent only.
-    return [commands[pid] for pid in sorted(below)[2 * len(sandbox.pids()) :] if pid in commands]
+    return {pid: commands.get(pid, "") for pid in below}
 
 
 def missing(program: Program) -> str:
@@ -312,9 +319,10 @@ def main(patterns: list[str]) -> int:
             for what in wrong:
                 print(f"{name}: {what}", flush=True)
         for _ in range(100):
-            for what in honest(shared, secrets.token_hex(8)):
+            if wrong := honest(shared, secrets.token_hex(8)):
                 failed += 1
-                print(f"behind all: {what}")
+                print(f"behind all: {wrong[0]}")
+                break
     print(f"{failed} programs are not held")
     return failed
 

@@ -1,10 +1,11 @@
-"""What every way to start a sandbox has in common, and the registry of them."""
+"""What every way to start a sandbox has in common, and all of them by name."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ class Options:
 
     Args:
         packages: names of installed distributions that programs may import, with all that those
-            need. In a container or under gVisor its image decides instead.
+            need. In a container its image decides instead.
         warm: modules that are imported once, for all programs.
         image: of a container: a digest or an id, no tag that can move.
-        limits: memory in bytes and number of processes of the whole sandbox.
+        memory_bytes, processes: limits of the whole sandbox.
+        files_bytes: size of the folder that programs write to.
     """
 
     packages: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class Options:
     image: str = ""
     memory_bytes: int = 1 << 30
     processes: int = 64
+    files_bytes: int = 64 << 20
 
 
 @dataclass(slots=True)
@@ -90,18 +93,10 @@ class Backend:
     missing: Callable[[], str]
 
 
-_BACKENDS: dict[str, Backend] = {}
-
-
-def register(backend: Backend) -> None:
-    """Enter a backend; entering it twice is once."""
-    _BACKENDS.setdefault(backend.name, backend)
-
-
+@cache
 def backends() -> dict[str, Backend]:
-    """All backends by name, in the order in which "auto" tries them."""
+    """All backends by name."""
     from reward_scorers.sandbox.backends import bubblewrap, containers, gvisor, native
 
-    for module in (bubblewrap, native, containers, gvisor):
-        module.enter()
-    return dict(_BACKENDS)
+    found = (bubblewrap.BACKEND, native.BACKEND, containers.DOCKER, containers.PODMAN)
+    return {backend.name: backend for backend in (*found, gvisor.BACKEND)}

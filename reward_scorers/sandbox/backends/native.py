@@ -8,7 +8,7 @@ import sys
 from typing import Any, Final
 
 from reward_scorers.sandbox import cgroups
-from reward_scorers.sandbox.backends.backend import ENVIRONMENT, Backend, Options, Started, register
+from reward_scorers.sandbox.backends.backend import ENVIRONMENT, Backend, Options, Started
 from reward_scorers.sandbox.packages import package_paths
 from reward_scorers.sandbox.slot import boot
 
@@ -43,6 +43,8 @@ def settings(options: Options, slot: int) -> dict[str, Any]:
         "packages": package_paths(options.packages),
         "warm": list(options.warm),
         "groups": [],
+        "files_bytes": options.files_bytes,
+        "grouped": False,
         "shared": False,
         "environment": ENVIRONMENT,
     }
@@ -73,6 +75,4 @@ def missing() -> str:
     return ""
 
 
-def enter() -> None:
-    """Enter this backend."""
-    register(Backend("native", start, missing))
+BACKEND: Final = Backend("native", start, missing)

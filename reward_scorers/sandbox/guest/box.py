@@ -6,20 +6,32 @@ process that will run the program, which reads it; only then are tests read, so 
 inherits no memory that has seen one. The report goes to a pipe which the program does not hold.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import json
 import marshal
 import os
 import resource
 import signal
-import sys
 import time
 from _socket import socketpair  # not socket, whose imports every program would carry
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import checks, examiner, kernel, program, script, seccomp, wire
+from . import checks, examiner, kernel, program, script, seccomp, values, wire
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Mapping, Sequence
 
 SCRATCH = "/tmp"
 READY = b"R"
+_BEGUN = b"S"
+_GO = b"G"
+_MOMENT_S = 0.2  # for a program that has hung up to end by itself, so that its signal is known
+_LONGEST_DETAIL = 300
+_OUTPUTS = 4  # how many times the limit of one output all of them may have together
+_BUDGET = "together they are more than it may write"
 
 
 class Box:
@@ -34,19 +46,28 @@ class Box:
         filter_: the seccomp filter, made once.
     """
 
-    def __init__(self, limits, *, namespaces, ruleset, scratch, report, filter_):
+    def __init__(
+        self,
+        limits: Mapping[str, Any],
+        *,
+        namespaces: bool,
+        ruleset: int | None,
+        scratch: str,
+        report: int,
+        filter_: bytes,
+    ) -> None:
         self.limits, self.namespaces, self.ruleset = limits, namespaces, ruleset
         self.scratch, self.report = scratch, report
         self.filter = filter_
 
-    def run(self, kind, sizes):
+    def run(self, kind: str, sizes: Sequence[int]) -> None:
         """Read a job of two parts from standard input, do it, and write the report.
 
         Args:
             kind: "script" or "module".
             sizes: how many bytes the parts have: what the program may know, and what not.
         """
-        self.isolate()
+        self._isolate()
         if kind == "module":
             self._module(sizes)
             return
@@ -56,7 +77,7 @@ class Box:
 
     # -- isolation
 
-    def isolate(self):
+    def _isolate(self) -> None:
         """Make this process, and those that it forks, unable to reach anything else."""
         os.umask(0o077)
         if self.namespaces:
@@ -72,20 +93,19 @@ class Box:
             kernel.restrict_paths(self.ruleset)
         kernel.filter_calls(self.filter)
 
-    def _become_program(self, stdin, stdout, stderr, channel=None):
-        """In the process that will run the program: keep nothing but its streams."""
+    def _become_program(self, stdin: int, stdout: int, stderr: int, channel: int) -> None:
+        """In the process that will run the program: keep nothing but streams, the channel as 3."""
         os.setsid()
-        for descriptor, place in ((stdin, 0), (stdout, 1), (stderr, 2)):
+        for descriptor, place in ((stdin, 0), (stdout, 1), (stderr, 2), (channel, 3)):
             os.dup2(descriptor, place)
-        if channel is not None and channel != 3:
-            os.dup2(channel, 3)
-        os.closerange(3 if channel is None else 4, 1 << 16)
+        os.closerange(4, 1 << 16)
         self._limit()
         if not self.namespaces:
             kernel.die_with_parent()
             kernel.filter_calls(seccomp.program_filter(os.getpid()))
+        os.write(3, _BEGUN)  # what fails until here is no fault of the program
 
-    def _limit(self):
+    def _limit(self) -> None:
         limits = self.limits
         seconds = int(limits["time_s"]) + 2
         for what, most in (
@@ -98,45 +118,43 @@ class Box:
             (resource.RLIMIT_MEMLOCK, 0),
         ):
             _, hard = resource.getrlimit(what)
-            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(what, (most, most))
+            least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (least, least))
 
     # -- a program that reads and writes
 
-    def _scripts(self, job):
-        results, cpu = [], 0.0
+    def _scripts(self, job: Mapping[str, Any]) -> None:
+        results: list[dict[str, Any]] = []
+        cpu, left = 0.0, _OUTPUTS * self.limits["output_bytes"]
         chosen = self._choose(job["sources"])
         end = time.monotonic() + self.limits["total_s"]
         for text in job["inputs"]:
             started = time.monotonic()
-            if started >= end:
-                results.append({"ending": "timeout", "detail": "no time was left", "stdout": b""})
+            if started >= end or left <= 0:
+                results.append(_not_run(started >= end))
                 continue
             deadline = min(end, started + self.limits["time_s"])
-            run = self._start_script(job["sources"][chosen], text, deadline)
-            ending, stdout, stderr, status, usage = run.wait()
+            limit = min(left, self.limits["output_bytes"])
+            found = self._script(job["sources"][chosen], text, limit, deadline)
             self._sweep()
-            cpu += usage.ru_utime + usage.ru_stime
+            cpu += found.usage.ru_utime + found.usage.ru_stime
+            ending, detail = _judged(found.ending, found.status, found.stderr)
+            kept = b"" if ending == "output_limit" else found.stdout
+            left -= len(kept)
             results.append(
                 {
-                    **_judged(ending, status, stderr),
-                    "stdout": stdout if ending != "output_limit" else b"",
+                    "ending": ending,
+                    "detail": _clean(detail),
+                    "stdout": kept,
                     "wall_s": time.monotonic() - started,
-                    "peak_bytes": usage.ru_maxrss * 1024,
+                    "peak_bytes": found.usage.ru_maxrss * 1024,
                 }
             )
         worst = next((r for r in results if r["ending"] != "passed"), results[0])
-        self._say(
-            {
-                "ending": worst["ending"],
-                "detail": worst["detail"],
-                "cpu_s": cpu,
-                "candidate": chosen,
-            },
-            results,
-        )
+        told = {"ending": worst["ending"], "detail": worst["detail"], "cpu_s": cpu}
+        self.say(told | {"candidate": chosen}, results)
 
-    def _choose(self, sources):
+    def _choose(self, sources: Sequence[str]) -> int:
         if len(sources) == 1:
             return 0
         process = os.fork()  # a text that brings the compiler down shall not bring this down
@@ -150,116 +168,86 @@ class Box:
         _, status = os.waitpid(process, 0)
         return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
-    def _start_script(self, source, text, deadline):
-        ours_in, ours_out, ours_err, process = None, None, None, None
+    def _script(self, source: str, text: bytes, limit: int, deadline: float) -> script.End:
         theirs_in, ours_in = os.pipe()
         ours_out, theirs_out = os.pipe()
         ours_err, theirs_err = os.pipe()
-        started, starts = os.pipe()
+        begun, begins = os.pipe()
         process = os.fork()
         if process == 0:
             try:
-                self._become_program(theirs_in, theirs_out, theirs_err, starts)
-                os.write(3, b"S")
+                self._become_program(theirs_in, theirs_out, theirs_err, begins)
                 os.close(3)
                 program.run_script(source)
             finally:
                 os._exit(program.RAISED)
-        for descriptor in (theirs_in, theirs_out, theirs_err, starts):
+        for descriptor in (theirs_in, theirs_out, theirs_err, begins):
             os.close(descriptor)
-        if os.read(started, 1) != b"S":
-            raise RuntimeError("the process of the program could not begin")
-        os.close(started)
-        limit = self.limits["output_bytes"]
-        return script.Run(process, ours_in, ours_out, ours_err, text, limit, deadline)
+        _expect_begun(begun)
+        os.close(begun)
+        run = script.Run(
+            process, ours_in, ours_out, ours_err, text=text, limit=limit, deadline=deadline
+        )
+        return run.wait()
 
     # -- a program of which functions are called
 
-    def _module(self, sizes):
+    def _module(self, sizes: Sequence[int]) -> None:
         ours, theirs = socketpair()
         process = os.fork()
         if process == 0:
             try:
-                self._be_program(theirs.fileno(), sizes[0])
+                self._be_module(theirs.fileno(), sizes[0])
             finally:
                 os._exit(program.RAISED)
         theirs.close()
-        self._candidate = ord(os.read(ours.fileno(), 1))
+        channel = ours.detach()
+        _expect_begun(channel)
         tests = marshal.loads(wire.read_exactly(0, sizes[1]))
         wire.write_all(self.report, READY)
-        self._limit_examiner()
+        self._limit_memory()
         tally = checks.Tally()
         try:
             trusted = checks.trusted_names(tests["prefix"], tests["helpers"])
         except Exception as error:
-            self._report_module("broken", f"their prefix or helpers: {error}", tally, [], None)
+            told = {"detail": f"their prefix or helpers: {program.described(error)}"}
+            self.say(told | {"ending": "infra_error", "tests_broken": True}, [])
             return
         deadline = time.monotonic() + min(self.limits["time_s"], self.limits["total_s"])
-        line = wire.Line(ours.fileno(), deadline, self.limits["output_bytes"])
-        asked = examiner.Examiner(line, trusted)
-        os.write(ours.fileno(), b"G")
-        ending, detail, results = self._examine(asked, tests, trusted, tally)
-        usage = self._end_module(process, ours, gone=ending == "gone")
-        if ending == "gone":
-            found = _judged("ended", usage[1], b"")
-            ending = "failed" if found["ending"] == "passed" else found["ending"]
-            detail = found["detail"] or "the program ended before the tests did"
-        self._report_module(ending, detail, tally, results, usage[2])
-
-    def _be_program(self, channel, size):
-        """In the process that will run the program: read it, say so, and run it when told to."""
-        job = marshal.loads(wire.read_exactly(0, size))
-        chosen = program.choose(job["sources"]) if len(job["sources"]) > 1 else 0
-        nothing = os.open("/dev/null", os.O_RDWR)
-        self._become_program(nothing, nothing, nothing, channel)
-        os.write(3, bytes([chosen]))  # what fails until here is no fault of the program
-        if os.read(3, 1) == b"G":
-            program.serve(job["sources"][chosen], job["prefix"], wire.Line(3, None, 1 << 30))
-
-    def _examine(self, asked, tests, trusted, tally):
-        try:
-            asked.start()
-            if tests["kind"] == "calls":
-                results = checks.run_calls(asked, tests["entry"], tests["calls"], tally)
-                raws = [examiner.values.dumps(asked.write(found)) for found in results]
-                return _ending(tally), tally.detail, raws
-            if tests["kind"] == "pytest":
-                checks.run_pytest(asked, tests["code"], trusted, tally)
-            else:
-                checks.run_code(asked, _code_of(tests), trusted, tally, tests["names"])
-        except examiner.Over as over:
-            tally.wrong(over.detail)
-            return over.ending, over.detail, []
-        except checks.MissingModuleError as error:
-            return "broken", f"they need the module {error}, which is not in the sandbox", []
-        except SyntaxError as error:
-            return "broken", f"no Python: {error}", []
-        return _ending(tally), tally.detail, []
-
-    def _end_module(self, process, ours, *, gone):
-        ours.close()
-        if not gone:
+        line = wire.Line(channel, deadline, self.limits["output_bytes"])
+        told, results = _examined(examiner.Examiner(line, trusted), tests, trusted, tally)
+        os.close(channel)
+        if told["ending"] == "gone":
+            script.give_a_moment(process, _MOMENT_S)
+        else:
             os.kill(process, signal.SIGKILL)
         _, status, usage = os.wait4(process, 0)
         self._sweep()
-        return None, status, usage
+        if told["ending"] == "gone":
+            ending, detail = _judged("ended", status, b"")
+            told["ending"] = "failed" if ending == "passed" else ending
+            told["detail"] = detail or "the program ended before the tests did"
+        told |= {"passed": tally.passed, "total": tally.total()}
+        told |= {"cpu_s": usage.ru_utime + usage.ru_stime, "peak_bytes": usage.ru_maxrss * 1024}
+        self.say(told, [{"value": result} for result in results])
 
-    def _report_module(self, ending, detail, tally, results, usage):
-        told = {"ending": ending, "detail": detail, "passed": tally.passed, "total": tally.total()}
-        told["candidate"] = self._candidate
-        if ending == "broken":  # whatever the program
-            told |= {"ending": "infra_error", "tests_broken": True}
-        if usage is not None:
-            told["cpu_s"] = usage.ru_utime + usage.ru_stime
-            told["peak_bytes"] = usage.ru_maxrss * 1024
-        self._say(told, [{"value": raw} for raw in results])
+    def _be_module(self, channel: int, size: int) -> None:
+        """In the process that will run the program: read it, say so, and run it when told to."""
+        job = marshal.loads(wire.read_exactly(0, size))
+        nothing = os.open("/dev/null", os.O_RDWR)
+        self._become_program(nothing, nothing, nothing, channel)
+        if os.read(3, 1) == _GO:
+            sources = job["sources"]
+            chosen = program.choose(sources) if len(sources) > 1 else 0
+            os.write(3, bytes([chosen]))
+            program.serve(sources[chosen], job["prefix"], wire.Line(3, None, 1 << 30))
 
-    def _limit_examiner(self):
+    def _limit_memory(self) -> None:
         # Test code is trusted not to attack, and what it is sent may be large all the same.
         most = self.limits["memory_bytes"]
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
-    def _sweep(self):
+    def _sweep(self) -> None:
         """Kill whatever the program has started and left."""
         if not self.namespaces:
             return  # it could start nothing
@@ -270,71 +258,137 @@ class Box:
         except (ProcessLookupError, ChildProcessError):
             pass
 
-    def _say(self, told, results):
-        """The report: a line of JSON, with the lengths of the bytes that follow it."""
+    def say(self, told: dict[str, Any], results: Sequence[dict[str, Any]]) -> None:
+        """Write the report: a line of JSON, with the lengths of the bytes that follow it."""
         blobs = []
         for result in results:
             for name in ("stdout", "value"):
                 if name in result:
                     blobs.append(result[name])
                     result[name] = len(result[name])
-        told["results"] = results
+        told |= {"results": results, "detail": _clean(told["detail"])}
         head = json.dumps(told).encode("ascii")
-        wire.write_all(self.report, len(head).to_bytes(4, "big") + head + b"".join(blobs))
+        wire.write_all(self.report, len(head).to_bytes(4, "big") + head)
+        for blob in blobs:
+            wire.write_all(self.report, blob)
 
 
-def _code_of(tests):
+def _expect_begun(channel: int) -> None:
+    if os.read(channel, 1) != _BEGUN:
+        raise RuntimeError("the process of the program could not begin")
+
+
+def _not_run(late: bool) -> dict[str, Any]:  # noqa: FBT001 - which of two
+    ending, detail = ("timeout", "no time was left") if late else ("output_limit", _BUDGET)
+    return {"ending": ending, "detail": detail, "stdout": b""}
+
+
+def _examined(
+    asked: examiner.Examiner,
+    tests: Mapping[str, Any],
+    trusted: Mapping[str, Any],
+    tally: checks.Tally,
+) -> tuple[dict[str, Any], list[bytes]]:
+    """What is reported of tests, and the results of calls."""
+    told: dict[str, Any] = {}
+    try:
+        told["candidate"] = asked.begin(_GO)
+        results = _tested(asked, tests, trusted, tally)
+    except examiner.Over as over:
+        tally.wrong(over.detail)
+        return told | {"ending": over.ending, "detail": over.detail}, []
+    except (checks.BrokenTestsError, SyntaxError) as error:
+        words = f"no Python: {error}" if isinstance(error, SyntaxError) else str(error)
+        return told | {"ending": "infra_error", "detail": words, "tests_broken": True}, []
+    except MemoryError:
+        tally.wrong("more values than fit into memory")
+        return told | {"ending": "output_limit", "detail": tally.detail}, []
+    passed = not tally.failed and tally.passed >= tally.expected
+    return told | {"ending": "passed" if passed else "failed", "detail": tally.detail}, results
+
+
+def _tested(
+    asked: examiner.Examiner,
+    tests: Mapping[str, Any],
+    trusted: Mapping[str, Any],
+    tally: checks.Tally,
+) -> list[bytes]:
+    asked.start()
+    if tests["kind"] == "pytest":
+        checks.run_pytest(asked, tests["code"], trusted, tally)
+    elif tests["kind"] == "script":
+        checks.run_code(asked, _code_of(tests), trusted, tally, tests["names"])
+    else:
+        results = checks.run_calls(asked, tests["entry"], tests["calls"], tally)
+        return [values.dumps(_Results().write(found)) for found in results]
+    return []
+
+
+class _Results(values.Writer):
+    """Writes what calls returned, for who asked: an object of another type is None."""
+
+    def write_other(self, value: Any) -> Any:
+        """Numbers of NumPy as Python has them."""
+        if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+            return self.write(value.tolist())
+        return None
+
+
+def _code_of(tests: Mapping[str, Any]) -> str | tuple[types.CodeType, int]:
     """The test code: compiled already, if that was done by this version of Python."""
     compiled = tests["compiled"]
     if compiled is not None and compiled[0] == importlib.util.MAGIC_NUMBER:
         return marshal.loads(compiled[1]), compiled[2]
-    return tests["code"]
+    code: str = tests["code"]
+    return code
 
 
-def _ending(tally):
-    return "failed" if tally.failed or tally.passed < tally.expected else "passed"
-
-
-def _judged(ending, status, stderr):
-    """What a program's end means."""
+def _judged(ending: str, status: int, stderr: bytes) -> tuple[str, str]:
+    """What a program's end means, and why."""
     if ending == "timeout":
-        return {"ending": "timeout", "detail": "out of time"}
+        return "timeout", "out of time"
     if ending == "output_limit":
-        return {"ending": "output_limit", "detail": "it wrote more than it may"}
+        return "output_limit", "it wrote more than it may"
     if os.WIFSIGNALED(status):
         return _killed(os.WTERMSIG(status))
     code = os.WEXITSTATUS(status)
-    said = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    said = stderr[-2_000:].decode("utf-8", "replace").strip().rpartition("\n")[2]
     if code == program.ENDED:
-        return {"ending": "passed", "detail": ""}
+        return "passed", ""
     if code == program.OUT_OF_MEMORY:
-        return {"ending": "memory", "detail": "MemoryError"}
+        return "memory", "MemoryError"
     if code == program.RAISED:
-        return {"ending": "failed", "detail": said or "it raised an exception"}
-    return {"ending": "failed", "detail": said or "it ended with an error code"}
+        return "failed", said or "it raised an exception"
+    return "failed", said or "it ended with an error code"
 
 
-def _killed(number):
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+def _killed(number: int) -> tuple[str, str]:
     if number == signal.SIGSYS:
-        return {"ending": "violation", "detail": "a system call that no program needs"}
+        return "violation", "a system call that no program needs"
     if number == signal.SIGXCPU:
-        return {"ending": "timeout", "detail": "out of CPU time"}
-    return {"ending": "crashed", "detail": f"killed by {name}"}
+        return "timeout", "out of CPU time"
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    return "crashed", f"killed by {name}"
 
 
-def main(box, kind, sizes):
+def _clean(detail: str) -> str:
+    """A line that can be printed: of bounded length, without control characters."""
+    return "".join(
+        letter if letter.isprintable() else " " for letter in detail[:_LONGEST_DETAIL]
+    ).strip()
+
+
+def main(box: Box, kind: str, sizes: Sequence[int]) -> NoReturn:
     """What the process that judges does, to its end."""
+    code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         box.run(kind, sizes)
         code = 0
-    except BaseException as error:
-        code = 1
+    except BaseException as error:  # told by the report, which is another one then
         try:
-            box._say({"ending": "infra_error", "detail": program.described(error), "box": True}, [])
+            box.say({"ending": "infra_error", "detail": program.described(error)}, [])
         except OSError:
             pass
     finally:
-        sys.stderr.flush()
         os._exit(code)

@@ -3,12 +3,18 @@
 Nothing is run here: the process that scores compiles a test once, for all programs that it meets.
 """
 
+from __future__ import annotations
+
 import ast
+from typing import TYPE_CHECKING
 
 from .names import COUNTER, FILE
 
+if TYPE_CHECKING:
+    import types
 
-def counted(source):
+
+def counted(source: str) -> tuple[types.CodeType, int]:
     """Compile test code that counts each assertion and goes on behind one that fails.
 
     Assertions inside `try` and `with` are left alone: what they raise may be wanted there.
@@ -24,7 +30,7 @@ def counted(source):
     return compile(tree, FILE, "exec", dont_inherit=True), count
 
 
-def _count_in(body):
+def _count_in(body: list[ast.stmt]) -> int:
     # Statements only: walking all expressions would take longer than running most tests.
     count = 0
     for place, node in enumerate(body):
@@ -40,7 +46,7 @@ def _count_in(body):
 _LEFT_ALONE = (ast.Try, ast.With, ast.AsyncWith, ast.Expr, ast.Assign)
 
 
-def _counting(node):
+def _counting(node: ast.Assert) -> ast.With:
     place = {
         name: getattr(node, name)
         for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")

@@ -1,25 +1,32 @@
-"""Tests of a program, run by a process that the program cannot reach.
+"""Asking the program's process: calls go there as JSON, and plain values come back.
 
-The test code runs here. What it uses of the program are stand-ins (`Remote`): a call goes to the
-program's process with the arguments, and what comes back are plain builtin values, made here. So
-the program never sees what a test expects, and no method of an object of its own decides a
-comparison: a `Remote` equals nothing but an object of the same state, and has no arithmetic.
+What a test uses of the program are stand-ins (`Remote`). The program never sees what a test
+expects, and no method of an object of its own decides a comparison.
 """
+
+from __future__ import annotations
 
 import builtins
 import itertools
 import os
 import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import values, wire
+from .remote import is_remote, remote, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 _MAX_ITEMS = 1_000_000  # of an iterator that is passed to the program
+_NOT_ASKED = bytes(16)  # in place of a nonce: a callback, and its reply
+_NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Over(BaseException):
     """No further call can be answered; tests cannot catch it, as `except Exception` would."""
 
-    def __init__(self, ending, detail):
+    def __init__(self, ending: str, detail: str) -> None:
         super().__init__(ending, detail)
         self.ending, self.detail = ending, detail
 
@@ -33,30 +40,53 @@ class Examiner(values.Writer, values.Reader):
             objects of its classes travel by value.
     """
 
-    def __init__(self, line, prefix=None):
+    def __init__(self, line: wire.Line, prefix: Mapping[str, Any]) -> None:
         self._line = line
-        self._classes = {
-            name: kind for name, kind in (prefix or {}).items() if isinstance(kind, type)
-        }
-        self._callbacks = []
-        self._table, self._written = [], {}
-        self._made = []
-        self.over = None
-        self.names = ()
+        self._classes = {name: kind for name, kind in prefix.items() if isinstance(kind, type)}
+        self._callbacks: list[Any] = []
+        self._table: list[Any] = []
+        self._written: dict[int, int] = {}
+        self._made: list[Any] = []
+        self.over: Over | None = None
+        self.names: frozenset[str] = frozenset()
+        self.asked = 0  # how many questions were answered
 
-    def start(self):
+    def begin(self, mark: bytes) -> int:
+        """Tell the process to run the program, and give which of its texts it has chosen.
+
+        Raises:
+            Over: compiling them has ended it.
+        """
+        try:
+            self._line.send(mark)
+            return self._line.receive(1)[0]
+        except wire.Gone:
+            self._end("gone", "the program ended")
+        except wire.Late:
+            self._end("timeout", "out of time")
+
+    def start(self) -> None:
         """Wait until the program has been run.
 
         Raises:
             Over: it raised, or did not come to its end.
         """
-        told = self._receive(bytes(16))
+        told = self._receive(_NOT_ASKED)
         if "raised" in told:
-            kinds, detail = told["raised"][1:]
-            self._end("memory" if "MemoryError" in kinds else "failed", str(detail))
-        self.names = frozenset(told["names"])
+            error = self._exception(told["raised"])
+            self._end("memory" if isinstance(error, MemoryError) else "failed", str(error))
+        names = told.get("names")
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            self._end("violation", "a reply that makes no sense")
+        self.names = frozenset(name for name in names if not name.startswith("__"))
 
-    def ask(self, do, target, arguments=(), named=None):
+    def ask(
+        self,
+        do: str,
+        target: Mapping[str, Any],
+        arguments: Sequence[Any] = (),
+        named: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Have the program's process do something, and give what comes of it.
 
         Args:
@@ -72,7 +102,7 @@ class Examiner(values.Writer, values.Reader):
             raise self.over
         self._table, self._written = [], {}
         trees = [self.write(item) for item in arguments]
-        question = {"do": do, "args": trees, **target}
+        question: dict[str, Any] = {"do": do, "args": trees, **target}
         if named:
             question["kwargs"] = {name: self.write(item) for name, item in named.items()}
         if do == "call" and any(type(tree) in (list, dict) for tree in trees):
@@ -80,22 +110,25 @@ class Examiner(values.Writer, values.Reader):
         question["table"] = self._rows()
         nonce = os.urandom(16)
         self._send(nonce, question)
-        while True:
-            reply = self._receive(nonce)
-            if "callback" not in reply:
-                break
+        while "callback" in (reply := self._receive(nonce)):
             self._call_back(reply)
+        self.asked += 1
         if "raised" in reply:
-            raise self._exception(*reply["raised"])
-        self._make(reply.get("table", []))
-        for tree, before, argument in zip(reply.get("args", ()), trees, arguments):
-            if tree != before:
-                _become(argument, self.read(tree))
-        return self.read(reply["value"])
+            raise self._exception(reply["raised"])
+        try:
+            self._make(reply.get("table", []))
+            for tree, before, argument in zip(
+                reply.get("args", ()), trees, arguments, strict=False
+            ):
+                if tree != before:
+                    _become(argument, self.read(tree))
+            return self.read(reply["value"])
+        except (values.NoValue, *_NONSENSE):
+            self._end("violation", "a reply that makes no sense")
 
     # -- messages
 
-    def _send(self, nonce, message):
+    def _send(self, nonce: bytes, message: Any) -> None:
         data = values.dumps(message)
         try:
             self._line.send(nonce + len(data).to_bytes(4, "big") + data)
@@ -104,59 +137,58 @@ class Examiner(values.Writer, values.Reader):
         except wire.Late:
             self._end("timeout", "out of time")
 
-    def _receive(self, nonce):
+    def _receive(self, nonce: bytes) -> dict[str, Any]:
         try:
             head = self._line.receive(20)
             if head[:16] not in (nonce, _NOT_ASKED):
                 self._end("violation", "a reply that was not asked for")
-            body = self._line.receive(int.from_bytes(head[16:], "big"))
-            told = values.loads(body)
-            if not isinstance(told, dict) or (head[:16] != nonce and "callback" not in told):
-                self._end("violation", "a reply that was not asked for")
+            told = values.loads(self._line.receive(int.from_bytes(head[16:], "big")))
         except wire.Gone:
             self._end("gone", "the program ended")
         except wire.Late:
             self._end("timeout", "out of time")
         except (wire.TooMuch, MemoryError):
             self._end("output_limit", "a value that is too large")
-        except values.NoValue as error:
-            self._end("violation", f"a reply that is {error}")
+        except values.NoValue:
+            self._end("violation", "a reply that makes no sense")
+        if not isinstance(told, dict) or (head[:16] != nonce and "callback" not in told):
+            self._end("violation", "a reply that was not asked for")
         return told
 
-    def _end(self, ending, detail):
+    def _end(self, ending: str, detail: str) -> NoReturn:
         self.over = Over(ending, detail)
         raise self.over
 
-    def _call_back(self, told):
+    def _call_back(self, told: dict[str, Any]) -> None:
         try:
             function = self._callbacks[told["callback"]]
+            self._make(told.get("table", []))
             found = function(*[self.read(tree) for tree in told["args"]])
             self._table, self._written = [], {}
-            reply = {"value": self.write(found)}
-        except Exception as error:
-            reply = {"raised": f"{type(error).__name__}"}
+            reply = {"value": self.write(found), "table": self._rows()}
+        except Exception as error:  # the program's to handle
+            reply = {"raised": type(error).__name__}
         self._send(_NOT_ASKED, reply)
 
-    def _exception(self, name, kinds, detail):
-        for kind in kinds:
-            base = getattr(builtins, kind, None) if isinstance(kind, str) else None
-            if isinstance(base, type) and issubclass(base, Exception):
-                break
-        else:
-            base = Exception
-        exact = base if base.__name__ == name else type(str(name), (base,), {})
-        if issubclass(base, UnicodeError):  # which take five arguments
-            exact = ValueError
-        error = exact(str(detail))
-        error.of_program = True
+    def _exception(self, told: Any) -> Exception:
+        try:
+            name, kinds, detail = map(_named, told[:3])
+            kind = next(filter(None, map(_builtin, kinds)), Exception)
+            exact = kind if kind.__name__ == name else type(name, (kind,), {})
+            if issubclass(kind, UnicodeError):  # which take five arguments
+                exact = ValueError
+            error: Exception = exact(detail)
+        except _NONSENSE:
+            self._end("violation", "an exception that makes no sense")
+        error.of_program = True  # type: ignore[attr-defined]
         return error
 
     # -- objects
 
-    def write_other(self, value):
+    def write_other(self, value: Any) -> Any:
         """A stand-in by its handle, an object of the prefix by value, a function by a handle."""
-        if isinstance(value, Remote):
-            return {"h": value._handle} if value._handle is not None else self._fetched(value)
+        if is_remote(value):
+            return self._handle(value)
         if type(value).__name__ in self._classes or _is_of_tests(value):
             place = self._written.get(id(value))
             if place is None:
@@ -169,41 +201,42 @@ class Examiner(values.Writer, values.Reader):
             self._callbacks.append(value)
             return {"x": len(self._callbacks) - 1}
         if hasattr(value, "__next__"):
-            return {"it": [self._write(item) for item in itertools.islice(value, _MAX_ITEMS)]}
+            return {"it": [self.write(item) for item in itertools.islice(value, _MAX_ITEMS)]}
         return super().write_other(value)
 
-    def _fetched(self, remote):
-        # A function of the program, passed to another one.
-        return self.write_other(self.ask_aside("get", remote))
-
-    def ask_aside(self, do, remote):
-        """Ask while a question is being written."""
+    def _handle(self, value: Any) -> Any:
+        target = target_of(value)
+        if "handle" in target:
+            return {"h": target["handle"]}
+        # A function of the program that has a name only, asked for while a question is written.
         kept = self._table, self._written
         try:
-            return self.ask(do, remote._target())
+            return {"h": target_of(self.ask("get", target))["handle"]}
         finally:
             self._table, self._written = kept
 
-    def _rows(self):
-        rows = []
+    def _rows(self) -> list[Any]:
+        rows: list[Any] = []
         while len(rows) < len(self._table):
             value = self._table[len(rows)]
             state = {name: self.write(item) for name, item in vars(value).items()}
             rows.append([type(value).__name__, state])
         return rows
 
-    def _make(self, table):
-        kinds = [self._classes[name] for name, _ in table]
-        self._made = [kind.__new__(kind) for kind in kinds]
-        for value, (_, state) in zip(self._made, table):
+    def _make(self, table: Iterable[Any]) -> None:
+        rows = [(self._classes[name], dict(state)) for name, state in table]
+        self._made = [kind.__new__(kind) for kind, _ in rows]
+        for value, (_, state) in zip(self._made, rows, strict=True):
             for name, tree in state.items():
                 object.__setattr__(value, name, self.read(tree))
 
-    def read_other(self, tag, content):
+    def read_other(self, tag: str, content: Any) -> Any:
         """A stand-in for a handle, an object of the prefix's classes, an array of NumPy."""
         if tag == "h":
             handle, kind, _ = content
-            return Remote(self, handle=int(handle), kind=str(kind))
+            if type(handle) is not int or type(kind) is not str:
+                raise values.NoValue("a handle that is none")
+            return remote(self.ask, {"handle": handle}, kind)
         if tag == "o":
             return self._made[content]
         if tag == "np":
@@ -211,101 +244,50 @@ class Examiner(values.Writer, values.Reader):
         return super().read_other(tag, content)
 
 
-_NOT_ASKED = bytes(16)
+def _named(told: Any) -> Any:
+    if isinstance(told, list):
+        return [str(item)[:100] for item in told[:20]]
+    return str(told)[:300]
 
 
-class Remote:
-    """Stands for an object of the program."""
-
-    __slots__ = ("_examiner", "_handle", "_kind", "_name")
-
-    def __init__(self, examiner, *, name="", handle=None, kind=""):
-        object.__setattr__(self, "_examiner", examiner)
-        object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_handle", handle)
-        object.__setattr__(self, "_kind", kind)
-
-    def _target(self):
-        return {"name": self._name} if self._handle is None else {"handle": self._handle}
-
-    def _ask(self, do, *arguments, **named):
-        return self._examiner.ask(do, self._target(), arguments, named)
-
-    def __call__(self, *arguments, **named):
-        return self._ask("call", *arguments, **named)
-
-    def __getattr__(self, name):
-        if name.startswith("__") and name.endswith("__"):
-            if name in ("__name__", "__qualname__", "__doc__") and self._handle is None:
-                return self._name.rpartition(".")[2]
-            raise AttributeError(name)
-        return self._ask("getattr", name)
-
-    def __setattr__(self, name, value):
-        self._ask("setattr", name, value)
-
-    def __getitem__(self, key):
-        return self._ask("getitem", key)
-
-    def __setitem__(self, key, value):
-        self._ask("setitem", key, value)
-
-    def __len__(self):
-        return self._ask("len")
-
-    def __iter__(self):
-        return self._ask("iter")
-
-    def __next__(self):
-        return self._ask("next")
-
-    def __str__(self):
-        return self._ask("str")
-
-    def __repr__(self):
-        return self._ask("repr")
-
-    def __bool__(self):
-        return True
-
-    def __eq__(self, other):
-        if not isinstance(other, Remote):
-            return False
-        if self._target() == other._target():
-            return True
-        return self._ask("state") == other._ask("state")
-
-    def __ne__(self, other):
-        return not self == other
-
-    def __hash__(self):
-        return hash(self._kind)
-
-    def __instancecheck__(self, instance):
-        return isinstance(instance, Remote) and self._ask("isinstance", instance)
+def _builtin(name: str) -> type[Exception] | None:
+    kind = getattr(builtins, name, None)
+    return kind if isinstance(kind, type) and issubclass(kind, Exception) else None
 
 
-def _reference(value):
-    """Where the standard library has a class or function, None if it is not of it."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+def _reference(value: Any) -> list[str] | None:
+    """Where the standard library has a class, a function or a method, None if it has it not."""
+    owner = getattr(value, "__objclass__", None)  # of `str.format`, which has no module
+    module = getattr(value if owner is None else owner, "__module__", None)
+    name = getattr(value, "__qualname__", None)
     if not isinstance(name, str) or module not in sys.stdlib_module_names or module == "__main__":
         return None
-    found = getattr(sys.modules.get(module), name, None)
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
     return [module, name] if found is value else None
 
 
-def _is_of_tests(value):
+def _is_of_tests(value: Any) -> bool:
     return type(value).__module__ == "__main__" and hasattr(value, "__dict__")
 
 
-def _array(kind, shape, flat):
-    import numpy as np
-
-    found = np.array(flat, dtype=np.dtype(str(kind))).reshape([int(size) for size in shape])
+def _array(kind: Any, shape: Any, flat: Any) -> Any:
+    try:
+        import numpy as np
+    except ImportError:
+        raise values.NoValue("an array where there is no NumPy") from None
+    if not isinstance(kind, str) or kind[:2] not in _NUMBERS:
+        raise values.NoValue("an array of no numbers")
+    found = np.array(flat, dtype=np.dtype(kind)).reshape([int(size) for size in shape])
     return found[()] if found.ndim == 0 else found
 
 
-def _become(old, new):
+# Booleans, integers, decimals, complex numbers, text: no objects, and no structures.
+_NUMBERS = frozenset({"|b", "|i", "|u", "<i", "<u", "<f", "<c", "<U", "|S"})
+
+
+def _become(old: Any, new: Any) -> None:
     """Give an argument the content that the program has left it with."""
     if type(old) is not type(new):
         return

@@ -36,10 +36,12 @@ MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MNT_DETACH = 0x2
+_AT_RECURSIVE = 0x8000
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 _LAST_CAPABILITY = 63
 
@@ -94,6 +96,13 @@ def mount(source, target, kind=None, flags=0, data=None):
     _call("mount", _path(source), _path(target), _path(kind), flags, _path(data))
 
 
+def restrict_mounts(target):
+    """Make a mount and all below it read-only, without devices and privileged programs."""
+    flags = MS_RDONLY | MS_NOSUID | MS_NODEV  # as MOUNT_ATTR_...
+    attributes = struct.pack("<4Q", flags, 0, 0, 0)
+    _call("mount_setattr", -1, _path(target), _AT_RECURSIVE, attributes, len(attributes))
+
+
 def unmount(target, flags=MNT_DETACH):
     """Take a mount away."""
     _call("umount2", _path(target), flags)
@@ -123,6 +132,11 @@ def no_new_privileges():
 def die_with_parent():
     """Have this process killed when the thread that forked it ends."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans():
+    """Become the parent of processes below this one whose parent ends."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def drop_bounding_set():

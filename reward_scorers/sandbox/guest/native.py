@@ -5,6 +5,7 @@ and nothing else, all of it read-only, gives up its user and its capabilities, a
 parent. Where namespaces may not be made, Landlock and seccomp alone confine the programs.
 """
 
+import errno
 import os
 import sys
 import sysconfig
@@ -15,6 +16,7 @@ _OLD = "/old"
 _DEVICES = ("null", "zero", "random", "urandom")
 _PACKAGES = "/packages"
 _WRITABLE = "/writable"
+_KILLS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _DATA = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
 
 # statvfs flag -> mount flag: what a mount has and a remount must repeat.
@@ -46,9 +48,11 @@ def main(settings):
 
     Args:
         settings: "user": whom to become where this is root; "packages": name -> path of what
-            programs may import; "warm": modules to import first; "groups": descriptors of lists of
-            processes of control groups; "shared": whether the surroundings (a container) are made
-            for this sandbox alone.
+            programs may import, None for what is installed here; "warm": modules to import first;
+            "groups": descriptors of lists of processes of control groups; "files_bytes": size of
+            the folder that programs write to; "grouped": whether the control group that is seen here
+            was made for this sandbox; "shared": whether what is around this process (a
+            kernel of its own) was made for it alone and does already what namespaces would.
 
     Raises:
         Impossible
@@ -60,54 +64,108 @@ def main(settings):
     os.environ.clear()
     os.environ.update(settings["environment"])
     sys.path[:] = map(os.path.realpath, sys.path)
-    server.warm(settings["warm"])
-    apart = not settings["shared"] and _leave()
-    paths = readable_paths()
+    oom = _open_kills() if settings["grouped"] else None
+    packages = settings["packages"]
+    if packages is None:
+        packages = {}
+        sys.path += _installed()
+    shared = settings["shared"]
+    paths = [] if shared else readable_paths()
+    if settings["packages"] is None:
+        paths += _installed()
+    apart = not shared and _can_leave(settings, paths, packages)
     if apart:
+        _leave(settings["user"])
         _fork_first()
-        _make_root(paths, settings["packages"])
+        _make_root(paths, packages, settings["files_bytes"])
         sys.path.append(_PACKAGES)
+    else:
+        paths += packages.values()
+        sys.path += sorted({os.path.dirname(path) for path in packages.values()})
     _become(settings["user"])
     if apart:
         kernel.die_with_parent()
-    namespaces = server.can_nest(proc)
+    server.warm(settings["warm"])
+    namespaces = apart and server.can_nest(proc)
     landlock = kernel.landlock_version()
-    if not namespaces and not landlock and not settings["shared"]:
+    if not namespaces and not landlock and not shared:
         raise Impossible(
             "neither user namespaces (user.max_user_namespaces, or a seccomp or AppArmor profile"
             " that forbids them) nor Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK)"
         )
+    _check_access(paths)
     confined = {
         "namespaces": namespaces,
         "landlock": landlock,
         "writable": _WRITABLE if apart else box.SCRATCH,
-        "readable": ["/"] if apart or settings["shared"] else [*paths, *_packages(settings)],
+        "readable": ["/"] if apart or shared else paths,
+        "oom": oom,
     }
     server.Server(confined, proc).serve()
 
 
-def _packages(settings):
-    sys.path += sorted({os.path.dirname(path) for path in settings["packages"].values()})
-    return settings["packages"].values()
+def _installed():
+    """Where packages are installed for this Python, also where it is a virtual environment's."""
+    import site
+
+    prefixes = [sys.prefix]
+    above = os.path.dirname(os.path.dirname(sys.executable))
+    if os.path.exists(f"{above}/pyvenv.cfg"):
+        prefixes = [above]
+    return [os.path.realpath(p) for p in site.getsitepackages(prefixes) if os.path.isdir(p)]
 
 
-def _leave():
-    """Leave the host's namespaces; whether that is possible."""
-    user = os.geteuid(), os.getegid()
-    try:
-        if user[0] == 0:
-            try:
-                kernel.unshare(_OUTER)
-            except PermissionError:  # root without CAP_SYS_ADMIN, as in a container
-                kernel.unshare(_OUTER | kernel.CLONE_NEWUSER)
-            else:
-                return True
+def _open_kills():
+    """The file that counts what was killed for want of memory, None where it is not seen."""
+    for path in _KILLS:
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+    return None
+
+
+def _check_access(paths):
+    """Python in the home folder of root, say, is of no use to the user that this process is now."""
+    for path in paths:
+        if not os.access(path, os.R_OK):
+            raise Impossible(
+                f"no namespaces, and user {os.geteuid()} of the sandbox may not read {path}:"
+                " install Python where every user may read it"
+            )
+    if not os.access(box.SCRATCH, os.W_OK):
+        raise Impossible(f"user {os.geteuid()} of the sandbox may not write to {box.SCRATCH}")
+
+
+def _can_leave(settings, paths, packages):
+    """Whether it works to leave the host and to make a root: a process that ends tries.
+
+    Namespaces may be had and yet be of no use, as with the AppArmor profiles of Ubuntu and Docker.
+    """
+    process = os.fork()
+    if process == 0:
+        try:
+            _leave(settings["user"])
+            _make_root(paths, packages, settings["files_bytes"])
+        except OSError:
+            os._exit(1)
+        finally:
+            os._exit(0)  # what else was raised is raised, and told, when it is done
+    return os.waitpid(process, 0)[1] == 0
+
+
+def _leave(user):
+    """Leave the host's namespaces."""
+    if os.geteuid() == 0:
+        try:
+            kernel.unshare(_OUTER)
+        except PermissionError:  # root without CAP_SYS_ADMIN, as in a container
+            _become(user)
         else:
-            kernel.unshare(_OUTER | kernel.CLONE_NEWUSER)
-        server.map_user(os.open("/proc", os.O_PATH | os.O_CLOEXEC), user)
-    except OSError:
-        return False
-    return True
+            return
+    outer = os.geteuid(), os.getegid()
+    kernel.unshare(_OUTER | kernel.CLONE_NEWUSER)
+    server.map_user(os.open("/proc", os.O_PATH | os.O_CLOEXEC), outer)
 
 
 def _fork_first():
@@ -133,7 +191,7 @@ def readable_paths():
     return sorted(p for p in found if not any(p.startswith(f"{other}/") for other in found))
 
 
-def _make_root(paths, packages):
+def _make_root(paths, packages, files_bytes):
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
     os.mkdir(f"/tmp{_OLD}")
@@ -149,8 +207,11 @@ def _make_root(paths, packages):
     for name in _DEVICES:
         _bind(f"/dev/{name}", f"/dev/{name}", devices=True)
     os.symlink(box.SCRATCH, "/dev/shm")  # semaphores of multiprocessing
-    os.makedirs(f"{_WRITABLE}/tmp", 0o777)
+    os.makedirs(f"{_WRITABLE}/tmp")
     os.symlink(f"{_WRITABLE}/tmp", box.SCRATCH)
+    # For programs that cannot have a file system of their own; others mount it over this one.
+    flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+    kernel.mount("tmpfs", f"{_WRITABLE}/tmp", "tmpfs", flags, f"size={files_bytes},mode=1777")
     kernel.unmount(_OLD)
     os.rmdir(_OLD)
     flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY
@@ -173,7 +234,15 @@ def _bind(source, target, *, devices=False):
         os.makedirs(target, exist_ok=True)
     else:
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
-    kernel.mount(old, target, None, kernel.MS_BIND)
+    try:
+        kernel.mount(old, target, None, kernel.MS_BIND)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Something is mounted below, as libraries of a GPU in a container, which may not be bared.
+        kernel.mount(old, target, None, kernel.MS_BIND | kernel.MS_REC)
+        kernel.restrict_mounts(target)
+        return
     if devices:
         return
     held = os.statvfs(target).f_flag
@@ -185,9 +254,12 @@ def _bind(source, target, *, devices=False):
 def _become(user):
     """Be nobody of this machine for good, with no group and no capability."""
     if os.geteuid() == 0 and user:
-        os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
+        try:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+        except PermissionError:  # root without capabilities, which is as good as nobody
+            pass
     kernel.drop_bounding_set()
     kernel.drop_capabilities()
     kernel.no_new_privileges()

@@ -4,23 +4,30 @@ Nothing that this module says can be trusted once the program has run, for it sh
 it. So it says nothing but values and exceptions; whether they are right is decided elsewhere.
 """
 
+from __future__ import annotations
+
 import atexit
 import importlib
 import linecache
 import os
 import sys
 import types
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import values, wire
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
 FILE = "<program>"
 _LONGEST_MESSAGE = 300
+_NOT_ASKED = bytes(16)  # in place of a nonce: the first message, a callback, and its reply
 
 # How a program ended, as exit codes of its process.
 ENDED, RAISED, OUT_OF_MEMORY, EXITED = 0, 101, 102, 103
 
 
-def choose(sources):
+def choose(sources: Sequence[str]) -> int:
     """The place of the first text that Python can compile, 0 if it can compile none.
 
     Nothing is run.
@@ -34,7 +41,7 @@ def choose(sources):
     return 0
 
 
-def run_script(source):
+def run_script(source: str) -> NoReturn:
     """Run a program as `python program.py` does, and end this process."""
     module = types.ModuleType("__main__")
     code = ENDED
@@ -44,7 +51,7 @@ def run_script(source):
         code = ENDED if error.code in (None, 0) else EXITED
     except MemoryError:
         code = OUT_OF_MEMORY
-    except BaseException as error:
+    except BaseException as error:  # whatever a program raises
         _tell(error)
         code = RAISED
     try:
@@ -57,7 +64,7 @@ def run_script(source):
     os._exit(code)
 
 
-def serve(source, prefix, line):
+def serve(source: str, prefix: str, line: wire.Line) -> NoReturn:
     """Run a program as a module, then answer calls until the other side closes.
 
     Args:
@@ -65,26 +72,18 @@ def serve(source, prefix, line):
         prefix: trusted source that runs before it, in the same module.
         line: where questions come from; the first message says what running it came to.
     """
-    module = types.ModuleType("solution")
-    sys.modules["solution"] = module
-    guest = Guest(module, line)
-    guest.load(prefix, source)
+    guest = Guest(types.ModuleType("solution"), line)
     try:
-        while guest.answer():
-            pass
+        guest.load(prefix, source)
+        while True:
+            guest.answer(*guest.next_message())
     except wire.Gone:
         pass
     finally:
         os._exit(0)
 
 
-def _execute(source, module):
-    sys.modules[module.__name__] = module
-    linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
-    exec(compile(source, FILE, "exec", dont_inherit=True), module.__dict__)
-
-
-def open_streams():
+def open_streams() -> None:
     """Make the standard streams of programs, in the warm parent, which never uses them itself."""
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         stream = open(descriptor, mode, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
@@ -92,16 +91,7 @@ def open_streams():
         setattr(sys, f"__{name}__", stream)
 
 
-def _tell(error):
-    """The last words of a program, on its standard error, as Python prints them."""
-    try:
-        sys.stderr.write(f"{described(error)}\n")
-        sys.stderr.flush()
-    except BaseException:
-        pass
-
-
-def described(error):
+def described(error: BaseException) -> str:
     """An exception's type, message and line of the program."""
     place = ""
     trace = error.__traceback__
@@ -118,55 +108,77 @@ def described(error):
     return f"{type(error).__name__}: {message[:_LONGEST_MESSAGE]}{place}"
 
 
+def _execute(source: str, module: types.ModuleType) -> None:
+    sys.modules[module.__name__] = module
+    linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
+    exec(compile(source, FILE, "exec", dont_inherit=True), module.__dict__)
+
+
+def _tell(error: BaseException) -> None:
+    """The last words of a program, on its standard error."""
+    try:
+        sys.stderr.write(f"{described(error)}\n")
+        sys.stderr.flush()
+    except BaseException:
+        pass
+
+
 class Guest(values.Writer, values.Reader):
     """A program's module, and the objects of it that the other side has handles of."""
 
-    def __init__(self, module, line):
+    def __init__(self, module: types.ModuleType, line: wire.Line) -> None:
         self._module, self._line = module, line
-        self._objects = []
-        self._places = {}  # id -> handle; the objects live in the list, so ids stay theirs
-        self._shared = {}  # classes of the prefix, whose objects travel by value
-        self._written = {}  # of the message at hand: id -> place in its table
-        self._table = []
-        self._made = []
+        self._objects: list[Any] = []
+        self._places: dict[int, int] = {}  # id -> handle; the objects live in the list
+        self._shared: set[str] = set()  # classes of the prefix, whose objects travel by value
+        self._written: dict[int, int] = {}  # of the message at hand: id -> place in its table
+        self._table: list[Any] = []
+        self._made: list[Any] = []
 
-    def load(self, prefix, source):
+    def load(self, prefix: str, source: str) -> None:
         """Run the program and say what came of it."""
         try:
             if prefix:
-                exec(compile(prefix, "<prefix>", "exec", dont_inherit=True), self._module.__dict__)
+                sys.modules[self._module.__name__] = self._module
+                exec(compile(prefix, "<prefix>", "exec", dont_inherit=True), vars(self._module))
                 self._shared = {
-                    name: value
+                    name
                     for name, value in vars(self._module).items()
                     if isinstance(value, type) and value.__module__ == self._module.__name__
                 }
             _execute(source, self._module)
         except BaseException as error:
-            self._say(bytes(16), {"raised": self._exception(error)})
+            self._say(_NOT_ASKED, {"raised": _told(error)})
             return
         names = [name for name in vars(self._module) if not name.startswith("__")]
-        self._say(bytes(16), {"names": names})
+        self._say(_NOT_ASKED, {"names": names})
 
-    def answer(self):
-        """Answer one question; whether there was one."""
+    def next_message(self) -> tuple[bytes, Any]:
+        """A nonce and what was asked with it.
+
+        Raises:
+            Gone: the other side has closed.
+        """
         head = self._line.receive(20)
-        nonce, length = head[:16], int.from_bytes(head[16:], "big")
-        question = values.loads(self._line.receive(length))
+        length = int.from_bytes(head[16:], "big")
+        return head[:16], values.loads(self._line.receive(length))
+
+    def answer(self, nonce: bytes, question: Mapping[str, Any]) -> None:
+        """Answer a question."""
         try:
             reply = self._do(question)
         except BaseException as error:
-            reply = {"raised": self._exception(error)}
+            reply = {"raised": _told(error)}
         self._say(nonce, reply)
-        return True
 
-    def _say(self, nonce, reply):
+    def _say(self, nonce: bytes, reply: Any) -> None:
         try:
             data = values.dumps(reply)
         except values.NoValue as error:
             data = values.dumps({"raised": ["ValueError", ["ValueError"], str(error)]})
         self._line.send(nonce + len(data).to_bytes(4, "big") + data)
 
-    def _do(self, question):
+    def _do(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self._make(question.get("table", []))
         target = self._target(question)
         arguments = [self.read(tree) for tree in question.get("args", [])]
@@ -177,25 +189,21 @@ class Guest(values.Writer, values.Reader):
         if question.get("watch"):
             # What the call did to its arguments, which stay with the other side.
             reply["args"] = [self.write(argument) for argument in arguments]
-        # Writing an object may find further ones.
-        reply["table"] = self._rows()
+        reply["table"] = self._rows()  # last: writing an object may find further ones
         return reply
 
-    def _target(self, question):
+    def _target(self, question: Mapping[str, Any]) -> Any:
         if "handle" in question:
             return self._objects[question["handle"]]
-        found = self._module
+        found: Any = self._module
         for name in question["name"].split("."):
             found = found() if name == "()" else getattr(found, name)
         return found
 
-    def _exception(self, error):
-        kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
-        return [type(error).__name__, kinds, described(error)]
-
     # -- objects that are no builtin values
 
-    def write_other(self, value):
+    def write_other(self, value: Any) -> Any:
+        """An object of the prefix's classes by its place in the table, another one by a handle."""
         kind = type(value)
         if kind.__name__ in self._shared:
             place = self._written.get(id(value))
@@ -203,88 +211,88 @@ class Guest(values.Writer, values.Reader):
                 place = self._written[id(value)] = len(self._table)
                 self._table.append(value)
             return {"o": place}
-        if kind.__module__ == "numpy":
-            return self._write_numpy(value)
+        if kind.__module__ == "numpy" and hasattr(value, "dtype"):
+            return {"np": [value.dtype.str, list(value.shape), value.ravel().tolist()]}
         place = self._places.get(id(value))
         if place is None:
             place = self._places[id(value)] = len(self._objects)
             self._objects.append(value)
         return {"h": [place, kind.__name__, callable(value)]}
 
-    def _write_numpy(self, value):
-        return {"np": [value.dtype.str, list(value.shape), self.write(value.ravel().tolist())]}
-
-    def _rows(self):
-        rows = []
+    def _rows(self) -> list[Any]:
+        rows: list[Any] = []
         while len(rows) < len(self._table):
             value = self._table[len(rows)]
             state = {name: self.write(item) for name, item in vars(value).items()}
             rows.append([type(value).__name__, state])
         return rows
 
-    def read_other(self, tag, content):
+    def read_other(self, tag: str, content: Any) -> Any:
         """An object of which the other side has a handle, a function of the other side, ..."""
         if tag == "h":
             return self._objects[content]
         if tag == "n":
             module, name = content
-            return getattr(importlib.import_module(module), name)
+            found: Any = importlib.import_module(module)
+            for part in name.split("."):
+                found = getattr(found, part)
+            return found
         if tag == "x":
             return self._callback(content)
         if tag == "it":
-            return iter([self._read(item) for item in content])
+            return iter(self._items(content, 0))
         if tag == "o":
             return self._made[content]
         return super().read_other(tag, content)
 
-    def _make(self, table):
+    def _make(self, table: Sequence[Any]) -> None:
         """The objects of a message's table, which may refer to each other in a circle."""
-        kinds = [getattr(self._module, name, None) for name, _ in table]
-        self._made = [
-            kind.__new__(kind) if isinstance(kind, type) else type(name, (), {})()
-            for kind, (name, _) in zip(kinds, table)
-        ]
-        for value, (_, state) in zip(self._made, table):
+        made: list[Any] = []
+        for name, _ in table:
+            kind = getattr(self._module, name, None)
+            made.append(kind.__new__(kind) if isinstance(kind, type) else type(name, (), {})())
+        self._made = made
+        for value, (_, state) in zip(made, table, strict=True):
             for name, tree in state.items():
-                setattr(value, name, self._read(tree))
+                setattr(value, name, self.read(tree))
 
-    def _callback(self, handle):
-        def call(*arguments):
+    def _callback(self, handle: int) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
             self._written, self._table = {}, []
-            told = {"callback": handle, "args": [self.write(item) for item in arguments]}
-            self._say(bytes(16), told)
-            head = self._line.receive(20)
-            reply = values.loads(self._line.receive(int.from_bytes(head[16:], "big")))
+            trees = [self.write(item) for item in arguments]
+            told = {"callback": handle, "args": trees, "table": self._rows()}
+            self._say(_NOT_ASKED, told)
+            while "do" in (message := self.next_message())[1]:
+                self.answer(*message)  # the function calls the program in its turn
+            reply = message[1]
             if "raised" in reply:
                 raise RuntimeError(reply["raised"])
+            self._make(reply["table"])
             return self.read(reply["value"])
 
         return call
 
 
-def _call(target, /, *arguments, **named):
+def _told(error: BaseException) -> list[Any]:
+    kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
+    return [type(error).__name__, kinds, described(error)]
+
+
+def _call(target: Any, /, *arguments: Any, **named: Any) -> Any:
     return target(*arguments, **named)
 
 
-def _set_attribute(target, name, value):
-    setattr(target, name, value)
-
-
-def _set_item(target, key, value):
+def _set_item(target: Any, key: Any, value: Any) -> None:
     target[key] = value
-
-
-def _state(target):
-    return type(target).__name__, vars(target)
 
 
 # What the other side may ask of an object. Nothing here sends it a test's expectation: there is no
 # comparison, and no arithmetic.
-_OPERATIONS = {
+_OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": _call,
     "get": lambda target: target,
     "getattr": getattr,
-    "setattr": _set_attribute,
+    "setattr": setattr,
     "getitem": lambda target, key: target[key],
     "setitem": _set_item,
     "len": len,
@@ -292,6 +300,6 @@ _OPERATIONS = {
     "next": next,
     "str": str,
     "repr": repr,
-    "state": _state,
+    "state": lambda target: (type(target).__name__, vars(target)),
     "isinstance": lambda target, value: isinstance(value, target),
 }

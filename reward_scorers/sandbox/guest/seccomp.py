@@ -356,10 +356,13 @@ _KILL = 0x80000000
 _ALLOW = 0x7FFF0000
 _EPERM = 0x00050000 | 1
 _ENOSYS = 0x00050000 | 38
+_NOTHING = 0x00050000  # it is not done, and no error either
+
+_UNSEEN_BY_LANDLOCK = "chmod fchmod fchmodat fchmodat2 futimesat utime utimensat utimes".split()
 
 _NAMESPACES = 0x7E020080  # clone: every CLONE_NEW*
 _THREAD = 0x00010000
-_AF_UNIX = 1
+_AF_UNIX, _SOCK_STREAM, _SOCKET_KIND = 1, 1, 0xF
 _PR_SET_PDEATHSIG = 1
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
@@ -383,6 +386,10 @@ def _if_any_bit(bits, yes, no):
     return _instruction(0x45, yes, no, bits)
 
 
+def _and(bits):
+    return _instruction(0x54, 0, 0, bits)
+
+
 def _return(action):
     return _instruction(0x06, 0, 0, action)
 
@@ -395,7 +402,7 @@ def _argument(index):
     return _load(_AT_ARGUMENT + 8 * index)
 
 
-def _conditions(*, alone):
+def _conditions(*, alone, final):
     """What depends on arguments: name -> instructions that end in a verdict."""
     return {
         # A flag for a new namespace is an attack; a new process where none may be is refused.
@@ -406,13 +413,22 @@ def _conditions(*, alone):
             *([_if_any_bit(_THREAD, 1, 0), _return(_EPERM)] if alone else []),
             _return(_ALLOW),
         ],
-        "socketpair": [_argument(0), _if_equal(_AF_UNIX, 1, 0), _return(_EPERM), _return(_ALLOW)],
+        # Streams only: a datagram could be sent to the path of another socket.
+        "socketpair": [
+            _argument(0),
+            _if_equal(_AF_UNIX, 1, 0),
+            _return(_EPERM),
+            _argument(1),
+            _and(_SOCKET_KIND),
+            _if_equal(_SOCK_STREAM, 1, 0),
+            _return(_EPERM),
+            _return(_ALLOW),
+        ],
         # Limits of itself only, not of the process that judges it.
         "prlimit64": [_argument(0), _if_equal(0, 1, 0), _return(_EPERM), _return(_ALLOW)],
         "prctl": [
             _argument(0),
-            _if_equal(_PR_SET_PDEATHSIG, 0, 1),
-            _return(_EPERM),
+            *([_if_equal(_PR_SET_PDEATHSIG, 0, 1), _return(_EPERM)] if final else []),
             _return(_ALLOW),
         ],
         # Typing into a terminal.
@@ -426,21 +442,27 @@ def _conditions(*, alone):
     }
 
 
-def program_filter(pid=None):
+def program_filter(pid=None, *, final=True):
     """The filter for programs.
 
     Args:
         pid: None where processes of a program are in a namespace of their own. Else the process's
             number: it may then start threads but no process, and signal nobody but itself.
+        final: False where a further filter follows, before which a process may still say that it
+            ends with the one that forked it.
     """
     column = MACHINES[MACHINE]
-    conditions = _conditions(alone=pid is not None)
+    conditions = _conditions(alone=pid is not None, final=final)
     if pid is not None:
         only_itself = [_argument(0), _if_equal(pid, 1, 0), _return(_EPERM), _return(_ALLOW)]
         for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
             conditions[name] = only_itself
         for name in ("fork", "vfork", "tkill", "pidfd_open", "pidfd_send_signal", "setpgid"):
             conditions[name] = [_return(_EPERM)]
+        # Landlock does not look at these, and the user may own files outside the program's folder.
+        for name in _UNSEEN_BY_LANDLOCK:
+            conditions[name] = [_return(_NOTHING)]
+        conditions["truncate"] = [_return(_EPERM)]  # Landlock does since Linux 6.2
     verdicts = dict.fromkeys(ALLOWED, _ALLOW) | dict.fromkeys(REFUSED, _EPERM)
     verdicts |= dict.fromkeys(FORBIDDEN, _KILL)
     simple = {

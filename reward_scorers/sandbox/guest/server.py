@@ -22,7 +22,7 @@ import time
 from . import box, kernel, program, seccomp, wire
 
 _PIECE = 1 << 16
-_GRACE_S = 1.0  # how long behind its limits a judging process may go on before it is killed
+_GRACE_S = 0.4  # how long behind its limits a judging process may go on before it is killed
 
 # Modules that programs import most, so that a fork has them already.
 WARM = [
@@ -59,15 +59,18 @@ class Server:
 
     Args:
         settings: "namespaces", "landlock": whether programs get them; "readable": what they may
-            read; "writable": the folder that holds theirs.
+            read; "writable": the folder that holds theirs; "oom": descriptor of the file that counts
+            what was killed for want of memory, or None.
         proc: descriptor of a folder /proc in which processes have their numbers.
     """
 
     def __init__(self, settings, proc):
         self._settings, self._proc = settings, proc
         self._user = os.geteuid(), os.getegid()
-        self._filter = seccomp.program_filter()
-        self._ruleset = self._landlock(proc) if settings["landlock"] else None
+        self._filter = seccomp.program_filter(final=settings["namespaces"])
+        self._ruleset = self._landlock(settings["writable"]) if settings["namespaces"] else None
+        if not settings["namespaces"]:
+            kernel.adopt_orphans()
 
     def serve(self):
         """Answer requests to the end."""
@@ -81,13 +84,18 @@ class Server:
                 return
             self._do(request["kind"], request["limits"], request["sizes"])
 
-    def _landlock(self, proc):
-        # One ruleset for all programs. The rule is for the folder that holds theirs, since Landlock
-        # does not look at a folder that something is mounted on, but at those above it.
+    def _landlock(self, folder):
+        """The ruleset by which programs may write to a folder, None without Landlock.
+
+        In namespaces there is one for all programs, for the folder that holds theirs: Landlock does
+        not look at a folder that something is mounted on, but at those above it.
+        """
+        if not self._settings["landlock"]:
+            return None
         devices = [path for path in _DEVICES if os.path.exists(path)]
         readable, writable = (
             [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
-            for paths in (self._settings["readable"], [self._settings["writable"], *devices])
+            for paths in (self._settings["readable"], [folder, *devices])
         )
         try:
             return kernel.paths_ruleset(readable, writable)
@@ -97,20 +105,38 @@ class Server:
 
     def _do(self, kind, limits, sizes):
         ours, theirs = os.pipe()
-        scratch = box.SCRATCH if self._settings["namespaces"] else new_folder()
-        process = self._fork(kind, limits, sizes, theirs, ours, scratch)
+        scratch, ruleset = box.SCRATCH, self._ruleset
+        if not self._settings["namespaces"]:
+            scratch = new_folder()
+            ruleset = self._landlock(scratch)
+        process = self._fork(kind, limits, sizes, theirs, ours, scratch, ruleset)
         os.close(theirs)
         try:
-            killed = self._relay(process, ours, limits)
+            killed = self._relay(process, ours, kind, limits)
         finally:
             os.close(ours)
         _, status, usage = os.wait4(process, 0)
         if scratch != box.SCRATCH:
-            remove_folder(scratch)
+            self._tidy(scratch, ruleset)
         cpu = usage.ru_utime + usage.ru_stime
-        self._say(b"E", {"killed": killed, "status": status, "cpu_s": cpu})
+        told = {"killed": killed, "status": status, "cpu_s": cpu}
+        self._say(b"E", told | {"oom_kills": _oom_kills(self._settings["oom"])})
 
-    def _fork(self, kind, limits, sizes, report, other, scratch):
+    def _tidy(self, scratch, ruleset):
+        """Leave nothing of a program that had no namespaces."""
+        try:
+            while True:  # its process is killed if the one that judged it was
+                os.waitpid(-1, 0)
+        except ChildProcessError:
+            pass
+        if ruleset is None:  # it could write beside its folder
+            empty_folder(box.SCRATCH)
+            return
+        os.close(ruleset)
+        empty_folder(scratch)
+        os.rmdir(scratch)
+
+    def _fork(self, kind, limits, sizes, report, other, scratch, ruleset):
         settings = self._settings
         apart = settings["namespaces"]
         process = kernel.clone_process(NAMESPACES) if apart else os.fork()
@@ -130,7 +156,7 @@ class Server:
             box.Box(
                 limits,
                 namespaces=apart,
-                ruleset=self._ruleset,
+                ruleset=ruleset,
                 scratch=scratch,
                 report=report,
                 filter_=self._filter,
@@ -139,13 +165,14 @@ class Server:
             sizes,
         )
 
-    def _relay(self, process, report, limits):
+    def _relay(self, process, report, kind, limits):
         """Pass the report on; whether its process had to be killed."""
         try:
             ready = os.read(report, 1)
             if ready != box.READY:
                 self._broken(report, ready)
-            deadline = time.monotonic() + limits["total_s"] + _GRACE_S
+            seconds = limits["total_s"] if kind == "script" else limits["time_s"]
+            deadline = time.monotonic() + min(seconds, limits["total_s"]) + _GRACE_S
             while self._wait(report, process, deadline):
                 if not self._pass_on(report):
                     return False
@@ -196,6 +223,13 @@ class Server:
         wire.write_all(1, kind + len(data).to_bytes(4, "big") + data)
 
 
+def _oom_kills(descriptor):
+    if descriptor is None:
+        return 0
+    lines = os.pread(descriptor, _PIECE, 0).decode("ascii").splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
 def _waiting_bytes(descriptor):
     count = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
     return int.from_bytes(count, sys.byteorder)
@@ -240,11 +274,26 @@ def new_folder():
     return tempfile.mkdtemp(dir=box.SCRATCH)
 
 
-def remove_folder(path):
-    """Remove a program's folder, whatever it has left there."""
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)
+def empty_folder(path):
+    """Remove what a program has left in a folder, however deep and whatever its permissions."""
+    count = 0
+    if path != box.SCRATCH:
+        os.chmod(path, 0o700)
+    while entries := list(os.scandir(path)):
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+                continue
+            os.chmod(entry.path, 0o700)
+            for inner in os.scandir(entry.path):
+                if inner.is_dir(follow_symlinks=False):  # moved up, so that no path grows long
+                    os.chmod(inner.path, 0o700)
+                    while os.path.lexists(f"{path}/{count}"):
+                        count += 1
+                    os.rename(inner.path, f"{path}/{count}")
+                else:
+                    os.unlink(inner.path)
+            os.rmdir(entry.path)
 
 
 def can_nest(proc):

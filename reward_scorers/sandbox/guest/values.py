@@ -4,21 +4,34 @@ What is read are builtin types and nothing else: whoever reads constructs them i
 code, no class and no method of the writer comes along. Text, True, None and finite numbers stand
 for themselves and a list for a list; {"t": [...]} is a tuple, and so on, see `_TAGS`.
 
-An object of another type travels only where `write_other` and `read_other` know how.
+An object of another type travels only where `write_other` and `read_other` know how. What is nested
+deeper than `MAX_DEPTH` is no value, on every side and whatever stands on its stack.
 """
+
+from __future__ import annotations
 
 import collections
 import json
 from binascii import a2b_base64, b2a_base64
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    Write = Callable[["Writer", Any, int], Any]
+    Read = Callable[["Reader", Any, int], Any]
 
 MAX_DIGITS = 100_000  # a longer integer is no value: reading it takes quadratic time
+MAX_DEPTH = 150
+_MANY = 1_000  # items of a set whose hashes are looked at
+_ALIKE = 100  # of many items, as many may have the same hash
 
 
 class NoValue(Exception):  # noqa: N818 - it says what is
     """A value that cannot be written, or a text that is none."""
 
 
-def dumps(tree):
+def dumps(tree: Any) -> bytes:
     """The text of a tree that a `Writer` has made."""
     try:
         return json.dumps(tree, separators=(",", ":")).encode("ascii")
@@ -26,7 +39,7 @@ def dumps(tree):
         raise NoValue(f"cannot be written: {error}") from None
 
 
-def loads(data):
+def loads(data: bytes) -> Any:
     """The tree of a text.
 
     Raises:
@@ -41,31 +54,27 @@ def loads(data):
 class Writer:
     """Writes values as trees of JSON; exact types only: a subclass of int is no int."""
 
-    def write(self, value):
+    def write(self, value: Any, depth: int = 0) -> Any:
         """The tree of a value.
 
         Raises:
             NoValue: it holds an object of another type, or is nested too deeply.
         """
-        try:
-            return self._write(value)
-        except RecursionError:
-            raise NoValue("nested too deeply") from None
-
-    def _write(self, value):
         kind = type(value)
         if kind in _PLAIN:
             return value
+        if depth > MAX_DEPTH:
+            raise NoValue("nested too deeply")
         if kind is list:
             if _PLAIN.issuperset(map(type, value)):
                 return value
-            return [self._write(item) for item in value]
+            return [self.write(item, depth + 1) for item in value]
         if kind is int:
             return value if -(1 << 63) < value < 1 << 63 else {"i": _hexadecimal(value)}
         writer = _WRITERS.get(kind) or _LATE.get((kind.__module__, kind.__qualname__))
-        return self.write_other(value) if writer is None else writer(self, value)
+        return self.write_other(value) if writer is None else writer(self, value, depth + 1)
 
-    def write_other(self, value):
+    def write_other(self, value: Any) -> Any:
         """The tree of an object that is no builtin value."""
         raise NoValue(f"an object of type {type(value).__name__!r}")
 
@@ -73,33 +82,42 @@ class Writer:
 class Reader:
     """Makes values of trees."""
 
-    def read(self, tree):
+    def read(self, tree: Any) -> Any:
         """The value of a tree.
 
         Raises:
             NoValue: it is none.
         """
         try:
-            return self._read(tree)
+            return self._read(tree, 0)
         except NoValue:
             raise
         # Whatever a hostile writer may make of it.
-        except (RecursionError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             raise NoValue(f"not a value: {type(error).__name__}") from None
 
-    def _read(self, tree):
+    def _read(self, tree: Any, depth: int) -> Any:
         kind = type(tree)
         if kind is list:
             if _FLAT.issuperset(map(type, tree)):
                 return tree
-            return [self._read(item) for item in tree]
+            return self._items(tree, depth)
         if kind is not dict:
             return tree
+        if depth > MAX_DEPTH:
+            raise NoValue("nested too deeply")
         ((tag, content),) = tree.items()
         reader = _TAGS.get(tag)
-        return self.read_other(tag, content) if reader is None else reader(self, content)
+        return self.read_other(tag, content) if reader is None else reader(self, content, depth + 1)
 
-    def read_other(self, tag, content):
+    def _items(self, trees: Any, depth: int) -> list[Any]:
+        if depth > MAX_DEPTH:
+            raise NoValue("nested too deeply")
+        if type(trees) is not list:
+            raise NoValue("not a value: a list was expected")
+        return [self._read(tree, depth + 1) for tree in trees]
+
+    def read_other(self, tag: str, content: Any) -> Any:
         """The object behind a tag that stands for no builtin value."""
         raise NoValue(f"unknown tag {tag!r}")
 
@@ -108,94 +126,115 @@ _PLAIN = frozenset({str, float, bool, type(None)})
 _FLAT = _PLAIN | {int}
 
 
-def _hexadecimal(value):
+def _hexadecimal(value: int) -> str:
     if value.bit_length() > 4 * MAX_DIGITS:
         raise NoValue("an integer that is too long")
     return hex(value)
 
 
-def _integer(reader, content):
+def _integer(reader: Reader, content: Any, depth: int) -> int:
     if len(content) > MAX_DIGITS + 3:
         raise NoValue("an integer that is too long")
     return int(content, 16)
 
 
-def _items(tag):
-    return lambda writer, value: {tag: [writer._write(item) for item in value]}
+def _unlike(items: Collection[Any]) -> Collection[Any]:
+    """Items of a set, or keys, that were not made to have the same hash.
+
+    Thirty thousand of those would take minutes, in which no other thread could do anything.
+    """
+    if len(items) > _MANY:
+        hashes = sorted(map(hash, items))
+        if any(one == other for one, other in zip(hashes, hashes[_ALIKE:], strict=False)):
+            raise NoValue("a set of items that have the same hash")
+    return items
 
 
-def _pairs(tag):
-    return lambda writer, value: {
-        tag: [[writer._write(key), writer._write(item)] for key, item in value.items()]
+def _items(tag: str) -> Write:
+    return lambda writer, value, depth: {tag: [writer.write(item, depth) for item in value]}
+
+
+def _pairs(tag: str) -> Write:
+    return lambda writer, value, depth: {
+        tag: [[writer.write(key, depth), writer.write(item, depth)] for key, item in value.items()]
     }
 
 
-def _read_pairs(make):
-    return lambda reader, content: make(
-        [(reader._read(key), reader._read(item)) for key, item in content]
-    )
+def _read_pairs(make: Callable[[Any], Any]) -> Read:
+    def read(reader: Reader, content: Any, depth: int) -> Any:
+        pairs = [(reader._read(key, depth), reader._read(item, depth)) for key, item in content]
+        _unlike([key for key, _ in pairs])
+        return make(pairs)
+
+    return read
 
 
-def _sequence(make):
-    return lambda reader, content: make([reader._read(item) for item in content])
+def _sequence(make: Callable[[Any], Any]) -> Read:
+    return lambda reader, content, depth: make(reader._items(content, depth))
 
 
-def _bytes(tag):
-    return lambda writer, value: {tag: b2a_base64(value, newline=False).decode("ascii")}
+def _set(make: Callable[[Any], Any]) -> Read:
+    return lambda reader, content, depth: make(_unlike(reader._items(content, depth)))
 
 
-def _moment(tag):
-    return lambda writer, value: {tag: value.isoformat()}
+def _bytes(tag: str) -> Write:
+    return lambda writer, value, depth: {tag: b2a_base64(value, newline=False).decode("ascii")}
 
 
-_WRITERS = {
+def _moment(tag: str) -> Write:
+    return lambda writer, value, depth: {tag: value.isoformat()}
+
+
+def _arguments(tag: str, *names: str) -> Write:
+    return lambda writer, value, depth: {
+        tag: [writer.write(getattr(value, name), depth) for name in names]
+    }
+
+
+_WRITERS: dict[type, Write] = {
     tuple: _items("t"),
     set: _items("s"),
     frozenset: _items("f"),
     dict: _pairs("d"),
     bytes: _bytes("b"),
     bytearray: _bytes("ba"),
-    complex: lambda writer, value: {"c": [value.real, value.imag]},
-    range: lambda writer, value: {"r": [value.start, value.stop, value.step]},
+    complex: _arguments("c", "real", "imag"),
+    range: _arguments("r", "start", "stop", "step"),
     collections.deque: _items("dq"),
     collections.Counter: _pairs("ct"),
     collections.OrderedDict: _pairs("od"),
     collections.defaultdict: _pairs("d"),
-    type({}.keys()): lambda writer, value: {"f": [writer._write(item) for item in value]},
-    type({}.values()): lambda writer, value: {"l": [writer._write(item) for item in value]},
-    type({}.items()): lambda writer, value: {"f": [writer._write(item) for item in value]},
+    type({}.keys()): _items("f"),
+    type({}.values()): _items("l"),
+    type({}.items()): _items("f"),
 }
 
 # Types of modules that few programs import. Which class it is does not matter here: it is the
 # reader that makes a value of the right one.
-_LATE = {
-    ("decimal", "Decimal"): lambda writer, value: {"de": str(value)},
-    ("fractions", "Fraction"): lambda writer, value: {
-        "fr": [writer._write(value.numerator), writer._write(value.denominator)]
-    },
+_LATE: dict[tuple[str, str], Write] = {
+    ("decimal", "Decimal"): lambda writer, value, depth: {"de": str(value)},
+    ("fractions", "Fraction"): _arguments("fr", "numerator", "denominator"),
     ("datetime", "datetime"): _moment("dt"),
     ("datetime", "date"): _moment("da"),
     ("datetime", "time"): _moment("ti"),
-    ("datetime", "timedelta"): lambda writer, value: {
-        "td": [value.days, value.seconds, value.microseconds]
-    },
+    ("datetime", "timedelta"): _arguments("td", "days", "seconds", "microseconds"),
 }
 
 
-def _decimal(reader, content):
+def _decimal(reader: Reader, content: Any, depth: int) -> Any:
     import decimal
 
     return decimal.Decimal(content)
 
 
-def _fraction(reader, content):
+def _fraction(reader: Reader, content: Any, depth: int) -> Any:
     import fractions
 
-    return fractions.Fraction(*map(reader._read, content))
+    return fractions.Fraction(*[reader._read(item, depth) for item in content])
 
 
-def _read_moment(kind):
-    def read(reader, content):
+def _read_moment(kind: str) -> Read:
+    def read(reader: Reader, content: Any, depth: int) -> Any:
         import datetime
 
         return getattr(datetime, kind).fromisoformat(content)
@@ -203,23 +242,27 @@ def _read_moment(kind):
     return read
 
 
-def _duration(reader, content):
+def _duration(reader: Reader, content: Any, depth: int) -> Any:
     import datetime
 
     return datetime.timedelta(*content)
 
 
-_TAGS = {
+def _read_bytes(make: Callable[[bytes], Any]) -> Read:
+    return lambda reader, content, depth: make(a2b_base64(content, strict_mode=True))
+
+
+_TAGS: dict[str, Read] = {
     "i": _integer,
     "l": _sequence(list),
     "t": _sequence(tuple),
-    "s": _sequence(set),
-    "f": _sequence(frozenset),
+    "s": _set(set),
+    "f": _set(frozenset),
     "d": _read_pairs(dict),
-    "b": lambda reader, content: a2b_base64(content, strict_mode=True),
-    "ba": lambda reader, content: bytearray(a2b_base64(content, strict_mode=True)),
-    "c": lambda reader, content: complex(*content),
-    "r": lambda reader, content: range(*content),
+    "b": _read_bytes(bytes),
+    "ba": _read_bytes(bytearray),
+    "c": _sequence(lambda items: complex(*items)),
+    "r": _sequence(lambda items: range(*items)),
     "dq": _sequence(collections.deque),
     "ct": _read_pairs(lambda pairs: collections.Counter(dict(pairs))),
     "od": _read_pairs(collections.OrderedDict),

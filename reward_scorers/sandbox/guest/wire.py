@@ -1,5 +1,7 @@
 """Bytes over pipes and sockets, with a length, a limit and a deadline."""
 
+from __future__ import annotations
+
 import os
 import select
 import time
@@ -17,7 +19,7 @@ class Late(Exception):  # noqa: N818
     """The other side does not answer in time."""
 
 
-def read_exactly(descriptor, count):
+def read_exactly(descriptor: int, count: int) -> bytes:
     """Read `count` bytes, however long it takes.
 
     Raises:
@@ -33,7 +35,7 @@ def read_exactly(descriptor, count):
     return b"".join(pieces)
 
 
-def write_all(descriptor, data):
+def write_all(descriptor: int, data: bytes) -> None:
     """Write everything, however long it takes."""
     left = memoryview(data)
     while left:
@@ -49,13 +51,13 @@ class Line:
         limit: how many bytes one message may have.
     """
 
-    def __init__(self, descriptor, deadline, limit):
+    def __init__(self, descriptor: int, deadline: float | None, limit: int) -> None:
         self.descriptor, self.deadline, self.limit = descriptor, deadline, limit
         os.set_blocking(descriptor, False)
         self._poll = select.poll()
         self._received = bytearray()
 
-    def send(self, data):
+    def send(self, data: bytes) -> None:
         """Send everything.
 
         Raises:
@@ -70,7 +72,7 @@ class Line:
             except OSError as error:
                 raise Gone from error
 
-    def receive(self, count):
+    def receive(self, count: int) -> bytes:
         """Read `count` bytes.
 
         Raises:
@@ -78,6 +80,8 @@ class Line:
         """
         if count > self.limit:
             raise TooMuch
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise Late  # also where there is something to read: else a flood had no end
         while len(self._received) < count:
             try:
                 piece = os.read(self.descriptor, 1 << 16)
@@ -93,7 +97,7 @@ class Line:
         del self._received[:count]
         return found
 
-    def _wait(self, event):
+    def _wait(self, event: int) -> None:
         self._poll.register(self.descriptor, event)
         if self.deadline is None:
             self._poll.poll()
