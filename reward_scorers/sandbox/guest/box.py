@@ -217,14 +217,15 @@ class Box:
         line = wire.Line(channel, deadline, self.limits["output_bytes"])
         told, results = _examined(examiner.Examiner(line, trusted), tests, trusted, tally)
         os.close(channel)
+        by_itself = False
         if told["ending"] == "gone":
-            script.give_a_moment(process, _MOMENT_S)
+            by_itself = script.give_a_moment(process, _MOMENT_S)
         else:
             os.kill(process, signal.SIGKILL)
         _, status, usage = os.wait4(process, 0)
         self._sweep()
         if told["ending"] == "gone":
-            ending, detail = _judged("ended", status, b"")
+            ending, detail = _judged("ended", status, b"") if by_itself else ("failed", "")
             told["ending"] = "failed" if ending == "passed" else ending
             told["detail"] = detail or "the program ended before the tests did"
         told |= {"passed": tally.passed, "total": tally.total()}

@@ -50,8 +50,8 @@ def main(settings):
         settings: "user": whom to become where this is root; "packages": name -> path of what
             programs may import, None for what is installed here; "warm": modules to import first;
             "groups": descriptors of lists of processes of control groups; "files_bytes": size of
-            the folder that programs write to; "grouped": whether the control group that is seen here
-            was made for this sandbox; "shared": whether what is around this process (a
+            the folder that programs write to; "grouped": whether the control group that is seen
+            here was made for this sandbox; "shared": whether what is around this process (a
             kernel of its own) was made for it alone and does already what namespaces would.
 
     Raises:

@@ -149,9 +149,10 @@ def has_ended(process: int) -> bool:
     return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def give_a_moment(process: int, seconds: float) -> None:
-    """Wait for the end of a process a little, then kill it."""
+def give_a_moment(process: int, seconds: float) -> bool:
+    """Wait for the end of a process a little, then kill it; whether it ended by itself."""
     patience = time.monotonic() + seconds
-    while not has_ended(process) and time.monotonic() < patience:
+    while not (ended := has_ended(process)) and time.monotonic() < patience:
         time.sleep(_LOOK_S)
     os.kill(process, signal.SIGKILL)
+    return ended

@@ -59,8 +59,8 @@ class Server:
 
     Args:
         settings: "namespaces", "landlock": whether programs get them; "readable": what they may
-            read; "writable": the folder that holds theirs; "oom": descriptor of the file that counts
-            what was killed for want of memory, or None.
+            read; "writable": the folder that holds theirs; "oom": descriptor of the file that
+            counts what was killed for want of memory, or None.
         proc: descriptor of a folder /proc in which processes have their numbers.
     """
 
