@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import MAGIC_NUMBER
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
+from reward_scorers.sandbox.guest import values
 from reward_scorers.sandbox.guest.counting import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # So that every Python since 3.4 can read what is sent; later versions of the format are not needed.
 _FORMAT: Final = 4
@@ -82,7 +85,7 @@ class Calls:
                 told["loose"] = call.loose
             calls.append(told)
         entry = self.entry.replace("()", ".()")
-        secret = {"kind": "calls", "entry": entry, "calls": calls}
+        secret = {"kind": "calls", "entry": entry, "calls": _sendable(calls)}
         secret |= {"prefix": self.prefix, "helpers": ""}
         return _module(programs, self.prefix), _packed(secret)
 
@@ -134,7 +137,19 @@ def _module(programs: Sequence[str], prefix: str) -> bytes:
     return _packed({"sources": list(programs), "prefix": prefix})
 
 
-def _packed(value: object) -> bytes:
+def _sendable(calls: list[dict[str, Any]]) -> list[dict[str, Any]] | bytes:
+    """Calls as they are, or, where they hold a Counter or a Decimal, say, as text with tags."""
+    try:
+        marshal.dumps(calls, _FORMAT)
+    except ValueError:
+        try:
+            return values.dumps(values.Writer().write(calls))
+        except values.NoValue as error:
+            raise ValueError(f"only builtin values can be sent to a sandbox: {error}") from None
+    return calls
+
+
+def _packed(value: Any) -> bytes:
     try:
         return marshal.dumps(value, _FORMAT)
     except ValueError as error:

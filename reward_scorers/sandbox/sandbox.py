@@ -17,6 +17,7 @@ from reward_scorers.sandbox.errors import SandboxUnavailable
 from reward_scorers.sandbox.guest_values import read_value
 from reward_scorers.sandbox.limits import Limits
 from reward_scorers.sandbox.outcome import Ending, InputResult, Outcome
+from reward_scorers.sandbox.places import Places
 from reward_scorers.sandbox.slot import Report, Slot, SlotDied
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Sandbox:
         backend: "auto", or the name of one of `backends()`.
         fresh: whether each program gets a sandbox of its own, started for it, instead of a fork of
             a warm parent in namespaces of its own. Ten times slower.
-        limits: of every program that is not given others; others may not have more memory or
-            processes where control groups are made.
+        limits: of every program that is not given others; others may not have more memory, files or
+            processes.
         packages: distributions that programs may import, if they are installed here.
         warm: modules that are imported once, for all programs.
         image: of a container.
@@ -74,7 +75,7 @@ class Sandbox:
         image: str = "",
         start_s: float = START_S,
     ) -> None:
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or _cores()
         if self.workers < 1:
             raise ValueError(f"workers must be 1 or more, found {workers}")
         if backend != AUTO and backend not in backends():
@@ -98,8 +99,8 @@ class Sandbox:
     def _reset(self) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._free = threading.Semaphore(self.workers)
-        self._idle: list[tuple[int, Slot | None]] = [(n, None) for n in range(self.workers)]
+        idle: list[tuple[int, Slot | None]] = [(n, None) for n in range(self.workers)]
+        self._places = Places(idle)
         self._all: set[Slot] = set()
         self._threads: ThreadPoolExecutor | None = None
         self._chosen: Backend | None = None
@@ -117,10 +118,11 @@ class Sandbox:
 
         Raises:
             SandboxUnavailable: nothing here can confine a program; nothing was run.
-            ValueError: the job holds something that cannot be sent; the sandbox is closed.
+            ValueError: the job holds something that cannot be sent, the limits are beyond those of
+                the sandbox, or it is closed.
         """
         parts = job.parts([program] if isinstance(program, str) else program)
-        limits = limits or self.limits
+        limits = self._allowed(limits)
         detail = ""
         with self._worker() as worker:
             for attempt in range(TRIES):
@@ -144,6 +146,18 @@ class Sandbox:
             f"{TRIES} sandboxes died, one after the other: {detail}",
             retries=TRIES - 1,
         )
+
+    def _allowed(self, limits: Limits | None) -> Limits:
+        if limits is None:
+            return self.limits
+        for name in ("memory_bytes", "processes", "files_bytes"):  # its control group's
+            wanted, most = getattr(limits, name), getattr(self.limits, name)
+            if wanted > most:
+                raise ValueError(
+                    f"limit {name} of a program is {wanted}, and that of the sandbox {most}: make"
+                    f" it with limits=Limits({name}={wanted})"
+                )
+        return limits
 
     def submit(
         self, program: str | Sequence[str], job: Job, limits: Limits | None = None
@@ -197,20 +211,18 @@ class Sandbox:
     @contextmanager
     def _worker(self) -> Iterator[_Worker]:
         self._own()
-        with self._free:
-            with self._lock:
-                if self._closed:
-                    raise ValueError("the sandbox is closed")
-                number, slot = self._idle.pop()
-            worker = _Worker(self, number, slot)
-            try:
-                yield worker
-            except BaseException:  # an interrupt in the middle of a program
-                worker.replace()
-                raise
-            finally:
-                with self._lock:
-                    self._idle.append((number, worker.held))
+        places = self._places
+        number, slot = places.take()
+        worker = _Worker(self, number, slot)
+        try:
+            if self._closed:
+                raise ValueError("the sandbox is closed")
+            yield worker
+        except BaseException:  # an interrupt in the middle of a program
+            worker.replace()
+            raise
+        finally:
+            places.give((number, worker.held))
 
     def _start(self, number: int) -> Slot:
         if self._chosen is not None:
@@ -282,6 +294,13 @@ def _close_all() -> None:
     for sandbox in list(_sandboxes):
         with suppress(Exception):
             sandbox.close()
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _outcome(report: Report, *, oom: bool, retries: int, isolation: str) -> Outcome:

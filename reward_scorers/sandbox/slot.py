@@ -59,6 +59,7 @@ class Slot:
                 env=started.environment,
                 pass_fds=started.descriptors,
                 bufsize=0,
+                cwd=tempfile.gettempdir(),  # where engines leave what they must
             )
         except OSError as error:
             self._errors.close()
@@ -100,8 +101,8 @@ class Slot:
         most = 4 * limits.output_bytes + _LONGEST_TOLD
         pieces: list[bytes] = []
         while True:
-            kind, length = self._frame_head()
-            if kind == b"E":
+            frame, length = self._frame_head()
+            if frame == b"E":
                 told = self._told(length)
                 self._oom_kills = told["oom_kills"]
                 return Report(b"".join(pieces), told)

@@ -17,8 +17,18 @@ from typing import Final
 
 from reward_scorers.sandbox.backends.native import python
 
-_LEFT_OUT: Final = {"__pycache__", "test", "tests", "idlelib", "tkinter", "site-packages"}
-_LEFT_OUT |= {"ensurepip", "lib2to3", "dist-packages", "turtledemo"}
+_LEFT_OUT: Final = {
+    "__pycache__",
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "site-packages",
+    "ensurepip",
+    "lib2to3",
+    "dist-packages",
+    "turtledemo",
+}
 _FOLDERS: Final = {"tmp": 0o1777, "dev": 0o755, "proc": 0o755, "sys": 0o755, "etc": 0o755}
 _CACHE: Final = Path(tempfile.gettempdir()) / f"rl-sandbox-test-image-{os.geteuid()}"
 
@@ -32,9 +42,8 @@ def image(engine: str) -> str:
         if asked.returncode == 0:
             return found
     made = subprocess.run([engine, "import", "-"], input=_tar(), capture_output=True, check=True)
-    found = re.findall(r"sha256:[0-9a-f]{64}|^[0-9a-f]{64}$", made.stdout.decode(), re.MULTILINE)[
-        -1
-    ]
+    ids = re.findall(r"sha256:[0-9a-f]{64}|^[0-9a-f]{64}$", made.stdout.decode(), re.MULTILINE)
+    found = str(ids[-1])
     _CACHE.mkdir(mode=0o700, exist_ok=True)
     known.write_text(found)
     return found

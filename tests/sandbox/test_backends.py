@@ -49,8 +49,8 @@ def sandbox_of(name: str, **options: Any) -> Sandbox:
     if missing := backends()[name].missing():
         pytest.skip(missing)
     chosen = image(name) if name in CONTAINERS else ""
-    options = {"packages": (), "limits": SMALL, "image": chosen} | options
-    return Sandbox(1, backend=name, **options)
+    own: dict[str, Any] = {"packages": (), "limits": SMALL, "image": chosen}
+    return Sandbox(1, backend=name, **(own | options))
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -1,15 +1,23 @@
 """Hostile programs (files below `hostile`, told of in `battery`) do no harm and never pass."""
 
+from __future__ import annotations
+
 import os
 import secrets
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from reward_scorers.sandbox import SandboxUnavailable
 from tests.sandbox import battery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reward_scorers.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -17,13 +25,13 @@ SYSTEM_PYTHON = "/usr/bin/python3"  # which others may run, unlike one in the ho
 
 
 @pytest.fixture(scope="module")
-def host():
+def host() -> Iterator[battery.Host]:
     with battery.host() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def sandbox():
+def sandbox() -> Iterator[Sandbox]:
     """One sandbox for all hostile programs; behind them, it scores honest ones as ever."""
     with battery.sandbox_for() as made:
         try:
@@ -38,7 +46,7 @@ def sandbox():
 
 
 @pytest.mark.parametrize("name", battery.names())
-def test_a_hostile_program_is_held(name, host, sandbox):
+def test_a_hostile_program_is_held(name: str, host: battery.Host, sandbox: Sandbox) -> None:
     program = battery.load(name)
     if needed := battery.missing(program):
         pytest.skip(f"it needs {needed}")
@@ -50,13 +58,13 @@ def test_a_hostile_program_is_held(name, host, sandbox):
     assert not wrong
 
 
-def test_there_are_many_hostile_programs():
+def test_there_are_many_hostile_programs() -> None:
     groups = [name.partition("/")[0] for name in battery.names()]
     assert len(groups) >= 90
     assert min(groups.count(group) for group in groups) >= 3
 
 
-def test_every_head_is_understood():
+def test_every_head_is_understood() -> None:
     known = {"job", "ending", "stdout", "expected", "limits", "inputs", "calls", "twice"}
     known |= {"packages", "needs"}
     for name in battery.names():
@@ -69,7 +77,7 @@ def test_every_head_is_understood():
             assert "stdout" in program.head or program.head["job"] == "values", name
 
 
-def test_the_battery_tells_when_a_program_breaks_out(host, sandbox):
+def test_the_battery_tells_when_a_program_breaks_out(host: battery.Host, sandbox: Sandbox) -> None:
     """The checks themselves: an honest program that knows the answer is no hostile one."""
     program = battery.load("leaving/atexit")
     marker = "MARKER-" + "0" * 64
@@ -81,7 +89,7 @@ def test_the_battery_tells_when_a_program_breaks_out(host, sandbox):
     os.geteuid() != 0 or not shutil.which("setpriv") or not Path(SYSTEM_PYTHON).exists(),
     reason="only root can become somebody else",
 )
-def test_the_battery_holds_for_an_unprivileged_user():
+def test_the_battery_holds_for_an_unprivileged_user() -> None:
     """All groups but for those that take long, by the system's Python."""
     become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     command = [SYSTEM_PYTHON, "-P", "-m", "tests.sandbox.battery"]

@@ -210,7 +210,9 @@ class Box:
         try:
             trusted = checks.trusted_names(tests["prefix"], tests["helpers"])
         except Exception as error:
-            told = {"detail": f"their prefix or helpers: {program.described(error)}"}
+            told: dict[str, Any] = {
+                "detail": f"their prefix or helpers: {program.described(error)}"
+            }
             self.say(told | {"ending": "infra_error", "tests_broken": True}, [])
             return
         deadline = time.monotonic() + min(self.limits["time_s"], self.limits["total_s"])
@@ -320,7 +322,10 @@ def _tested(
     elif tests["kind"] == "script":
         checks.run_code(asked, _code_of(tests), trusted, tally, tests["names"])
     else:
-        results = checks.run_calls(asked, tests["entry"], tests["calls"], tally)
+        calls = tests["calls"]
+        if isinstance(calls, bytes):
+            calls = values.Reader().read(values.loads(calls))
+        results = checks.run_calls(asked, tests["entry"], calls, tally)
         return [values.dumps(_Results().write(found)) for found in results]
     return []
 

@@ -147,7 +147,7 @@ def run_calls(
     """
     if entry not in examiner.names and "Solution" in examiner.names and "." not in entry:
         entry = f"Solution.().{entry}"  # as contests have it: a method of that name
-    results = []
+    results: list[Any] = []
     tally.expected = len(calls)
     for number, call in enumerate(calls):
         try:
@@ -177,24 +177,24 @@ def agree(found: Any, expected: Any, tolerance: float = 0.0, *, loose: bool = Fa
     if is_remote(found):
         return False
     try:
-        return _agree(found, expected, tolerance, loose)
+        return _agree(found, expected, tolerance, loose=loose)
     except Exception:  # signalling NaN, numbers too large to be compared, ...
         return False
 
 
-def _agree(found: Any, expected: Any, tolerance: float, loose: bool) -> bool:
+def _agree(found: Any, expected: Any, tolerance: float, *, loose: bool) -> bool:
     if isinstance(found, (list, tuple)) and isinstance(expected, (list, tuple)):
         return (
             (type(found) is type(expected) or loose)
             and len(found) == len(expected)
             and all(
-                _agree(one, other, tolerance, loose)
+                _agree(one, other, tolerance, loose=loose)
                 for one, other in zip(found, expected, strict=True)
             )
         )
     if isinstance(found, dict) and isinstance(expected, dict):
         return found.keys() == expected.keys() and all(
-            _agree(found[key], expected[key], tolerance, loose) for key in expected
+            _agree(found[key], expected[key], tolerance, loose=loose) for key in expected
         )
     if _is_number(found) and _is_number(expected):
         if found != found or expected != expected:
@@ -285,7 +285,7 @@ def _guard(run: Callable[..., Any], code: types.CodeType) -> Callable[..., Any]:
             return run(text, *(spaces or (sys.modules["__main__"].__dict__,)))
         if run is exec or not _is_arithmetic(text):
             raise ValueError("a text of the program is not run by tests")
-        return eval(text, {"__builtins__": {}})
+        return eval(text, {"__builtins__": {}})  # noqa: S307 - arithmetic
 
     return guarded
 

@@ -39,7 +39,7 @@ def _count_in(body: list[ast.stmt]) -> int:
             count += 1
         elif not isinstance(node, _LEFT_ALONE):
             for name in ("body", "orelse"):
-                count += _count_in(getattr(node, name, ()))
+                count += _count_in(getattr(node, name, []))
     return count
 
 

@@ -42,7 +42,9 @@ class Examiner(values.Writer, values.Reader):
 
     def __init__(self, line: wire.Line, prefix: Mapping[str, Any]) -> None:
         self._line = line
-        self._classes = {name: kind for name, kind in prefix.items() if isinstance(kind, type)}
+        self._classes: dict[str, Any] = {
+            name: kind for name, kind in prefix.items() if isinstance(kind, type)
+        }
         self._callbacks: list[Any] = []
         self._table: list[Any] = []
         self._written: dict[int, int] = {}

@@ -5,12 +5,18 @@ function is one system call and raises OSError with its name. Structures and con
 the kernel's uapi headers. Nothing here allocates a thread or keeps a state.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal
 import struct
+from typing import TYPE_CHECKING
 
 from .numbers import NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # PyDLL keeps the interpreter's lock during a call: `clone_process` returns in two processes.
 _LIBC = ctypes.PyDLL(None, use_errno=True)
@@ -58,7 +64,7 @@ _LANDLOCK_RULE_PATH = 1
 _LANDLOCK_VERSION = 1
 
 
-def number(name):
+def number(name: str) -> int:
     """A system call's number on this machine."""
     found = NUMBERS[name][MACHINES[MACHINE]]
     if found is None:
@@ -66,24 +72,24 @@ def number(name):
     return found
 
 
-def _checked(name, result):
+def _checked(name: str, result: int) -> int:
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")
     return result
 
 
-def _call(name, *arguments):
+def _call(name: str, *arguments: int | bytes | None) -> int:
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
     return _checked(name, _LIBC.syscall(ctypes.c_long(number(name)), *words))
 
 
-def unshare(flags):
+def unshare(flags: int) -> None:
     """Move this process to new namespaces."""
     _call("unshare", flags)
 
 
-def clone_process(flags):
+def clone_process(flags: int) -> int:
     """Fork into new namespaces: 0 in the child, the child's number in the parent.
 
     Unlike os.fork, nothing of Python is told. The process must have one thread only.
@@ -91,55 +97,61 @@ def clone_process(flags):
     return _call("clone", flags | signal.SIGCHLD, 0, 0, 0, 0)
 
 
-def mount(source, target, kind=None, flags=0, data=None):
+def mount(
+    source: str | None,
+    target: str,
+    kind: str | None = None,
+    flags: int = 0,
+    data: str | None = None,
+) -> None:
     """Mount a file system, or change a mount."""
     _call("mount", _path(source), _path(target), _path(kind), flags, _path(data))
 
 
-def restrict_mounts(target):
+def restrict_mounts(target: str) -> None:
     """Make a mount and all below it read-only, without devices and privileged programs."""
     flags = MS_RDONLY | MS_NOSUID | MS_NODEV  # as MOUNT_ATTR_...
     attributes = struct.pack("<4Q", flags, 0, 0, 0)
     _call("mount_setattr", -1, _path(target), _AT_RECURSIVE, attributes, len(attributes))
 
 
-def unmount(target, flags=MNT_DETACH):
+def unmount(target: str, flags: int = MNT_DETACH) -> None:
     """Take a mount away."""
     _call("umount2", _path(target), flags)
 
 
-def pivot_root(new, old):
+def pivot_root(new: str, old: str) -> None:
     """Make `new` the root of this mount namespace, and the old root a mount at `old`."""
     _call("pivot_root", _path(new), _path(old))
 
 
-def set_host_name(name):
+def set_host_name(name: str) -> None:
     """Name this uts namespace."""
     _call("sethostname", _path(name), len(name))
 
 
-def prctl(option, *arguments):
+def prctl(option: int, *arguments: int) -> None:
     """Change something of this process."""
     padded = [ctypes.c_ulong(word) for word in (*arguments, 0, 0, 0, 0)[:4]]
     _checked("prctl", _LIBC.prctl(option, *padded))
 
 
-def no_new_privileges():
+def no_new_privileges() -> None:
     """From here on, no program that is started gains a privilege."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
-def die_with_parent():
+def die_with_parent() -> None:
     """Have this process killed when the thread that forked it ends."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def adopt_orphans():
+def adopt_orphans() -> None:
     """Become the parent of processes below this one whose parent ends."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def drop_bounding_set():
+def drop_bounding_set() -> None:
     """Give up what starting a program with file capabilities would give."""
     for capability in range(_LAST_CAPABILITY + 1):
         try:
@@ -148,13 +160,13 @@ def drop_bounding_set():
             break
 
 
-def drop_capabilities():
+def drop_capabilities() -> None:
     """Give up every capability, for good where `no_new_privileges` goes with it."""
     header = struct.pack("<Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
     _call("capset", header, bytes(24))
 
 
-def landlock_version():
+def landlock_version() -> int:
     """The version of Landlock's interface, 0 where there is none."""
     try:
         return _call("landlock_create_ruleset", None, 0, _LANDLOCK_VERSION)
@@ -162,7 +174,7 @@ def landlock_version():
         return 0
 
 
-def paths_ruleset(readable, writable):
+def paths_ruleset(readable: Iterable[int], writable: Iterable[int]) -> int:
     """Landlock: a ruleset by which files are seen only below these open folders or files.
 
     Nor may who is restricted by it use TCP, or signal and connect to processes outside.
@@ -191,28 +203,28 @@ def paths_ruleset(readable, writable):
     return ruleset
 
 
-def restrict_paths(ruleset):
+def restrict_paths(ruleset: int) -> None:
     """Restrict this process, and those that it forks from here on, by a ruleset of Landlock."""
     _call("landlock_restrict_self", ruleset, 0)
 
 
-def _add_rule(ruleset, descriptor, rights):
+def _add_rule(ruleset: int, descriptor: int, rights: int) -> None:
     if not _is_folder(descriptor):  # for which the rights of folders are an error
         rights &= _LANDLOCK_FILE
     rule = struct.pack("<Qi", rights, descriptor)
     _call("landlock_add_rule", ruleset, _LANDLOCK_RULE_PATH, rule, 0)
 
 
-def _is_folder(descriptor):
+def _is_folder(descriptor: int) -> bool:
     return os.fstat(descriptor).st_mode & 0o170000 == 0o040000
 
 
-def filter_calls(program):
+def filter_calls(program: bytes) -> None:
     """Install a seccomp filter (an array of BPF instructions) for this process and its children."""
     buffer = ctypes.create_string_buffer(program, len(program))
     head = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
     _call("seccomp", _SECCOMP_SET_MODE_FILTER, 0, head)
 
 
-def _path(text):
-    return text if text is None or isinstance(text, bytes) else os.fsencode(text)
+def _path(text: str | None) -> bytes | None:
+    return None if text is None else os.fsencode(text)

@@ -5,12 +5,18 @@ and nothing else, all of it read-only, gives up its user and its capabilities, a
 parent. Where namespaces may not be made, Landlock and seccomp alone confine the programs.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import sys
 import sysconfig
+from typing import TYPE_CHECKING, Any
 
 from . import box, kernel, server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _OLD = "/old"
 _DEVICES = ("null", "zero", "random", "urandom")
@@ -43,7 +49,7 @@ class Impossible(Exception):  # noqa: N818 - it says what is
     """This machine has no means to confine a program; the message says what is missing."""
 
 
-def main(settings):
+def main(settings: Mapping[str, Any]) -> None:
     """Confine this process, then serve; the caller's process 1, or this one, ends with it.
 
     Args:
@@ -104,7 +110,7 @@ def main(settings):
     server.Server(confined, proc).serve()
 
 
-def _installed():
+def _installed() -> list[str]:
     """Where packages are installed for this Python, also where it is a virtual environment's."""
     import site
 
@@ -115,7 +121,7 @@ def _installed():
     return [os.path.realpath(p) for p in site.getsitepackages(prefixes) if os.path.isdir(p)]
 
 
-def _open_kills():
+def _open_kills() -> int | None:
     """The file that counts what was killed for want of memory, None where it is not seen."""
     for path in _KILLS:
         try:
@@ -125,7 +131,7 @@ def _open_kills():
     return None
 
 
-def _check_access(paths):
+def _check_access(paths: Iterable[str]) -> None:
     """Python in the home folder of root, say, is of no use to the user that this process is now."""
     for path in paths:
         if not os.access(path, os.R_OK):
@@ -137,7 +143,9 @@ def _check_access(paths):
         raise Impossible(f"user {os.geteuid()} of the sandbox may not write to {box.SCRATCH}")
 
 
-def _can_leave(settings, paths, packages):
+def _can_leave(
+    settings: Mapping[str, Any], paths: Iterable[str], packages: Mapping[str, str]
+) -> bool:
     """Whether it works to leave the host and to make a root: a process that ends tries.
 
     Namespaces may be had and yet be of no use, as with the AppArmor profiles of Ubuntu and Docker.
@@ -154,7 +162,7 @@ def _can_leave(settings, paths, packages):
     return os.waitpid(process, 0)[1] == 0
 
 
-def _leave(user):
+def _leave(user: int) -> None:
     """Leave the host's namespaces."""
     if os.geteuid() == 0:
         try:
@@ -168,7 +176,7 @@ def _leave(user):
     server.map_user(os.open("/proc", os.O_PATH | os.O_CLOEXEC), outer)
 
 
-def _fork_first():
+def _fork_first() -> None:
     """Go on in process 1 of the new namespace; this one waits for it and ends as it does."""
     process = os.fork()
     if process:
@@ -178,7 +186,7 @@ def _fork_first():
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
-def readable_paths():
+def readable_paths() -> list[str]:
     """Where Python, its standard library and the shared libraries that they use lie."""
     names = sysconfig.get_paths()
     wanted = {names["stdlib"], names["platstdlib"], sysconfig.get_config_var("DESTSHARED")}
@@ -191,7 +199,7 @@ def readable_paths():
     return sorted(p for p in found if not any(p.startswith(f"{other}/") for other in found))
 
 
-def _make_root(paths, packages, files_bytes):
+def _make_root(paths: Iterable[str], packages: Mapping[str, str], files_bytes: int) -> None:
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
     os.mkdir(f"/tmp{_OLD}")
@@ -219,7 +227,7 @@ def _make_root(paths, packages, files_bytes):
     kernel.set_host_name("sandbox")
 
 
-def _links():
+def _links() -> None:
     """Links such as /lib -> usr/lib, which the linker and Python's own paths go through."""
     for name in ("/lib", "/lib64", "/bin"):
         old = f"{_OLD}{name}"
@@ -227,7 +235,7 @@ def _links():
             os.symlink(os.readlink(old), name)
 
 
-def _bind(source, target, *, devices=False):
+def _bind(source: str, target: str, *, devices: bool = False) -> None:
     old = f"{_OLD}{source}"
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.isdir(old):
@@ -251,7 +259,7 @@ def _bind(source, target, *, devices=False):
     kernel.mount(None, target, None, flags | kernel.MS_NOSUID | kernel.MS_NODEV | kept)
 
 
-def _become(user):
+def _become(user: int) -> None:
     """Be nobody of this machine for good, with no group and no capability."""
     if os.geteuid() == 0 and user:
         try:

@@ -3,7 +3,9 @@
 From the kernel's uapi headers asm/unistd_64.h and asm-generic/unistd.h; they never change.
 """
 
-NUMBERS = {
+from __future__ import annotations
+
+NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "accept": (43, 202),
     "accept4": (288, 242),
     "access": (21, None),

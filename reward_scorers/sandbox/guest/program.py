@@ -250,7 +250,7 @@ class Guest(values.Writer, values.Reader):
         made: list[Any] = []
         for name, _ in table:
             kind = getattr(self._module, name, None)
-            made.append(kind.__new__(kind) if isinstance(kind, type) else type(name, (), {})())
+            made.append(_blank(kind) if isinstance(kind, type) else type(name, (), {})())
         self._made = made
         for value, (_, state) in zip(made, table, strict=True):
             for name, tree in state.items():
@@ -276,6 +276,10 @@ class Guest(values.Writer, values.Reader):
 def _told(error: BaseException) -> list[Any]:
     kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
     return [type(error).__name__, kinds, described(error)]
+
+
+def _blank(kind: Any) -> Any:
+    return kind.__new__(kind)
 
 
 def _call(target: Any, /, *arguments: Any, **named: Any) -> Any:

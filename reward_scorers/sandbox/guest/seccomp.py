@@ -6,6 +6,8 @@ Forbidden kills the process, which the verdict tells as a violation: nothing but
 Whatever is in no list does not exist (ENOSYS), so that libraries fall back on what does.
 """
 
+from __future__ import annotations
+
 import struct
 
 from .kernel import MACHINE, MACHINES
@@ -358,7 +360,16 @@ _EPERM = 0x00050000 | 1
 _ENOSYS = 0x00050000 | 38
 _NOTHING = 0x00050000  # it is not done, and no error either
 
-_UNSEEN_BY_LANDLOCK = "chmod fchmod fchmodat fchmodat2 futimesat utime utimensat utimes".split()
+_UNSEEN_BY_LANDLOCK = [
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "futimesat",
+    "utime",
+    "utimensat",
+    "utimes",
+]
 
 _NAMESPACES = 0x7E020080  # clone: every CLONE_NEW*
 _THREAD = 0x00010000
@@ -370,39 +381,39 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AT_NUMBER, _AT_ARCHITECTURE, _AT_ARGUMENT = 0, 4, 16
 
 
-def _load(offset):
+def _load(offset: int) -> bytes:
     return _instruction(0x20, 0, 0, offset)  # BPF_LD | BPF_W | BPF_ABS
 
 
-def _if_equal(value, yes, no):
+def _if_equal(value: int, yes: int, no: int) -> bytes:
     return _instruction(0x15, yes, no, value)
 
 
-def _if_at_least(value, yes, no):
+def _if_at_least(value: int, yes: int, no: int) -> bytes:
     return _instruction(0x35, yes, no, value)
 
 
-def _if_any_bit(bits, yes, no):
+def _if_any_bit(bits: int, yes: int, no: int) -> bytes:
     return _instruction(0x45, yes, no, bits)
 
 
-def _and(bits):
+def _and(bits: int) -> bytes:
     return _instruction(0x54, 0, 0, bits)
 
 
-def _return(action):
+def _return(action: int) -> bytes:
     return _instruction(0x06, 0, 0, action)
 
 
-def _instruction(code, yes, no, value):
+def _instruction(code: int, yes: int, no: int, value: int) -> bytes:
     return struct.pack("=HBBI", code, yes, no, value)
 
 
-def _argument(index):
+def _argument(index: int) -> bytes:
     return _load(_AT_ARGUMENT + 8 * index)
 
 
-def _conditions(*, alone, final):
+def _conditions(*, alone: bool, final: bool) -> dict[str, list[bytes]]:
     """What depends on arguments: name -> instructions that end in a verdict."""
     return {
         # A flag for a new namespace is an attack; a new process where none may be is refused.
@@ -442,7 +453,7 @@ def _conditions(*, alone, final):
     }
 
 
-def program_filter(pid=None, *, final=True):
+def program_filter(pid: int | None = None, *, final: bool = True) -> bytes:
     """The filter for programs.
 
     Args:
@@ -466,9 +477,9 @@ def program_filter(pid=None, *, final=True):
     verdicts = dict.fromkeys(ALLOWED, _ALLOW) | dict.fromkeys(REFUSED, _EPERM)
     verdicts |= dict.fromkeys(FORBIDDEN, _KILL)
     simple = {
-        NUMBERS[name][column]: verdict
+        place: verdict
         for name, verdict in verdicts.items()
-        if name not in conditions and NUMBERS[name][column] is not None
+        if name not in conditions and (place := NUMBERS[name][column]) is not None
     }
     lines = [
         _load(_AT_ARCHITECTURE),
@@ -484,9 +495,9 @@ def program_filter(pid=None, *, final=True):
     return b"".join([*lines, *_tree(_runs(simple))])
 
 
-def _runs(verdicts):
+def _runs(verdicts: dict[int, int]) -> list[tuple[int, int]]:
     """Numbers that follow each other with one verdict, as (first number behind them, verdict)."""
-    runs = []
+    runs: list[tuple[int, int]] = []
     for place in range(max(verdicts) + 1):
         verdict = verdicts.get(place, _ENOSYS)
         if runs and runs[-1][1] == verdict:
@@ -496,7 +507,7 @@ def _runs(verdicts):
     return [*runs, (1 << 32, _ENOSYS)]
 
 
-def _tree(runs):
+def _tree(runs: list[tuple[int, int]]) -> list[bytes]:
     """A search of halves, so that no call pays for the length of the list."""
     if len(runs) == 1:
         return [_return(runs[0][1])]
@@ -508,5 +519,5 @@ def _tree(runs):
     return [_if_at_least(bound, 0, 1), _jump(len(below)), *below, *above]
 
 
-def _jump(count):
+def _jump(count: int) -> bytes:
     return _instruction(0x05, 0, 0, count)

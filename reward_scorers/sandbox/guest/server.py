@@ -4,9 +4,11 @@ It never holds what a program, a test or a report says, for the next program inh
 the forked process reads its job from standard input itself, and reports are spliced from pipe to
 pipe inside the kernel. Only sizes and limits are read here.
 
-Requests: a length of 4 bytes, JSON with "kind", "limits" and "sizes", then the two parts of the job.
+Requests: a length of 4 bytes, JSON with "kind", "limits" and "sizes", then the job's two parts.
 Replies: frames of a kind (D: a piece of the report; E: its end, in JSON) and a length of 4 bytes.
 """
+
+from __future__ import annotations
 
 import fcntl
 import gc
@@ -18,8 +20,12 @@ import signal
 import sys
 import termios
 import time
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import box, kernel, program, seccomp, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 _PIECE = 1 << 16
 _GRACE_S = 0.4  # how long behind its limits a judging process may go on before it is killed
@@ -64,7 +70,7 @@ class Server:
         proc: descriptor of a folder /proc in which processes have their numbers.
     """
 
-    def __init__(self, settings, proc):
+    def __init__(self, settings: Mapping[str, Any], proc: int) -> None:
         self._settings, self._proc = settings, proc
         self._user = os.geteuid(), os.getegid()
         self._filter = seccomp.program_filter(final=settings["namespaces"])
@@ -72,7 +78,7 @@ class Server:
         if not settings["namespaces"]:
             kernel.adopt_orphans()
 
-    def serve(self):
+    def serve(self) -> None:
         """Answer requests to the end."""
         degree = {name: self._settings[name] for name in ("namespaces", "landlock")}
         self._say(b"E", {"ready": degree, "python": sys.version.split()[0]})
@@ -84,7 +90,7 @@ class Server:
                 return
             self._do(request["kind"], request["limits"], request["sizes"])
 
-    def _landlock(self, folder):
+    def _landlock(self, folder: str) -> int | None:
         """The ruleset by which programs may write to a folder, None without Landlock.
 
         In namespaces there is one for all programs, for the folder that holds theirs: Landlock does
@@ -103,7 +109,7 @@ class Server:
             for descriptor in (*readable, *writable):
                 os.close(descriptor)
 
-    def _do(self, kind, limits, sizes):
+    def _do(self, kind: str, limits: Mapping[str, Any], sizes: Sequence[int]) -> None:
         ours, theirs = os.pipe()
         scratch, ruleset = box.SCRATCH, self._ruleset
         if not self._settings["namespaces"]:
@@ -122,7 +128,7 @@ class Server:
         told = {"killed": killed, "status": status, "cpu_s": cpu}
         self._say(b"E", told | {"oom_kills": _oom_kills(self._settings["oom"])})
 
-    def _tidy(self, scratch, ruleset):
+    def _tidy(self, scratch: str, ruleset: int | None) -> None:
         """Leave nothing of a program that had no namespaces."""
         try:
             while True:  # its process is killed if the one that judged it was
@@ -136,36 +142,45 @@ class Server:
         empty_folder(scratch)
         os.rmdir(scratch)
 
-    def _fork(self, kind, limits, sizes, report, other, scratch, ruleset):
+    def _fork(
+        self,
+        kind: str,
+        limits: Mapping[str, Any],
+        sizes: Sequence[int],
+        report: int,
+        other: int,
+        scratch: str,
+        ruleset: int | None,
+    ) -> int:
         settings = self._settings
         apart = settings["namespaces"]
         process = kernel.clone_process(NAMESPACES) if apart else os.fork()
-        if process:
-            return process
-        try:
-            os.close(other)
-            gc.disable()
-            _offer_to_oom_killer(self._proc)
-            if apart:
-                map_user(self._proc, self._user)
-            else:
-                kernel.die_with_parent()
-        except BaseException:
-            os._exit(2)
-        box.main(
-            box.Box(
-                limits,
-                namespaces=apart,
-                ruleset=ruleset,
-                scratch=scratch,
-                report=report,
-                filter_=self._filter,
-            ),
-            kind,
-            sizes,
-        )
+        if not process:
+            try:
+                os.close(other)
+                gc.disable()
+                _offer_to_oom_killer(self._proc)
+                if apart:
+                    map_user(self._proc, self._user)
+                else:
+                    kernel.die_with_parent()
+            except BaseException:
+                os._exit(2)
+            box.main(
+                box.Box(
+                    limits,
+                    namespaces=apart,
+                    ruleset=ruleset,
+                    scratch=scratch,
+                    report=report,
+                    filter_=self._filter,
+                ),
+                kind,
+                sizes,
+            )
+        return process
 
-    def _relay(self, process, report, kind, limits):
+    def _relay(self, process: int, report: int, kind: str, limits: Mapping[str, Any]) -> bool:
         """Pass the report on; whether its process had to be killed."""
         try:
             ready = os.read(report, 1)
@@ -184,7 +199,7 @@ class Server:
             os.kill(process, signal.SIGKILL)
             raise
 
-    def _wait(self, report, process, deadline):
+    def _wait(self, report: int, process: int, deadline: float) -> bool:
         """Wait for more of the report; False when it is too late."""
         poll = select.poll()
         poll.register(report, select.POLLIN)
@@ -196,7 +211,7 @@ class Server:
             os._exit(0)
         return report in events
 
-    def _pass_on(self, report):
+    def _pass_on(self, report: int) -> bool:
         """Pass one piece on without looking at it; False at the end."""
         poll = select.poll()
         poll.register(report, select.POLLIN)
@@ -209,7 +224,7 @@ class Server:
             count -= os.splice(report, 1, count)
         return True
 
-    def _broken(self, report, told):
+    def _broken(self, report: int, told: bytes) -> NoReturn:
         # The job was not read to its end: what follows on standard input is in no known place. This
         # process may look at the report, since it ends here.
         while piece := os.read(report, _PIECE):
@@ -218,24 +233,24 @@ class Server:
         self._say(b"E", {"broken": f"a judging process could not begin: {words}"})
         os._exit(3)
 
-    def _say(self, kind, told):
+    def _say(self, kind: bytes, told: Mapping[str, Any]) -> None:
         data = json.dumps(told).encode("ascii")
         wire.write_all(1, kind + len(data).to_bytes(4, "big") + data)
 
 
-def _oom_kills(descriptor):
+def _oom_kills(descriptor: int | None) -> int:
     if descriptor is None:
         return 0
     lines = os.pread(descriptor, _PIECE, 0).decode("ascii").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
-def _waiting_bytes(descriptor):
+def _waiting_bytes(descriptor: int) -> int:
     count = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
     return int.from_bytes(count, sys.byteorder)
 
 
-def _offer_to_oom_killer(proc):
+def _offer_to_oom_killer(proc: int) -> None:
     """Let the kernel end this process, and not the warm parent, where memory runs out."""
     try:
         file = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
@@ -247,7 +262,7 @@ def _offer_to_oom_killer(proc):
         os.close(file)
 
 
-def map_user(proc, outer, inner=(1000, 1000)):
+def map_user(proc: int, outer: tuple[int, int], inner: tuple[int, int] = (1000, 1000)) -> None:
     """In a new user namespace: be somebody there.
 
     Args:
@@ -267,14 +282,14 @@ def map_user(proc, outer, inner=(1000, 1000)):
             os.close(file)
 
 
-def new_folder():
+def new_folder() -> str:
     """A folder for one program, where it cannot have a file system of its own."""
     import tempfile
 
     return tempfile.mkdtemp(dir=box.SCRATCH)
 
 
-def empty_folder(path):
+def empty_folder(path: str) -> None:
     """Remove what a program has left in a folder, however deep and whatever its permissions."""
     count = 0
     if path != box.SCRATCH:
@@ -296,7 +311,7 @@ def empty_folder(path):
             os.rmdir(entry.path)
 
 
-def can_nest(proc):
+def can_nest(proc: int) -> bool:
     """Whether this process may fork into namespaces of their own and mount there."""
     outer = os.geteuid(), os.getegid()
     try:
@@ -313,7 +328,7 @@ def can_nest(proc):
     return os.waitpid(process, 0)[1] == 0
 
 
-def warm(modules):
+def warm(modules: Iterable[str]) -> None:
     """Import what programs will want, and tidy the memory that they inherit."""
     for name in (*WARM, *modules):
         try:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Write = Callable[["Writer", Any, int], Any]
     Read = Callable[["Reader", Any, int], Any]
 
-MAX_DIGITS = 100_000  # a longer integer is no value: reading it takes quadratic time
 MAX_DEPTH = 150
 _MANY = 1_000  # items of a set whose hashes are looked at
 _ALIKE = 100  # of many items, as many may have the same hash
@@ -66,11 +65,11 @@ class Writer:
         if depth > MAX_DEPTH:
             raise NoValue("nested too deeply")
         if kind is list:
-            if _PLAIN.issuperset(map(type, value)):
+            if _is_flat(value):
                 return value
             return [self.write(item, depth + 1) for item in value]
         if kind is int:
-            return value if -(1 << 63) < value < 1 << 63 else {"i": _hexadecimal(value)}
+            return value if -_LARGE < value < _LARGE else {"i": hex(value)}
         writer = _WRITERS.get(kind) or _LATE.get((kind.__module__, kind.__qualname__))
         return self.write_other(value) if writer is None else writer(self, value, depth + 1)
 
@@ -126,15 +125,19 @@ _PLAIN = frozenset({str, float, bool, type(None)})
 _FLAT = _PLAIN | {int}
 
 
-def _hexadecimal(value: int) -> str:
-    if value.bit_length() > 4 * MAX_DIGITS:
-        raise NoValue("an integer that is too long")
-    return hex(value)
+# Python reads and writes decimal integers in quadratic time, and none of more than 4,300 digits.
+_LARGE = 1 << 2_000
+
+
+def _is_flat(items: list[Any]) -> bool:
+    """Whether a list needs no tag for any of its items; most lists are of numbers or texts."""
+    kinds = set(map(type, items))
+    if int not in kinds:
+        return kinds <= _PLAIN
+    return kinds == {int} and min(items) > -_LARGE and max(items) < _LARGE
 
 
 def _integer(reader: Reader, content: Any, depth: int) -> int:
-    if len(content) > MAX_DIGITS + 3:
-        raise NoValue("an integer that is too long")
     return int(content, 16)
 
 
