@@ -388,7 +388,6 @@ def main(box: Box, kind: str, sizes: Sequence[int]) -> NoReturn:
     """What the process that judges does, to its end."""
     code = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         box.run(kind, sizes)
         code = 0
     except BaseException as error:  # told by the report, which is another one then

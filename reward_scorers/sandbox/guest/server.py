@@ -336,5 +336,7 @@ def warm(modules: Iterable[str]) -> None:
         except ImportError:
             pass
     program.open_streams()
+    # A signal that has a handler reaches process 1 of a namespace, which judges.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.collect()
     gc.freeze()
