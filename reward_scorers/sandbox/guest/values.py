@@ -132,9 +132,11 @@ _LARGE = 1 << 2_000
 def _is_flat(items: list[Any]) -> bool:
     """Whether a list needs no tag for any of its items; most lists are of numbers or texts."""
     kinds = set(map(type, items))
-    if int not in kinds:
+    if int not in kinds or not kinds <= _FLAT:
         return kinds <= _PLAIN
-    return kinds == {int} and min(items) > -_LARGE and max(items) < _LARGE
+    if kinds == {int}:
+        return min(items) > -_LARGE and max(items) < _LARGE
+    return all(-_LARGE < item < _LARGE for item in items if type(item) is int)
 
 
 def _integer(reader: Reader, content: Any, depth: int) -> int:
