@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reward_scorers.sandbox import Call, Calls, Ending, Inputs, Job, Limits, Outcome, Sandbox, Tests
+from reward_scorers.sandbox.backends.native import FIRST_USER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,6 +232,7 @@ def attack(sandbox: Sandbox, host: Host, name: str) -> list[str]:
     left = processes(sandbox)
     wrong += [f"left behind: {left[pid]}" for pid in left.keys() - before.keys()]
     wrong += host.effects()
+    wrong += [f"written on the host: {path}" for path in strays()]
     return wrong + honest(sandbox, secrets.token_hex(8))
 
 
@@ -262,6 +264,23 @@ def honest(sandbox: Sandbox, marker: str) -> list[str]:
     if (outcome.ending, outcome.passed, outcome.retries) != (Ending.PASSED, 2, 0):
         return [f"an honest program beside it: {outcome}"]
     return []
+
+
+def strays() -> list[str]:
+    """What lies where everybody may write and belongs to a sandbox's user, that of root's ones.
+
+    Without namespaces a program has a folder there, while it runs, which tempfile has named.
+    """
+    found = []
+    for folder in {tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"}:
+        for entry in os.scandir(folder):
+            try:
+                owner = entry.stat(follow_symlinks=False).st_uid
+            except OSError:
+                continue
+            if owner >= FIRST_USER and not re.fullmatch(r"tmp\w{8}", entry.name):
+                found.append(entry.path)
+    return found
 
 
 def processes(sandbox: Sandbox) -> dict[int, str]:

@@ -13,7 +13,7 @@ from reward_scorers.sandbox.packages import package_paths
 from reward_scorers.sandbox.slot import boot
 
 # Above the ranges that distributions and systemd hand out (systemd.io/UIDS-GIDS).
-_FIRST_USER: Final = 1_879_100_000
+FIRST_USER: Final = 1_879_100_000
 
 
 def start(options: Options, slot: int) -> Started:
@@ -56,7 +56,7 @@ def free_user(slot: int) -> int:
     Limits of processes count by user, and do not bind root. Where not all numbers may be used, as
     in a container with users of its own, the highest of those that may.
     """
-    user = _FIRST_USER + (os.getpid() * 64 + slot) % 1_000_000
+    user = FIRST_USER + (os.getpid() * 64 + slot) % 1_000_000
     with open("/proc/self/uid_map", encoding="ascii") as file:  # noqa: PTH123 - one line of text
         ranges = [tuple(map(int, line.split())) for line in file]
     if any(first <= user < first + count for first, _, count in ranges):
