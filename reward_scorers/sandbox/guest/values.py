@@ -135,7 +135,7 @@ def _is_flat(items: list[Any]) -> bool:
     if int not in kinds or not kinds <= _FLAT:
         return kinds <= _PLAIN
     if kinds == {int}:
-        return min(items) > -_LARGE and max(items) < _LARGE
+        return bool(min(items) > -_LARGE and max(items) < _LARGE)
     return all(-_LARGE < item < _LARGE for item in items if type(item) is int)
 
 
