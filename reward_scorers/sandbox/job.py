@@ -110,6 +110,7 @@ class Tests:
     helpers: str = ""
     names: Sequence[str] = ()
     kind: ClassVar[str] = "module"
+    __test__: ClassVar[bool] = False  # pytest is not to collect it
 
     def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program; and the tests."""
