@@ -6,8 +6,7 @@ of turn, with line ends made \n. Looked at are, in this order:
 1. fenced blocks tagged as Python (python, py, python3, py3, ...) or without a tag; blocks of other
    languages are not. Where a job says which names the program must define, those blocks that define
    one go first; else, for programs that read and write, those that print. Of these the last.
-   Blocks that define different things are parts of one program, and come joined before single
-   ones; one that defines a thing anew replaces what stood before it;
+   With it come the blocks that define what it uses and does not define itself;
 2. without a block, the text before a lone closing fence: the prompt may have opened the block;
 3. the whole text, if it begins as code; else what follows the first line that does.
 
@@ -18,6 +17,7 @@ Nothing is parsed here: that is left to the sandbox.
 from __future__ import annotations
 
 import re
+import textwrap
 from typing import TYPE_CHECKING, Final
 
 from reward_scorers.text import answer_part, fenced_blocks
@@ -34,6 +34,7 @@ MAX_CANDIDATES: Final = 8
 _PYTHON: Final = frozenset({"", "python", "py", "python3", "py3", "python2", "python3.11", "pycon"})
 _TAG = re.compile(r"^\{?\.?([a-z0-9.]+)")
 _PRINTS = re.compile(r"\bprint\b|\bstdout\b|\bos\.write\b")
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _DEFINED = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)", re.MULTILINE)
 _FENCE = re.compile(r"^[ ]{0,3}(?:`{3,}|~{3,})[ \t]*[^\n]*$", re.MULTILINE)
 _CODE_LINE = re.compile(
@@ -51,7 +52,9 @@ def programs(text: str, names: Sequence[str] = ()) -> list[str]:
     """
     said = answer_part(text)
     blocks = fenced_blocks(said)
-    contents = [block.content for block in blocks if _is_python(block) and block.content.strip()]
+    # Blocks in lists are indented as a whole.
+    contents = [textwrap.dedent(block.content) for block in blocks if _is_python(block)]
+    contents = [content for content in contents if content.strip()]
     found = _before_a_lone_fence(said, blocks)
     if contents:
         found += _ranked(contents, names)
@@ -75,21 +78,35 @@ def _is_python(block: Block) -> bool:
 
 def _ranked(contents: list[str], names: Sequence[str]) -> list[str]:
     latest = contents[::-1]
-    if not names:
-        return [program for program in latest if _PRINTS.search(program)] + latest
-    whole = [program for program in latest if all(defines(program, name) for name in names)]
-    part = [program for program in latest if any(defines(program, name) for name in names)]
-    return [*_joined(contents), *whole, *part, *latest]
+    if names:
+        first = [program for program in latest if all(defines(program, name) for name in names)]
+        first += [program for program in latest if any(defines(program, name) for name in names)]
+    else:
+        first = [program for program in latest if _PRINTS.search(program)]
+    # With what they use of other blocks, and without.
+    whole = [_with_its_parts(program, contents) for program in first[:2]]
+    return [*whole, *first, *latest]
 
 
-def _joined(contents: list[str]) -> list[str]:
-    """The parts of one program as one, if that is what the blocks that define something are."""
-    parts = [(program, set(_DEFINED.findall(program))) for program in contents]
-    parts = [(program, names) for program, names in parts if names]
-    names = [name for _, found in parts for name in found]
-    if len(parts) < 2 or len(set(names)) < len(names):
-        return []
-    return ["\n\n".join(program for program, _ in parts)]
+def _with_its_parts(program: str, contents: list[str]) -> str:
+    """A block behind those that define what it uses and does not define itself."""
+    taken = {contents.index(program)}
+    defined = set(_DEFINED.findall(program))
+    used = set(_NAME.findall(program))
+    while True:
+        more = {
+            place
+            for place, other in enumerate(contents)
+            if place not in taken
+            and (names := set(_DEFINED.findall(other))) & used - defined
+            and not names & defined
+        }
+        if not more:
+            return "\n\n".join(contents[place] for place in sorted(taken))
+        place = max(more)  # the last word on what it defines
+        taken.add(place)
+        defined |= set(_DEFINED.findall(contents[place]))
+        used |= set(_NAME.findall(contents[place]))
 
 
 def _before_a_lone_fence(said: str, blocks: Sequence[Block]) -> list[str]:

@@ -78,7 +78,8 @@ def candidates(text: str, task: Task) -> list[str]:
         return [task.prompt + rest] if rest.strip() else []
     if task.prompt:
         # What the prompt imports and defines need not be repeated.
-        found = [f"{_before(task.prompt, task.names[0])}\n{program}" for program in found]
+        before = _before(task.prompt, task.names[0])
+        found = [p if "from __future__" in p else f"{before}\n{p}" for p in found]
     return found
 
 

@@ -149,8 +149,11 @@ def _calls(
 ) -> Task:
     calls = []
     for given, expected in zip(inputs, outputs, strict=True):
-        arguments = _arguments(given)
-        calls.append(Call(arguments, expected=_expected(expected), tolerance=1e-5, loose=True))
+        # Where arguments are written as text, so is the result.
+        value = (
+            _literal(expected) if isinstance(given, str) and isinstance(expected, str) else expected
+        )
+        calls.append(Call(_arguments(given), expected=value, tolerance=1e-5, loose=True))
     prefix = _text(extra.get("prefix"))
     return Task(Calls(name, calls, prefix=prefix), (name.rpartition(".")[2], "Solution"))
 
@@ -183,13 +186,6 @@ def _arguments(given: Any) -> list[Any]:
     if isinstance(given, str):
         return [_literal(line) for line in given.splitlines() if line.strip()]
     return list(given) if isinstance(given, list | tuple) else [given]
-
-
-def _expected(value: Any) -> Any:
-    """The result of a call: a value, the only item of a list (TACO), or a literal's text."""
-    if isinstance(value, str):
-        return _literal(value)
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _literal(text: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import marshal
+import re
+import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import MAGIC_NUMBER
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 # So that every Python since 3.4 can read what is sent; later versions of the format are not needed.
 _FORMAT: Final = 4
+
+_CALLED = re.compile(r"(?<![.\w])([A-Za-z_]\w*)\(")
 
 
 class Job(Protocol):
@@ -50,7 +54,7 @@ class Call:
         args, kwargs: builtin values.
         expected: a builtin value; `NOTHING` has the value returned.
         tolerance: within which numbers are equal, absolute or relative.
-        loose: whether a tuple is as good as a list.
+        loose: whether a tuple is as good as a list, and the only item of a list as the list.
     """
 
     args: Sequence[Any]
@@ -114,7 +118,10 @@ class Tests:
 
     def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program; and the tests."""
-        secret: dict[str, Any] = {"kind": self.by, "code": self.code, "names": list(self.names)}
+        # A module cannot be called: what is called by the name of one is the program's.
+        called = sys.stdlib_module_names.intersection(_CALLED.findall(self.code))
+        names = [*self.names, *called]
+        secret: dict[str, Any] = {"kind": self.by, "code": self.code, "names": names}
         if self.by == "script":
             secret["compiled"] = _compiled(self.code)
         secret |= {"prefix": self.prefix, "helpers": self.helpers}

@@ -29,7 +29,7 @@ class Limits:
     time_s: float = 10.0
     total_s: float = 60.0
     memory_bytes: int = 1024 * _MIB
-    output_bytes: int = 8 * _MIB
+    output_bytes: int = 16 * _MIB
     files_bytes: int = 64 * _MIB
     files: int = 4096
     open_files: int = 256

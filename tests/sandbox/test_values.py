@@ -76,9 +76,10 @@ def test_what_is_sent_arrives_with_its_types(value: Any) -> None:
         (bytearray(b"x"), bytearray(b"x")),
         (collections.Counter("aab"), collections.Counter("aab")),
         (collections.OrderedDict(a=1), collections.OrderedDict(a=1)),
-        (collections.defaultdict(int, a=1), {"a": 1}),
-        ({"a": 1}.keys(), frozenset({"a"})),
-        ({"a": 1}.values(), [1]),
+        (collections.defaultdict(int, a=1), collections.defaultdict(int, a=1)),
+        ({"b": 1, "a": 2}.keys(), {"b": 1, "a": 2}.keys()),
+        ({"b": 1, "a": 2}.items(), {"b": 1, "a": 2}.items()),
+        (slice(1, None, 2), slice(1, None, 2)),
         (decimal.Decimal("1.10"), decimal.Decimal("1.10")),
         (fractions.Fraction(1, 3), fractions.Fraction(1, 3)),
         (datetime.timedelta(1, 2, 3), datetime.timedelta(1, 2, 3)),
@@ -198,6 +199,14 @@ def test_whatever_json_says_it_is_a_value_or_none(tree: Any) -> None:
     except NoValue:
         return
     assert type(found).__module__ in ("builtins", "collections", "datetime", "decimal", "fractions")
+
+
+def test_views_keep_their_order_and_defaults_their_kind() -> None:
+    assert list(sent({"b": 1, "a": 2}.keys())) == ["b", "a"]
+    assert list(sent({"b": 1, "a": 2}.values())) == [1, 2]
+    assert sent(collections.defaultdict(list))[7] == []
+    with pytest.raises(KeyError):
+        sent(collections.defaultdict(lambda: 1))[7]
 
 
 @pytest.mark.parametrize(

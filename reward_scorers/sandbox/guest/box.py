@@ -306,7 +306,7 @@ def _examined(
     except MemoryError:
         tally.wrong("more values than fit into memory")
         return told | {"ending": "output_limit", "detail": tally.detail}, []
-    passed = not tally.failed and tally.passed >= tally.expected
+    passed = not tally.failed  # fewer than the text shows may have run: branches, helpers
     return told | {"ending": "passed" if passed else "failed", "detail": tally.detail}, results
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import values
 from .examiner import Over
 from .names import COUNTER, FILE
-from .remote import is_remote, remote
+from .remote import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -153,17 +153,26 @@ def run_calls(
         try:
             found = examiner.ask("call", {"name": entry}, call["args"], call["kwargs"])
         except Exception as error:  # the program's
-            tally.wrong(f"call {number + 1}: {error}")
+            tally.wrong(f"call {number + 1}: {getattr(error, 'of_program', error)}")
             results.append(None)
             continue
         if "expected" not in call:
             tally.right()
             results.append(found)
-        elif agree(found, call["expected"], call["tolerance"], loose=call["loose"]):
+        elif _is_right(found, call):
             tally.right()
         else:
             tally.wrong(f"call {number + 1}: another value than expected")
     return results
+
+
+def _is_right(found: Any, call: Mapping[str, Any]) -> bool:
+    expected, tolerance, loose = call["expected"], call["tolerance"], call["loose"]
+    if agree(found, expected, tolerance, loose=loose):
+        return True
+    # Some data sets have a result as the only item of a list.
+    alone = loose and isinstance(expected, list) and len(expected) == 1
+    return alone and agree(found, expected[0], tolerance, loose=loose)
 
 
 def agree(found: Any, expected: Any, tolerance: float = 0.0, *, loose: bool = False) -> bool:
@@ -223,9 +232,10 @@ def _module(
     wanted: Iterable[str] = (),
 ) -> types.ModuleType:
     """The module in which test code runs, and the module `solution` that it may import."""
+    names = _names(code)
     solution = types.ModuleType("solution")
-    for name in examiner.names:
-        setattr(solution, name, remote(examiner.ask, {"name": name}))
+    for name in examiner.names if "solution" in names else names & examiner.names:
+        setattr(solution, name, examiner.named(name))
     known = _BUILTINS | sys.stdlib_module_names | trusted.keys() | _COMMON.keys()
     solution.__all__ = [  # type: ignore[attr-defined]
         name
@@ -238,7 +248,7 @@ def _module(
     space = module.__dict__
     space.update(trusted)
     space.update(eval=_guard(eval, code), exec=_guard(exec, code))
-    for name in _names(code) - trusted.keys() - (_BUILTINS - set(wanted)):
+    for name in names - trusted.keys() - (_BUILTINS - set(wanted)):
         # Never the other way round: a program could call its own things `len` or `math`.
         if name in wanted and name in examiner.names:
             space[name] = getattr(solution, name)
@@ -339,7 +349,7 @@ def described(error: BaseException) -> str:
             place = f" (line {trace.tb_lineno} of the tests)"
         trace = trace.tb_next
     if getattr(error, "of_program", False):
-        return f"the program raised {error}{place}"
+        return f"the program raised {error.of_program}{place}"  # type: ignore[attr-defined]
     return f"{type(error).__name__}: {error}{place}"
 
 

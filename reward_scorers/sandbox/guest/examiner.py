@@ -7,18 +7,20 @@ expects, and no method of an object of its own decides a comparison.
 from __future__ import annotations
 
 import builtins
-import itertools
+import collections
 import os
 import sys
+from _thread import RLock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import values, wire
+from .arrays import array
+from .objects import blank, is_plain, set_state, state_of
 from .remote import is_remote, remote, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-_MAX_ITEMS = 1_000_000  # of an iterator that is passed to the program
 _NOT_ASKED = bytes(16)  # in place of a nonce: a callback, and its reply
 _NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
@@ -42,8 +44,14 @@ class Examiner(values.Writer, values.Reader):
 
     def __init__(self, line: wire.Line, prefix: Mapping[str, Any]) -> None:
         self._line = line
+        self._turn = RLock()
         self._classes: dict[str, Any] = {
-            name: kind for name, kind in prefix.items() if isinstance(kind, type)
+            name: kind for name, kind in prefix.items() if is_plain(kind)
+        }
+        self._errors: dict[str, type[Exception]] = {
+            name: kind
+            for name, kind in prefix.items()
+            if isinstance(kind, type) and issubclass(kind, Exception)
         }
         self._callbacks: list[Any] = []
         self._table: list[Any] = []
@@ -51,6 +59,8 @@ class Examiner(values.Writer, values.Reader):
         self._made: list[Any] = []
         self.over: Over | None = None
         self.names: frozenset[str] = frozenset()
+        self.values: frozenset[str] = frozenset()  # of those, what cannot be called
+        self._told_errors: dict[str, list[str]] = {}
         self.asked = 0  # how many questions were answered
 
     def begin(self, mark: bytes) -> int:
@@ -76,11 +86,28 @@ class Examiner(values.Writer, values.Reader):
         told = self._receive(_NOT_ASKED)
         if "raised" in told:
             error = self._exception(told["raised"])
-            self._end("memory" if isinstance(error, MemoryError) else "failed", str(error))
+            ending = "memory" if isinstance(error, MemoryError) else "failed"
+            self._end(ending, error.of_program)  # type: ignore[attr-defined]
         names = told.get("names")
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             self._end("violation", "a reply that makes no sense")
         self.names = frozenset(name for name in names if not name.startswith("__"))
+        try:
+            self.values = self.names.intersection(told["values"])
+            self._told_errors = {name: _named(told["errors"][name]) for name in told["errors"]}
+        except _NONSENSE:
+            self._end("violation", "a reply that makes no sense")
+
+    def named(self, name: str) -> Any:
+        """What a name of the program stands for: a value, an exception's class or a stand-in.
+
+        Raises:
+            Over
+        """
+        if name in self._told_errors:
+            return self._error_class(self._told_errors[name])
+        target = {"name": name}
+        return self.ask("get", target) if name in self.values else remote(self.ask, target)
 
     def ask(
         self,
@@ -100,6 +127,16 @@ class Examiner(values.Writer, values.Reader):
             Over: the process is gone, out of time or has broken the rules.
             Exception: what the program raised, as the nearest builtin exception.
         """
+        with self._turn:  # tests may have threads
+            return self._ask(do, target, arguments, named)
+
+    def _ask(
+        self,
+        do: str,
+        target: Mapping[str, Any],
+        arguments: Sequence[Any],
+        named: Mapping[str, Any] | None,
+    ) -> Any:
         if self.over is not None:
             raise self.over
         self._table, self._written = [], {}
@@ -107,9 +144,12 @@ class Examiner(values.Writer, values.Reader):
         question: dict[str, Any] = {"do": do, "args": trees, **target}
         if named:
             question["kwargs"] = {name: self.write(item) for name, item in named.items()}
+        given = [*arguments, *(named or {}).values()]
+        trees = [*trees, *question.get("kwargs", {}).values()]
         if do == "call" and any(type(tree) in (list, dict) for tree in trees):
             question["watch"] = True
         question["table"] = self._rows()
+        sent = list(self._table)
         nonce = os.urandom(16)
         self._send(nonce, question)
         while "callback" in (reply := self._receive(nonce)):
@@ -118,10 +158,8 @@ class Examiner(values.Writer, values.Reader):
         if "raised" in reply:
             raise self._exception(reply["raised"])
         try:
-            self._make(reply.get("table", []))
-            for tree, before, argument in zip(
-                reply.get("args", ()), trees, arguments, strict=False
-            ):
+            self._make(reply.get("table", []), sent)
+            for tree, before, argument in zip(reply.get("args", ()), trees, given, strict=False):
                 if tree != before:
                     _become(argument, self.read(tree))
             return self.read(reply["value"])
@@ -165,25 +203,36 @@ class Examiner(values.Writer, values.Reader):
         try:
             function = self._callbacks[told["callback"]]
             self._make(told.get("table", []))
-            found = function(*[self.read(tree) for tree in told["args"]])
+            named = {str(name): self.read(tree) for name, tree in told["kwargs"].items()}
+            found = function(*[self.read(tree) for tree in told["args"]], **named)
             self._table, self._written = [], {}
             reply = {"value": self.write(found), "table": self._rows()}
         except Exception as error:  # the program's to handle
-            reply = {"raised": type(error).__name__}
+            kinds = [kind.__name__ for kind in type(error).__mro__]
+            reply = {"raised": [next(filter(_builtin, kinds), "Exception"), [str(error)]]}
         self._send(_NOT_ASKED, reply)
 
     def _exception(self, told: Any) -> Exception:
         try:
-            name, kinds, detail = map(_named, told[:3])
-            kind = next(filter(None, map(_builtin, kinds)), Exception)
-            exact = kind if kind.__name__ == name else type(name, (kind,), {})
-            if issubclass(kind, UnicodeError):  # which take five arguments
-                exact = ValueError
-            error: Exception = exact(detail)
-        except _NONSENSE:
+            kinds, detail, made_with = told[:3]
+            exact = self._error_class(_named(kinds))
+            items = [self.read(tree) for tree in made_with]
+            error = exact.__new__(exact, *items)
+            error.args = tuple(items)
+            error.of_program = str(detail)[:300]  # type: ignore[attr-defined]
+        except (values.NoValue, *_NONSENSE):
             self._end("violation", "an exception that makes no sense")
-        error.of_program = True  # type: ignore[attr-defined]
         return error
+
+    def _error_class(self, kinds: list[str]) -> type[Exception]:
+        """The class of exceptions of these names, the nearest base last; made once each."""
+        if not kinds:
+            return Exception
+        known = self._errors.get(kinds[0]) or _builtin(kinds[0])
+        if known is None:
+            known = self._errors[kinds[0]] = type(kinds[0], (self._error_class(kinds[1:]),), {})
+        # Which take five arguments.
+        return ValueError if issubclass(known, UnicodeError) else known
 
     # -- objects
 
@@ -191,19 +240,23 @@ class Examiner(values.Writer, values.Reader):
         """A stand-in by its handle, an object of the prefix by value, a function by a handle."""
         if is_remote(value):
             return self._handle(value)
-        if type(value).__name__ in self._classes or _is_of_tests(value):
+        if self._classes.get(type(value).__name__) is type(value) or _is_of_tests(value):
             place = self._written.get(id(value))
             if place is None:
                 place = self._written[id(value)] = len(self._table)
                 self._table.append(value)
             return {"o": place}
-        if callable(value):
+        if callable(value) and not hasattr(value, "__next__"):
             if (reference := _reference(value)) is not None:
                 return {"n": reference}
             self._callbacks.append(value)
             return {"x": len(self._callbacks) - 1}
         if hasattr(value, "__next__"):
-            return {"it": [self.write(item) for item in itertools.islice(value, _MAX_ITEMS)]}
+            self._callbacks.append(value.__next__)
+            return {"xi": len(self._callbacks) - 1}
+        if type(value).__module__ == "numpy" and hasattr(value, "dtype"):
+            flat = self.write(value.ravel().tolist())
+            return {"np": [value.dtype.str, list(value.shape), flat]}
         return super().write_other(value)
 
     def _handle(self, value: Any) -> Any:
@@ -221,28 +274,30 @@ class Examiner(values.Writer, values.Reader):
         rows: list[Any] = []
         while len(rows) < len(self._table):
             value = self._table[len(rows)]
-            state = {name: self.write(item) for name, item in vars(value).items()}
+            state = {name: self.write(item) for name, item in state_of(value).items()}
             rows.append([type(value).__name__, state])
         return rows
 
-    def _make(self, table: Iterable[Any]) -> None:
-        rows = [(self._classes[name], dict(state)) for name, state in table]
-        self._made = [kind.__new__(kind) for kind, _ in rows]
+    def _make(self, table: Sequence[Any], known: Sequence[Any] = ()) -> None:
+        """The objects of a message; those that were sent with the question are the tests' own."""
+        rows = [(name, dict(state)) for name, state in table]
+        new = [blank(self._classes[name]) for name, _ in rows[len(known) :]]
+        self._made = [*known, *new]
         for value, (_, state) in zip(self._made, rows, strict=True):
-            for name, tree in state.items():
-                object.__setattr__(value, name, self.read(tree))
+            set_state(value, {name: self.read(tree) for name, tree in state.items()})
 
     def read_other(self, tag: str, content: Any) -> Any:
         """A stand-in for a handle, an object of the prefix's classes, an array of NumPy."""
         if tag == "h":
-            handle, kind, _ = content
+            handle, kind, *besides = content
             if type(handle) is not int or type(kind) is not str:
                 raise values.NoValue("a handle that is none")
-            return remote(self.ask, {"handle": handle}, kind)
+            value = self.read(besides[0]) if besides else ...
+            return remote(self.ask, {"handle": handle}, kind, value)
         if tag == "o":
             return self._made[content]
         if tag == "np":
-            return _array(*content)
+            return array(content[0], content[1], self.read(content[2]))
         return super().read_other(tag, content)
 
 
@@ -271,32 +326,29 @@ def _reference(value: Any) -> list[str] | None:
 
 
 def _is_of_tests(value: Any) -> bool:
-    return type(value).__module__ == "__main__" and hasattr(value, "__dict__")
-
-
-def _array(kind: Any, shape: Any, flat: Any) -> Any:
-    try:
-        import numpy as np
-    except ImportError:
-        raise values.NoValue("an array where there is no NumPy") from None
-    if not isinstance(kind, str) or kind[:2] not in _NUMBERS:
-        raise values.NoValue("an array of no numbers")
-    found = np.array(flat, dtype=np.dtype(kind)).reshape([int(size) for size in shape])
-    return found[()] if found.ndim == 0 else found
-
-
-# Booleans, integers, decimals, complex numbers, text: no objects, and no structures.
-_NUMBERS = frozenset({"|b", "|i", "|u", "<i", "<u", "<f", "<c", "<U", "|S"})
+    return type(value).__module__ == "__main__" and is_plain(type(value))
 
 
 def _become(old: Any, new: Any) -> None:
-    """Give an argument the content that the program has left it with."""
+    """Give an argument the content that the program has left it with, and so what it holds."""
     if type(old) is not type(new):
         return
     if isinstance(old, list):
+        same = len(old) == len(new)
+        for place, (before, after) in enumerate(zip(list(old), new, strict=False)):
+            if same and type(before) in _CHANGED and type(before) is type(after):
+                _become(before, after)
+                new[place] = before
         old[:] = new
-    elif isinstance(old, (dict, set)):
+    elif isinstance(old, bytearray):
+        old[:] = new
+    elif isinstance(old, collections.deque):
+        old.clear()
+        old.extend(new)
+    elif isinstance(old, dict | set):
         old.clear()
         old.update(new)
-    elif hasattr(old, "__dict__"):
-        vars(old).update(vars(new))
+
+
+# What a call may change in place.
+_CHANGED = frozenset({list, dict, set, bytearray, collections.deque})

@@ -7,20 +7,26 @@ it. So it says nothing but values and exceptions; whether they are right is deci
 from __future__ import annotations
 
 import atexit
+import builtins
+import gc
 import importlib
 import linecache
+import operator
 import os
 import sys
 import types
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import values, wire
+from .arrays import array
+from .objects import blank, is_plain, set_state, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 FILE = "<program>"
 _LONGEST_MESSAGE = 300
+_FRAMES = 30  # of ours that a program's stand on: what it may recurse is not less for them
 _NOT_ASKED = bytes(16)  # in place of a nonce: the first message, a callback, and its reply
 
 # How a program ended, as exit codes of its process.
@@ -58,9 +64,17 @@ def run_script(source: str) -> NoReturn:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()  # waits for threads, as the interpreter does
         atexit._run_exitfuncs()
-        sys.stdout.flush()
+        # Files that it has left open are written out when nothing refers to them any more.
+        vars(module).clear()
+        gc.collect()
     except BaseException:
         code = code or RAISED
+    for stream in (sys.stdout, sys.__stdout__):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BaseException:  # the program has closed it
+            pass
     os._exit(code)
 
 
@@ -86,9 +100,20 @@ def serve(source: str, prefix: str, line: wire.Line) -> NoReturn:
 def open_streams() -> None:
     """Make the standard streams of programs, in the warm parent, which never uses them itself."""
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        stream = open(descriptor, mode, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+        stream = open(  # noqa: SIM115
+            descriptor, mode, encoding="utf-8", errors="replace", newline="\n", closefd=False
+        )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+
+
+def add_site_builtins() -> None:
+    """What the module site, which is not loaded, would add: scripts call exit()."""
+
+    def leave(code: object = None) -> NoReturn:
+        raise SystemExit(code)
+
+    builtins.exit = builtins.quit = leave  # type: ignore[assignment]
 
 
 def described(error: BaseException) -> str:
@@ -110,6 +135,9 @@ def described(error: BaseException) -> str:
 
 def _execute(source: str, module: types.ModuleType) -> None:
     sys.modules[module.__name__] = module
+    module.__file__ = f"{os.getcwd()}/solution.py"
+    vars(module)["__builtins__"] = builtins
+    sys.setrecursionlimit(sys.getrecursionlimit() + _FRAMES)
     linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
     exec(compile(source, FILE, "exec", dont_inherit=True), module.__dict__)
 
@@ -150,8 +178,14 @@ class Guest(values.Writer, values.Reader):
         except BaseException as error:
             self._say(_NOT_ASKED, {"raised": _told(error)})
             return
-        names = [name for name in vars(self._module) if not name.startswith("__")]
-        self._say(_NOT_ASKED, {"names": names})
+        names = {n: item for n, item in vars(self._module).items() if not n.startswith("__")}
+        errors = {
+            name: [kind.__name__ for kind in item.__mro__]
+            for name, item in names.items()
+            if isinstance(item, type) and issubclass(item, BaseException)
+        }
+        plain = [name for name, item in names.items() if not callable(item)]
+        self._say(_NOT_ASKED, {"names": list(names), "values": plain, "errors": errors})
 
     def next_message(self) -> tuple[bytes, Any]:
         """A nonce and what was asked with it.
@@ -180,15 +214,18 @@ class Guest(values.Writer, values.Reader):
 
     def _do(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self._make(question.get("table", []))
+        came = list(self._made)
         target = self._target(question)
         arguments = [self.read(tree) for tree in question.get("args", [])]
         named = {name: self.read(tree) for name, tree in question.get("kwargs", {}).items()}
         found = _OPERATIONS[question["do"]](target, *arguments, **named)
-        self._written, self._table = {}, []
+        # Objects that came with the question stand first: the other side has them.
+        self._table = came
+        self._written = {id(value): place for place, value in enumerate(came)}
         reply = {"value": self.write(found)}
         if question.get("watch"):
             # What the call did to its arguments, which stay with the other side.
-            reply["args"] = [self.write(argument) for argument in arguments]
+            reply["args"] = [self.write(argument) for argument in (*arguments, *named.values())]
         reply["table"] = self._rows()  # last: writing an object may find further ones
         return reply
 
@@ -205,25 +242,35 @@ class Guest(values.Writer, values.Reader):
     def write_other(self, value: Any) -> Any:
         """An object of the prefix's classes by its place in the table, another one by a handle."""
         kind = type(value)
-        if kind.__name__ in self._shared:
+        if id(value) in self._written or (kind.__name__ in self._shared and is_plain(kind)):
             place = self._written.get(id(value))
             if place is None:
                 place = self._written[id(value)] = len(self._table)
                 self._table.append(value)
             return {"o": place}
-        if kind.__module__ == "numpy" and hasattr(value, "dtype"):
-            return {"np": [value.dtype.str, list(value.shape), value.ravel().tolist()]}
+        if kind.__module__ == "numpy" and kind.__name__ != "matrix" and hasattr(value, "dtype"):
+            flat = self.write(value.ravel().tolist())
+            return {"np": [value.dtype.str, list(value.shape), flat]}
         place = self._places.get(id(value))
         if place is None:
             place = self._places[id(value)] = len(self._objects)
             self._objects.append(value)
-        return {"h": [place, kind.__name__, callable(value)]}
+        return {"h": [place, kind.__name__, *self._builtin_part(value)]}
+
+    def _builtin_part(self, value: Any) -> list[Any]:
+        """What an object of a subclass is besides, unless its class says itself what it equals."""
+        for base in _BASES:
+            if isinstance(value, base):
+                if type(value).__eq__ is not base.__eq__:
+                    return []
+                return [self.write(base(value))]
+        return []
 
     def _rows(self) -> list[Any]:
         rows: list[Any] = []
         while len(rows) < len(self._table):
             value = self._table[len(rows)]
-            state = {name: self.write(item) for name, item in vars(value).items()}
+            state = {name: self.write(item) for name, item in state_of(value).items()}
             rows.append([type(value).__name__, state])
         return rows
 
@@ -239,10 +286,12 @@ class Guest(values.Writer, values.Reader):
             return found
         if tag == "x":
             return self._callback(content)
-        if tag == "it":
-            return iter(self._items(content, 0))
+        if tag == "xi":
+            return _Iterator(self._callback(content))
         if tag == "o":
             return self._made[content]
+        if tag == "np":
+            return array(content[0], content[1], self.read(content[2]))
         return super().read_other(tag, content)
 
     def _make(self, table: Sequence[Any]) -> None:
@@ -250,48 +299,83 @@ class Guest(values.Writer, values.Reader):
         made: list[Any] = []
         for name, _ in table:
             kind = getattr(self._module, name, None)
-            made.append(_blank(kind) if isinstance(kind, type) else type(name, (), {})())
+            made.append(blank(kind) if is_plain(kind) else type(name, (), {})())
         self._made = made
         for value, (_, state) in zip(made, table, strict=True):
-            for name, tree in state.items():
-                setattr(value, name, self.read(tree))
+            set_state(value, {name: self.read(tree) for name, tree in state.items()})
 
     def _callback(self, handle: int) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             self._written, self._table = {}, []
-            trees = [self.write(item) for item in arguments]
-            told = {"callback": handle, "args": trees, "table": self._rows()}
-            self._say(_NOT_ASKED, told)
+            told: dict[str, Any] = {"callback": handle}
+            told["args"] = [self.write(item) for item in arguments]
+            told["kwargs"] = {name: self.write(item) for name, item in named.items()}
+            self._say(_NOT_ASKED, told | {"table": self._rows()})
             while "do" in (message := self.next_message())[1]:
                 self.answer(*message)  # the function calls the program in its turn
             reply = message[1]
             if "raised" in reply:
-                raise RuntimeError(reply["raised"])
+                name, words = reply["raised"]
+                raise getattr(builtins, name)(*words)
             self._make(reply["table"])
             return self.read(reply["value"])
 
+        call.__name__ = call.__qualname__ = "function_of_the_tests"
         return call
 
 
+class _Iterator:
+    """An iterator of the tests."""
+
+    def __init__(self, following: Callable[[], Any]) -> None:
+        self._following = following
+
+    def __iter__(self) -> _Iterator:
+        return self
+
+    def __next__(self) -> Any:
+        return self._following()
+
+
+# What a subclass may be besides; bool cannot have one.
+_BASES: tuple[Any, ...] = (int, float, str, bytes, tuple, list, dict, set, frozenset)
+
+
 def _told(error: BaseException) -> list[Any]:
-    kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
-    return [type(error).__name__, kinds, described(error)]
-
-
-def _blank(kind: Any) -> Any:
-    return kind.__new__(kind)
-
-
-def _call(target: Any, /, *arguments: Any, **named: Any) -> Any:
-    return target(*arguments, **named)
+    """An exception: names of its classes, a line about it, and what it was made with."""
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    try:
+        made_with = [values.Writer().write(item) for item in error.args]
+        values.dumps(made_with)
+    except BaseException:
+        made_with = []
+    return [kinds, described(error), made_with]
 
 
 def _set_item(target: Any, key: Any, value: Any) -> None:
     target[key] = value
 
 
-# What the other side may ask of an object. Nothing here sends it a test's expectation: there is no
-# comparison, and no arithmetic.
+def _delete_item(target: Any, key: Any) -> None:
+    del target[key]
+
+
+def _exit(target: Any, kind: str | None) -> bool:
+    error = None if kind is None else getattr(builtins, kind, Exception)
+    return bool(type(target).__exit__(target, error, None, None))
+
+
+def _call(target: Any, /, *arguments: Any, **named: Any) -> Any:
+    return target(*arguments, **named)
+
+
+_BOTH = (
+    *("eq", "lt", "le", "gt", "ge", "add", "sub", "mul", "matmul", "truediv", "floordiv", "mod"),
+    *("and_", "or_", "xor"),
+)
+
+# What the other side may ask of an object. Nothing here sends it a test's expectation: operators
+# are for two objects of the program.
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": _call,
     "get": lambda target: target,
@@ -299,11 +383,17 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "setattr": setattr,
     "getitem": lambda target, key: target[key],
     "setitem": _set_item,
+    "delitem": _delete_item,
     "len": len,
     "iter": iter,
     "next": next,
     "str": str,
     "repr": repr,
-    "state": lambda target: (type(target).__name__, vars(target)),
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "enter": lambda target: type(target).__enter__(target),
+    "exit": _exit,
     "isinstance": lambda target, value: isinstance(value, target),
+    **{name: getattr(operator, name) for name in _BOTH},
 }

@@ -336,6 +336,7 @@ def warm(modules: Iterable[str]) -> None:
         except ImportError:
             pass
     program.open_streams()
+    program.add_site_builtins()
     # A signal that has a handler reaches process 1 of a namespace, which judges.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.collect()

@@ -196,6 +196,12 @@ def _arguments(tag: str, *names: str) -> Write:
     }
 
 
+# Of a defaultdict that makes anything else, the other side has one that makes nothing.
+_FACTORIES: dict[Any, str] = {
+    kind: kind.__name__ for kind in (int, float, bool, str, list, dict, set, tuple)
+}
+_MAKERS = {name: kind for kind, name in _FACTORIES.items()}
+
 _WRITERS: dict[type, Write] = {
     tuple: _items("t"),
     set: _items("s"),
@@ -208,10 +214,13 @@ _WRITERS: dict[type, Write] = {
     collections.deque: _items("dq"),
     collections.Counter: _pairs("ct"),
     collections.OrderedDict: _pairs("od"),
-    collections.defaultdict: _pairs("d"),
-    type({}.keys()): _items("f"),
-    type({}.values()): _items("l"),
-    type({}.items()): _items("f"),
+    collections.defaultdict: lambda writer, value, depth: {
+        "dd": [_FACTORIES.get(value.default_factory), _pairs("d")(writer, value, depth)["d"]]
+    },
+    type({}.keys()): _items("dk"),
+    type({}.values()): _items("dv"),
+    type({}.items()): _items("di"),
+    slice: _arguments("sl", "start", "stop", "step"),
 }
 
 # Types of modules that few programs import. Which class it is does not matter here: it is the
@@ -269,6 +278,13 @@ _TAGS: dict[str, Read] = {
     "c": _sequence(lambda items: complex(*items)),
     "r": _sequence(lambda items: range(*items)),
     "dq": _sequence(collections.deque),
+    "dd": lambda reader, content, depth: collections.defaultdict(
+        _MAKERS.get(content[0]), _TAGS["d"](reader, content[1], depth)
+    ),
+    "dk": _set(lambda items: dict.fromkeys(items).keys()),
+    "dv": _sequence(lambda items: dict(enumerate(items)).values()),
+    "di": _sequence(lambda pairs: dict(pairs).items()),
+    "sl": _sequence(lambda items: slice(*items)),
     "ct": _read_pairs(lambda pairs: collections.Counter(dict(pairs))),
     "od": _read_pairs(collections.OrderedDict),
     "de": _decimal,

@@ -1,0 +1,41 @@
+"""Objects of classes that both sides know, which travel by their state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# What is built on one of these has a content besides its attributes, or is made in another way.
+_NOT_PLAIN = (BaseException, int, str, float, bytes, list, tuple, dict, set, frozenset)
+
+
+def is_plain(kind: Any) -> bool:
+    """Whether objects of a class are their attributes, and nothing else."""
+    return (
+        isinstance(kind, type)
+        and not issubclass(kind, _NOT_PLAIN)
+        and type(kind).__name__ not in ("EnumType", "EnumMeta")
+    )
+
+
+def blank(kind: Any) -> Any:
+    """An object of a class that was never initialised."""
+    return object.__new__(kind)
+
+
+def state_of(value: Any) -> dict[str, Any]:
+    """The attributes of an object, also those in slots."""
+    found = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in [slots] if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                found[name] = getattr(value, name)
+    return found
+
+
+def set_state(value: Any, state: dict[str, Any]) -> None:
+    """Give an object the attributes of a state, and no other, past what its class does about it."""
+    for name in state_of(value).keys() - state.keys():
+        object.__delattr__(value, name)
+    for name, item in state.items():
+        object.__setattr__(value, name, item)
