@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, overload
 
 from reward_scorers import errors as our_errors
-from reward_scorers.errors import ScorerError, WorkerError
+from reward_scorers.errors import ScorerError, WorkerCrashed, WorkerError
 from reward_scorers.registry import Outcome, Scorer, scorer
 from reward_scorers.router import STRICT
 from reward_scorers.scoring import Scored, find_scorer, score_with, scored
@@ -200,6 +200,8 @@ def answer(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _result(found: Any, task: Any) -> Result:
+    if isinstance(found, TimeoutError | WorkerCrashed) and task.chosen.sandboxed:
+        return WorkerError(f"the worker was lost, which says nothing of the answer: {found}")
     if isinstance(found, TimeoutError):
         return _miss("out of time", task)
     if isinstance(found, ScorerError):  # WorkerCrashed

@@ -94,19 +94,23 @@ class Scorer:
 
     It raises `GroundTruthError` where the reference is broken and nothing on account of the text.
     `version` is raised when, and only when, the outcome for some text changes. `timeout_s` is how
-    long an answer may take where the caller does not say.
+    long an answer may take where the caller does not say. `sandboxed` says that what an answer may
+    do is done elsewhere: that a worker of `score_batch` is lost then says nothing of the answer.
     """
 
     name: str
     version: int
     score: Score
     timeout_s: float = DEFAULT_S
+    sandboxed: bool = False
 
 
 _SCORERS: dict[str, Scorer] = {}
 
 
-def register(name: str, *, version: int, timeout_s: float = DEFAULT_S) -> Callable[[Score], Score]:
+def register(
+    name: str, *, version: int, timeout_s: float = DEFAULT_S, sandboxed: bool = False
+) -> Callable[[Score], Score]:
     """Decorator that makes a function known as a scorer.
 
     Raises:
@@ -118,7 +122,7 @@ def register(name: str, *, version: int, timeout_s: float = DEFAULT_S) -> Callab
         raise ValueError(f"scorer {name!r}: version must be 1 or more, found {version}")
 
     def enter(score: Score) -> Score:
-        _SCORERS[name] = Scorer(name, version, score, timeout_s)
+        _SCORERS[name] = Scorer(name, version, score, timeout_s, sandboxed)
         return score
 
     return enter

@@ -32,7 +32,7 @@ TIMEOUT_S: Final = 60.0
 RUN_S: Final = 10.0
 
 
-@register("code", version=1, timeout_s=TIMEOUT_S)
+@register("code", version=1, timeout_s=TIMEOUT_S, sandboxed=True)
 def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
     """Score 1 if the program in `text` passes all tests, else 0.
 
@@ -90,7 +90,9 @@ def _before(prompt: str, name: str) -> str:
 
 def _limits(context: Context, usual: Limits) -> Limits:
     seconds = max(context.deadline.remaining(), 0.1)
-    return replace(usual, time_s=min(RUN_S, seconds), total_s=seconds)
+    return replace(
+        usual, time_s=min(usual.time_s, RUN_S, seconds), total_s=min(usual.total_s, seconds)
+    )
 
 
 def _refuse(outcome: boxes.Outcome) -> None:

@@ -13,7 +13,7 @@ A ground truth is a mapping, or its JSON text:
 | `test_list` (`test_setup_code`, `test_imports`, `challenge_test_list`) | MBPP | assertions |
 
 The row's `extra_info` may add `prefix`, trusted source that runs before the program, `fn_name` (or
-`function_name`, `func_name`) and `entry_point`. A text that is no JSON is test code.
+`function_name`, `func_name`). A text that is no JSON is test code.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _calls(
         value = (
             _literal(expected) if isinstance(given, str) and isinstance(expected, str) else expected
         )
-        calls.append(Call(_arguments(given), expected=value, tolerance=1e-5, loose=True))
+        calls.append(Call(_arguments(given), expected=value, tolerance=1e-5, types="loose"))
     prefix = _text(extra.get("prefix"))
     return Task(Calls(name, calls, prefix=prefix), (name.rpartition(".")[2], "Solution"))
 
@@ -201,14 +201,18 @@ def _asserted(code: Any) -> list[str]:
     """The function that assertions are about: the first that one calls; at most one."""
     if not isinstance(code, str):
         return []
-    called = [name for line in _ASSERTION.findall(code) for name in _CALLED.findall(line)]
+    asserted = [name for line in _ASSERTION.findall(code) for name in _CALLED.findall(line)]
     local = set(re.findall(r"^\s*def (\w+)", code, re.MULTILINE))
-    for known in (local | vars(builtins).keys() | {"isclose"}, local):
-        # A function that is asked for may have a builtin's name, where nothing else is called.
-        named = [name for name in called if name not in known]
-        if named:
+    known = local | vars(builtins).keys() | _COMMON
+    for called in (asserted, _CALLED.findall(code)):
+        if named := [name for name in called if name not in known]:
             return named[:1]
-    return []
+    # A function that is asked for may have a builtin's name, if nothing else is called.
+    return [name for name in asserted if name not in local][:1]
+
+
+# Called by tests, and never what is asked for.
+_COMMON: Final = frozenset(["Counter", "OrderedDict", "defaultdict", "deque", "isclose", "reduce"])
 
 
 def _lines(text: Any) -> str:

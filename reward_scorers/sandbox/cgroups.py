@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +19,8 @@ from typing import Final
 _ROOT: Final = Path("/sys/fs/cgroup")
 _PREFIX: Final = "rl-sandbox-"
 _V1: Final = ("memory", "pids")
+_REMOVE_S: Final = 2.0  # for the kernel to end what was killed
+_LOOK_S: Final = 0.002
 _numbers = itertools.count()
 
 
@@ -43,10 +47,24 @@ class Group:
         return 0
 
     def remove(self) -> None:
-        """Remove the group, whose processes have ended."""
+        """End what is left in the group, and remove it."""
+        patience = time.monotonic() + _REMOVE_S
         for folder in self.folders:
-            with suppress(OSError):
-                folder.rmdir()
+            while not _removed(folder) and time.monotonic() < patience:
+                time.sleep(_LOOK_S)
+
+
+def _removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:  # processes are in it, which the kernel is just ending, or which shall end
+        with suppress(OSError, ValueError):
+            for pid in (folder / "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+        return False
+    return True
 
 
 def new_group(memory_bytes: int, processes: int) -> Group | None:
@@ -88,9 +106,10 @@ def _write(file: Path, value: int, *, optional: bool = False) -> None:
 @cache
 def _parents() -> tuple[Path, ...]:
     """The folders in which groups can be made: one of version 2, or one per hierarchy."""
-    own = _own_groups()
-    second = _ROOT / own.get("", "").lstrip("/")
-    for parent in (second, _ROOT):
+    own = _ROOT / _own_group().lstrip("/")
+    for parent in (own, *own.parents):
+        if not parent.is_relative_to(_ROOT):
+            break
         with suppress(OSError):
             allowed = (parent / "cgroup.subtree_control").read_text().split()
             if {"memory", "pids"} <= set(allowed) and os.access(parent, os.W_OK):
@@ -104,15 +123,14 @@ def _parents() -> tuple[Path, ...]:
     return ()
 
 
-def _own_groups() -> dict[str, str]:
-    """Controller -> group of this process; "" stands for version 2."""
-    found = {}
+def _own_group() -> str:
+    """The group of this process in version 2, "" where there is none."""
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
-            for name in controllers.split(","):
-                found[name] = path
-    return found
+            if not controllers:
+                return path
+    return ""
 
 
 def _sweep(parent: Path) -> None:

@@ -42,6 +42,8 @@ class Inputs:
 
     def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program and its inputs; nothing is secret, for outputs are compared outside."""
+        if not self.texts:
+            raise ValueError("a program is run on one input at least")
         texts = [text.encode("utf-8", "surrogateescape") for text in self.texts]
         return _packed({"sources": list(programs), "inputs": texts}), b""
 
@@ -54,14 +56,16 @@ class Call:
         args, kwargs: builtin values.
         expected: a builtin value; `NOTHING` has the value returned.
         tolerance: within which numbers are equal, absolute or relative.
-        loose: whether a tuple is as good as a list, and the only item of a list as the list.
+        types: "exact" tells 1 from 1.0 and True, and a list from a tuple; "equal" compares as
+            Python does; with "loose" a tuple is as good as a list, and the only item of a list
+            as the list.
     """
 
     args: Sequence[Any]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     expected: Any = ...
     tolerance: float = 0.0
-    loose: bool = False
+    types: Literal["exact", "equal", "loose"] = "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,14 @@ class Calls:
 
     def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program; and the calls, which it sees one by one, without what they should return."""
+        if not self.calls:
+            raise ValueError("a function is called once at least")
         calls = []
         for call in self.calls:
             told: dict[str, Any] = {"args": list(call.args), "kwargs": dict(call.kwargs)}
             if call.expected is not ...:
                 told |= {"expected": call.expected, "tolerance": call.tolerance}
-                told["loose"] = call.loose
+                told["types"] = call.types
             calls.append(told)
         entry = self.entry.replace("()", ".()")
         secret = {"kind": "calls", "entry": entry, "calls": _sendable(calls)}

@@ -133,10 +133,15 @@ class Sandbox:
                 except SlotDied as error:
                     detail = str(error)
                     worker.replace()
-                    with self._lock:
-                        self.died += 1
+                    if self._closed:
+                        raise ValueError("the sandbox was closed") from None
+                    self._count_death()
                     continue
                 oom = slot.oom_kills() > kills
+                if _judge_died(report) and not oom:
+                    detail = "the judging process was killed"
+                    self._count_death()
+                    continue
                 outcome = _outcome(report, oom=oom, retries=attempt, isolation=slot.isolation)
                 if self._fresh:
                     worker.replace()
@@ -146,6 +151,10 @@ class Sandbox:
             f"{TRIES} sandboxes died, one after the other: {detail}",
             retries=TRIES - 1,
         )
+
+    def _count_death(self) -> None:
+        with self._lock:
+            self.died += 1
 
     def _allowed(self, limits: Limits | None) -> Limits:
         if limits is None:
@@ -301,6 +310,23 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _forget_all() -> None:
+    # What a fork holds open would keep the sandboxes of its parent alive.
+    for sandbox in list(_sandboxes):
+        sandbox._own()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def _judge_died(report: Report) -> bool:
+    """Whether the judging process was ended by somebody else, without a report."""
+    end = report.end
+    killed = os.WIFSIGNALED(end["status"]) and os.WTERMSIG(end["status"]) == signal.SIGKILL
+    return _told(report.data)[0] is None and killed and not end["killed"]
 
 
 def _outcome(report: Report, *, oom: bool, retries: int, isolation: str) -> Outcome:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from reward_scorers.sandbox.backends.backend import Started
     from reward_scorers.sandbox.limits import Limits
 
+# Python without site packages of users, the current folder or the module site. Isolated (-I) it
+# would not look at PYTHONHASHSEED, and sets had another order in each sandbox.
+FLAGS: Final = ("-s", "-P", "-S")
+
 _PIECE: Final = 1 << 16
 _GRACE_S: Final = 5.0  # how long behind all limits a sandbox is waited for
 _LONGEST_TOLD: Final = 1 << 20
@@ -49,35 +53,38 @@ class Slot:
     def __init__(self, started: Started, *, start_s: float) -> None:
         self._started = started
         self._oom_kills = 0  # as a sandbox says that sees its own control group
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the slot
+        self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._process = subprocess.Popen(
-                started.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env=started.environment,
-                pass_fds=started.descriptors,
-                bufsize=0,
-                cwd=tempfile.gettempdir(),  # where engines leave what they must
-            )
-        except OSError as error:
-            self._errors.close()
-            raise SandboxUnavailable(f"cannot start {started.command[0]}: {error}") from None
-        finally:
-            started.close_descriptors()
-        self._deadline = time.monotonic() + start_s
-        try:
+            self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the slot
+            self._process = self._popen()
+            self._deadline = time.monotonic() + start_s
             self._write(bundle(started.settings))
             told = self._end_frame()
-        except SlotDied as error:
+            if "ready" not in told:
+                raise SlotDied(told.get("impossible") or "no reason told")
+        except (OSError, SlotDied) as error:
             self.kill()
             raise SandboxUnavailable(f"{started.name} did not start: {error}") from None
-        if "ready" not in told:
+        except BaseException:
             self.kill()
-            raise SandboxUnavailable(told.get("impossible") or told.get("broken", "no reason told"))
+            raise
+        finally:
+            started.close_descriptors()
         self.degree: dict[str, Any] = told["ready"]
         self.pid = self._process.pid
+
+    def _popen(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._started.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=self._started.environment,
+            pass_fds=self._started.descriptors,
+            bufsize=0,
+            start_new_session=True,  # a Ctrl-C in a terminal is for the service to decide on
+            cwd=tempfile.gettempdir(),  # where engines leave what they must
+        )
 
     @property
     def isolation(self) -> str:
@@ -108,7 +115,7 @@ class Slot:
                 return Report(b"".join(pieces), told)
             pieces.append(self._read(length))
             most -= length
-            if most < 0 and not pieces[0].startswith(b"\0"):
+            if most < 0:
                 raise SlotDied("it says more than it may")
 
     def oom_kills(self) -> int:
@@ -117,26 +124,31 @@ class Slot:
 
     def lives(self) -> bool:
         """Whether it can be asked."""
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """End the sandbox and all in it, and leave no zombie."""
-        self._process.kill()
-        if self._started.stop:
-            with suppress(OSError, subprocess.SubprocessError):
-                subprocess.run(self._started.stop, capture_output=True, timeout=20, check=False)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream is not None:
-                stream.close()
+        if self._process is not None:
+            self._process.kill()
+            if self._started.stop:
+                with suppress(OSError, subprocess.SubprocessError):
+                    subprocess.run(self._started.stop, capture_output=True, timeout=20, check=False)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=10)
+        self._close()
         if self._started.group:
             self._started.group.remove()
 
     def forget(self) -> None:
         """Leave the sandbox to the process that this one was forked from."""
-        self._process.returncode = 0
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
+        if self._process is not None:
+            self._process.returncode = 0
+        self._close()
+
+    def _close(self) -> None:
+        process = self._process
+        streams = [process.stdin, process.stdout] if process is not None else []
+        for stream in (*streams, getattr(self, "_errors", None)):
             if stream is not None:
                 stream.close()
 
@@ -161,12 +173,15 @@ class Slot:
         return head[:1], int.from_bytes(head[1:], "big")
 
     def _read(self, count: int) -> bytes:
-        stream = self._process.stdout
+        stream = self._process.stdout if self._process is not None else None
         assert stream is not None
         pieces = []
         while count:
-            self._wait(stream, select.POLLIN)
-            piece = stream.read(min(count, _PIECE))
+            try:
+                self._wait(stream, select.POLLIN)
+                piece = stream.read(min(count, _PIECE))
+            except ValueError:  # closed by another thread
+                piece = b""
             if not piece:
                 raise SlotDied(self._last_words())
             pieces.append(piece)
@@ -174,14 +189,14 @@ class Slot:
         return b"".join(pieces)
 
     def _write(self, data: bytes) -> None:
-        stream = self._process.stdin
+        stream = self._process.stdin if self._process is not None else None
         assert stream is not None
         left = memoryview(data)
         try:
             while left:
                 self._wait(stream, select.POLLOUT)
                 left = left[stream.write(left[:_PIECE]) or 0 :]
-        except OSError:
+        except (OSError, ValueError):
             raise SlotDied(self._last_words()) from None
 
     def _wait(self, stream: IO[bytes], event: int) -> None:
@@ -192,10 +207,13 @@ class Slot:
             raise SlotDied("it does not answer")
 
     def _last_words(self) -> str:
-        with suppress(subprocess.TimeoutExpired):
+        assert self._process is not None
+        try:
             self._process.wait(timeout=5)
-        self._errors.seek(0)
-        said = self._errors.read()[-2000:].decode("utf-8", "replace").strip()
+            self._errors.seek(0)
+            said = self._errors.read()[-2000:].decode("utf-8", "replace").strip()
+        except (subprocess.TimeoutExpired, ValueError):  # it was closed by another thread
+            said = ""
         return said or f"it ended with {self._process.returncode}"
 
 

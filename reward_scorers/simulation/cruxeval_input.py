@@ -3,7 +3,8 @@ r"""Scorer `cruxeval_input`: arguments with which a function returns the given o
 The answer is a call `f(...)`, alone or in an assertion `assert f(...) == output`, in either order;
 what the assertion says that comes out does not matter. Any arguments are right that lead to the
 output. The function is run in the sandbox. Arguments that are no literals ("[1] * 3", `set()`) are
-evaluated there by a process that knows neither function nor output.
+evaluated there by a process that knows neither function nor output; they must come to plain data,
+for an object of a class of its own could be made to answer anything.
 
 Read is what stands in the last [ANSWER]...[/ANSWER] or <answer>...</answer>, else the whole text:
 there the last fenced block, the last box, the whole of it, the last line with a call.
@@ -16,6 +17,7 @@ in extra_info["reference"] (Reasoning360, data_preprocess/simulation/cruxeval-i.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,9 +41,21 @@ TIMEOUT_S: Final = 20.0
 RUN_S: Final = 5.0
 _NAME: Final = "f"
 _BUILDER: Final = "arguments_of_the_answer"
+_PLAIN: Final = "is_plain_data"
+_HELPER: Final = f"""
+def {_PLAIN}(value):
+    if type(value).__name__ == "Remote":
+        return False
+    if isinstance(value, dict):
+        return all({_PLAIN}(key) and {_PLAIN}(item) for key, item in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all({_PLAIN}(item) for item in value)
+    return True
+"""
+_IMPORT = re.compile(r"^(?:import|from)\s.*$", re.MULTILINE)
 
 
-@register("cruxeval_input", version=1, timeout_s=TIMEOUT_S)
+@register("cruxeval_input", version=1, timeout_s=TIMEOUT_S, sandboxed=True)
 def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
     """Score 1 if the function, called as `text` says, returns the output, else 0.
 
@@ -60,13 +74,17 @@ def score(text: str, truth: Any, context: Context | None = None) -> Outcome:
     call = next(_calls(text), None)
     if call is None:
         return verdict(acc=False, pred=None, reason="no call is stated")
-    written = shown(ast.unparse(call))
+    try:
+        written = shown(ast.unparse(call))
+        building = _building(call, code)
+    except (ValueError, RecursionError, MemoryError):
+        return verdict(acc=False, pred=None, reason="the call is too large")
     try:
         args, kwargs = _literals(call)
     except (ValueError, TypeError, RecursionError, MemoryError):
-        outcome = _run(_building(call), _tests(code, output), context)
+        outcome = _run(building, _tests(code, output), context)
     else:
-        job = Calls(_NAME, [Call(args, kwargs, expected=output)], prefix=code)
+        job = Calls(_NAME, [Call(args, kwargs, expected=output, types="equal")], prefix=code)
         outcome = _run("", job, context)
     if outcome.ending == Ending.PASSED:
         return verdict(acc=True, pred=written, reason="the function returns the output")
@@ -114,10 +132,11 @@ def _stated(statement: ast.stmt) -> ast.Call | None:
     return None
 
 
-def _building(call: ast.Call) -> str:
-    """A program that evaluates the arguments of a call."""
+def _building(call: ast.Call, code: str) -> str:
+    """A program that evaluates the arguments of a call, with what the function's module imports."""
+    imports = "\n".join(_IMPORT.findall(code))
     return (
-        f"def {_BUILDER}():\n"
+        f"{imports}\ndef {_BUILDER}():\n"
         f"    def {_NAME}(*args, **kwargs):\n"
         "        return args, kwargs\n"
         f"    return {ast.unparse(call)}\n"
@@ -126,8 +145,13 @@ def _building(call: ast.Call) -> str:
 
 def _tests(code: str, output: Any) -> Tests:
     """Call the function, in the process that judges, with what the program has evaluated."""
-    call = f"args, kwargs = {_BUILDER}()\nassert {_NAME}(*args, **kwargs) == {output!r}\n"
-    return Tests(call, helpers=code)
+    call = (
+        f"args, kwargs = {_BUILDER}()\n"
+        # An object could do what the function asks of it, whatever that is.
+        f"assert {_PLAIN}(args) and {_PLAIN}(kwargs)\n"
+        f"assert {_NAME}(*args, **kwargs) == {output!r}\n"
+    )
+    return Tests(call, helpers=f"{code}\n{_HELPER}")
 
 
 def _literals(call: ast.Call) -> tuple[list[Any], dict[str, Any]]:
@@ -139,7 +163,8 @@ def _literals(call: ast.Call) -> tuple[list[Any], dict[str, Any]]:
 
 def _run(program: str, job: Job, context: Context) -> boxes.Outcome:
     seconds = max(context.deadline.remaining(), 0.1)
-    limits: Limits = replace(sandbox().limits, time_s=min(RUN_S, seconds), total_s=seconds)
+    usual = sandbox().limits
+    limits: Limits = replace(usual, time_s=min(usual.time_s, RUN_S, seconds))
     with told_waiting(TRIES * (seconds + START_S)):  # the sandbox has limits of its own
         outcome = sandbox().run(program, job, limits)
     if outcome.ending == Ending.INFRA_ERROR:

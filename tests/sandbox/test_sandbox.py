@@ -148,7 +148,7 @@ class I(int):
     def __eq__(self, other):
         return True
 def f(kind):
-    return {'i': I(1), 't': (1, 2), 'f': 1.0000001}[kind]
+    return {'n': 1, 'i': I(1), 't': (1, 2), 'f': 1.0000001}[kind]
 """
 
     def ending(call: Call) -> Ending:
@@ -156,8 +156,12 @@ def f(kind):
 
     assert ending(Call(["i"], expected=1)) == Ending.FAILED
     assert ending(Call(["t"], expected=[1, 2])) == Ending.FAILED
-    assert ending(Call(["t"], expected=[1, 2], loose=True)) == Ending.PASSED
+    assert ending(Call(["t"], expected=[1, 2], types="loose")) == Ending.PASSED
     assert ending(Call(["f"], expected=1.0)) == Ending.FAILED
+    assert ending(Call(["n"], expected=1)) == Ending.PASSED
+    for other in (1.0, True):
+        assert ending(Call(["n"], expected=other)) == Ending.FAILED
+        assert ending(Call(["n"], expected=other, types="equal")) == Ending.PASSED
     assert ending(Call(["f"], expected=1.0, tolerance=1e-6)) == Ending.PASSED
 
 

@@ -113,7 +113,8 @@ def test_inputs_of_cruxeval_as_its_authors_have_scored_them() -> None:
         for row, want, have in zip(rows, wanted, found, strict=True)
         if want != have
     ]
-    assert not wrong
+    # Upstream takes functions for arguments, of which any output can be had.
+    assert [text for text, _ in wrong] == ["f([6, 4, 2, 8, 15], lambda x: x.reverse())"] * 2
 
 
 def test_a_sandbox_that_cannot_be_had_is_no_score() -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from reward_scorers.sandbox import cgroups
 from reward_scorers.sandbox.backends import native, root
 from reward_scorers.sandbox.backends.backend import ENVIRONMENT, Backend, Options, Started
-from reward_scorers.sandbox.slot import boot
+from reward_scorers.sandbox.slot import FLAGS, boot
 
 _DEVICES: Final = ("null", "zero", "random", "urandom")
 _SYS_ADMIN: Final = 1 << 21
@@ -41,7 +41,7 @@ def start(options: Options, slot: int) -> Started:
 
 
 def _python() -> list[str]:
-    return [native.python(), "-I", "-S", "-c", boot()]
+    return [native.python(), *FLAGS, "-c", boot()]
 
 
 def _arguments(packages: dict[str, str]) -> list[str]:

@@ -21,7 +21,7 @@ from typing import Final
 from reward_scorers.sandbox.backends.backend import ENVIRONMENT, Backend, Options, Started
 from reward_scorers.sandbox.backends.profile import profile
 from reward_scorers.sandbox.errors import SandboxUnavailable
-from reward_scorers.sandbox.slot import boot
+from reward_scorers.sandbox.slot import FLAGS, boot
 
 LABEL: Final = "rl-sandbox"
 _PINNED: Final = re.compile(r"(\S+@)?sha256:[0-9a-f]{64}|[0-9a-f]{64}")
@@ -50,7 +50,7 @@ def start(engine: str, options: Options, slot: int) -> Started:
     run += ["--security-opt", f"seccomp=/dev/fd/{seccomp}", "--entrypoint", "python3"]
     return Started(
         name=engine,
-        command=[*run, _image(engine, options.image), "-I", "-S", "-c", boot()],
+        command=[*run, _image(engine, options.image), *FLAGS, "-c", boot()],
         environment=dict(os.environ),
         settings={
             "user": 0,

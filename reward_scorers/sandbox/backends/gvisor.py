@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from reward_scorers.sandbox.backends import native, root
 from reward_scorers.sandbox.backends.backend import ENVIRONMENT, Backend, Options, Started
-from reward_scorers.sandbox.slot import boot
+from reward_scorers.sandbox.slot import FLAGS, boot
 
 _PREFIX: Final = "rl-sandbox-gvisor-"
 _HIDDEN: Final = ("/proc", "/sys", "/dev/shm")  # noqa: S108 - paths inside
@@ -65,7 +65,7 @@ def _config(packages: dict[str, str], options: Options) -> dict[str, Any]:
         "process": {
             "terminal": False,
             "user": {"uid": _NOBODY, "gid": _NOBODY},
-            "args": [native.python(), "-I", "-S", "-c", boot()],
+            "args": [native.python(), *FLAGS, "-c", boot()],
             "env": [f"{name}={value}" for name, value in environment.items()],
             "cwd": "/",
             "noNewPrivileges": True,

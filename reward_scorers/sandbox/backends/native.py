@@ -10,7 +10,7 @@ from typing import Any, Final
 from reward_scorers.sandbox import cgroups
 from reward_scorers.sandbox.backends.backend import ENVIRONMENT, Backend, Options, Started
 from reward_scorers.sandbox.packages import package_paths
-from reward_scorers.sandbox.slot import boot
+from reward_scorers.sandbox.slot import FLAGS, boot
 
 # Above the ranges that distributions and systemd hand out (systemd.io/UIDS-GIDS).
 FIRST_USER: Final = 1_879_100_000
@@ -22,7 +22,7 @@ def start(options: Options, slot: int) -> Started:
     descriptors = group.descriptors() if group else ()
     return Started(
         name="native",
-        command=[python(), "-I", "-S", "-c", boot()],
+        command=[python(), *FLAGS, "-c", boot()],
         environment={**ENVIRONMENT, "PYTHONHASHSEED": "0"},
         settings=settings(options, slot) | {"groups": list(descriptors)},
         around=("cgroup",) if group else (),

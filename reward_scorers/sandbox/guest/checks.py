@@ -167,50 +167,56 @@ def run_calls(
 
 
 def _is_right(found: Any, call: Mapping[str, Any]) -> bool:
-    expected, tolerance, loose = call["expected"], call["tolerance"], call["loose"]
-    if agree(found, expected, tolerance, loose=loose):
+    expected, tolerance, kind = call["expected"], call["tolerance"], call["types"]
+    if agree(found, expected, tolerance, kind):
         return True
     # Some data sets have a result as the only item of a list.
-    alone = loose and isinstance(expected, list) and len(expected) == 1
-    return alone and agree(found, expected[0], tolerance, loose=loose)
+    alone = kind == LOOSE and isinstance(expected, list) and len(expected) == 1
+    return alone and agree(found, expected[0], tolerance, kind)
 
 
-def agree(found: Any, expected: Any, tolerance: float = 0.0, *, loose: bool = False) -> bool:
-    """Whether a value is the expected one: equal as Python has it.
+EXACT, EQUAL, LOOSE = "exact", "equal", "loose"
+
+
+def agree(found: Any, expected: Any, tolerance: float = 0.0, types: str = EXACT) -> bool:
+    """Whether a value is the expected one.
 
     Args:
         found, expected: builtin values.
-        tolerance: within which numbers are equal, absolute or relative.
-        loose: whether a tuple may stand for a list, for data sets in JSON know lists only.
+        tolerance: how far a number may be from an expected float, absolute or relative.
+        types: "exact" tells 1 from 1.0 and True at every depth; "equal" does as Python does, and
+            "loose" takes a tuple for a list, for data sets in JSON know lists only.
     """
     if is_remote(found):
         return False
     try:
-        return _agree(found, expected, tolerance, loose=loose)
+        if types != EXACT and type(found) is type(expected) and found == expected:
+            return True
+        return _agree(found, expected, tolerance, types)
     except Exception:  # signalling NaN, numbers too large to be compared, ...
         return False
 
 
-def _agree(found: Any, expected: Any, tolerance: float, *, loose: bool) -> bool:
+def _agree(found: Any, expected: Any, tolerance: float, types: str) -> bool:
     if isinstance(found, (list, tuple)) and isinstance(expected, (list, tuple)):
         return (
-            (type(found) is type(expected) or loose)
+            (type(found) is type(expected) or types == LOOSE)
             and len(found) == len(expected)
             and all(
-                _agree(one, other, tolerance, loose=loose)
+                _agree(one, other, tolerance, types)
                 for one, other in zip(found, expected, strict=True)
             )
         )
     if isinstance(found, dict) and isinstance(expected, dict):
         return found.keys() == expected.keys() and all(
-            _agree(found[key], expected[key], tolerance, loose=loose) for key in expected
+            _agree(found[key], expected[key], tolerance, types) for key in expected
         )
     if _is_number(found) and _is_number(expected):
         if found != found or expected != expected:
             return bool(found != found and expected != expected)
-        if tolerance:
+        if tolerance and isinstance(expected, float):
             return math.isclose(found, expected, rel_tol=tolerance, abs_tol=tolerance)
-    return bool(found == expected)
+    return (types != EXACT or type(found) is type(expected)) and bool(found == expected)
 
 
 def _is_number(value: Any) -> bool:
@@ -327,7 +333,9 @@ def _guarded(run: Callable[[], object], examiner: Examiner, tally: Tally) -> Non
         if error.code not in (None, 0, False):
             tally.wrong("the tests ended with an error")
     except values.NoValue as error:
-        raise BrokenTestsError(f"they pass what cannot be sent: {error}") from None
+        if not examiner.asked:  # else it may be what the program has returned
+            raise BrokenTestsError(f"they pass what cannot be sent: {error}") from None
+        tally.wrong(f"it was passed what cannot be sent: {error}")
     except ModuleNotFoundError as error:
         if not getattr(error, "of_program", False):
             raise BrokenTestsError(
@@ -350,7 +358,11 @@ def described(error: BaseException) -> str:
         trace = trace.tb_next
     if getattr(error, "of_program", False):
         return f"the program raised {error.of_program}{place}"  # type: ignore[attr-defined]
-    return f"{type(error).__name__}: {error}{place}"
+    try:
+        words = str(error)
+    except Exception:  # it holds an object of the program, which is asked for its text
+        words = "an object of the program"
+    return f"{type(error).__name__}: {words}{place}"
 
 
 class _Counter:

@@ -45,8 +45,11 @@ class Examiner(values.Writer, values.Reader):
     def __init__(self, line: wire.Line, prefix: Mapping[str, Any]) -> None:
         self._line = line
         self._turn = RLock()
+        self.limit = line.limit  # how many bytes a reply may have
         self._classes: dict[str, Any] = {
-            name: kind for name, kind in prefix.items() if is_plain(kind)
+            name: kind
+            for name, kind in prefix.items()
+            if is_plain(kind) and kind.__module__ == "__main__"  # not what it imports
         }
         self._errors: dict[str, type[Exception]] = {
             name: kind
@@ -156,7 +159,11 @@ class Examiner(values.Writer, values.Reader):
             self._call_back(reply)
         self.asked += 1
         if "raised" in reply:
-            raise self._exception(reply["raised"])
+            error = self._exception(reply["raised"])
+            if isinstance(error, (StopIteration, StopAsyncIteration)) and do != "next":
+                # It would end a loop of the tests, and nothing in it would be tested.
+                raise RuntimeError("the program raised StopIteration")
+            raise error
         try:
             self._make(reply.get("table", []), sent)
             for tree, before, argument in zip(reply.get("args", ()), trees, given, strict=False):
@@ -284,6 +291,8 @@ class Examiner(values.Writer, values.Reader):
         new = [blank(self._classes[name]) for name, _ in rows[len(known) :]]
         self._made = [*known, *new]
         for value, (_, state) in zip(self._made, rows, strict=True):
+            if any(callable(getattr(type(value), name, None)) for name in state):
+                raise values.NoValue("an object with another method than its class has")
             set_state(value, {name: self.read(tree) for name, tree in state.items()})
 
     def read_other(self, tag: str, content: Any) -> Any:

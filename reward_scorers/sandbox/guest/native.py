@@ -106,6 +106,7 @@ def main(settings: Mapping[str, Any]) -> None:
         "writable": _WRITABLE if apart else box.SCRATCH,
         "readable": ["/"] if apart or shared else paths,
         "oom": oom,
+        "files_bytes": settings["files_bytes"],
     }
     server.Server(confined, proc).serve()
 

@@ -50,6 +50,10 @@ class _Plugin:
         """How one ended."""
         if report.when == "call" and report.passed:
             self._tally.right()
+        elif report.skipped and hasattr(report, "wasxfail"):
+            self._tally.right()  # it was expected to fail
+        elif report.skipped:
+            self._tally.expected -= 1
         elif report.failed:
             name = report.nodeid.partition("::")[2]
             self._tally.wrong(f"{name}: {report.longreprtext[-200:]}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _PIECE = 1 << 16
+_ROOM = 4  # how many times the size of programs' folders a file system may have that holds them
 _GRACE_S = 0.4  # how long behind its limits a judging process may go on before it is killed
 
 # Modules that programs import most, so that a fork has them already.
@@ -101,13 +102,20 @@ class Server:
         devices = [path for path in _DEVICES if os.path.exists(path)]
         readable, writable = (
             [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
-            for paths in (self._settings["readable"], [folder, *devices])
+            for paths in (self._settings["readable"], [*self._held(folder), *devices])
         )
         try:
             return kernel.paths_ruleset(readable, writable)
         finally:
             for descriptor in (*readable, *writable):
                 os.close(descriptor)
+
+    def _held(self, folder: str) -> list[str]:
+        """The folder, if a file system of its own, of a size, holds what is written to it."""
+        held = os.statvfs(folder)
+        most = _ROOM * self._settings["files_bytes"]
+        small = held.f_blocks * held.f_frsize <= most
+        return [folder] if self._settings["namespaces"] or small else []
 
     def _do(self, kind: str, limits: Mapping[str, Any], sizes: Sequence[int]) -> None:
         ours, theirs = os.pipe()
