@@ -1,7 +1,7 @@
 """Whether what a program wrote is the expected output.
 
-Lines are compared without white space at their ends, and empty lines at the end of the output do
-not count. Of a line that differs, tokens are compared: equal ones; "yes" and "no" without case; and
+Lines are compared without white space at their ends, and empty lines around the output do not
+count. Of a line that differs, tokens are compared: equal ones; "yes" and "no" without case; and
 numbers, where the expected one is written with a decimal point or an exponent, within 1e-6 of it,
 absolute or relative, as judges of contests do. Integers have to be the same: 1e18 and 1e18 + 1
 differ.

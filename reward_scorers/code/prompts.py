@@ -12,7 +12,6 @@ from typing import Final
 
 from reward_scorers.text import fenced_blocks
 
-# By the tests' last line, for rows that do not carry the prompt (HumanEval/32, 38 and 50).
 _POLY: Final = """
 def poly(coefficients, x):
     total = 0.0

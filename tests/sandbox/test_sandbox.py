@@ -27,6 +27,7 @@ from reward_scorers.sandbox import (
     SandboxUnavailable,
     Tests,
 )
+from tests.sandbox import leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,20 +43,9 @@ def box() -> Iterator[Sandbox]:
         yield made
 
 
-def running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
-
-
-def ends(pid: int) -> bool:
-    """Whether a process ends, which the kernel may take a moment for."""
-    patience = time.monotonic() + 30
-    while running(pid) and time.monotonic() < patience:
-        time.sleep(0.01)
-    return not running(pid)
+def ends(*pids: int) -> bool:
+    """Whether processes end, which the kernel may take a moment for."""
+    return leftovers.soon(lambda: not leftovers.living(set(pids)))
 
 
 ENDINGS = [
@@ -229,12 +219,10 @@ def test_a_thousand_submissions_at_once_queue_without_loss() -> None:
     assert found == [Ending.FAILED if i % 2 else Ending.PASSED for i in range(1_000)]
 
 
-def descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *descendants(int(child))]
-    return found
+def warm_parent(pid: int) -> int:
+    """The last in the chain of processes that start each other, of an idle sandbox."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return warm_parent(int(children[0])) if children else pid
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["the starting process", "the warm parent"])
@@ -244,12 +232,10 @@ def test_killed_in_the_middle_it_is_retried_and_counted(which: int) -> None:
     with Sandbox(1, limits=Limits(time_s=20)) as made, ThreadPoolExecutor(1) as threads:
         made.isolation()
         (pid,) = made.pids()
-        victim = [pid, *descendants(pid)][which]
-        idle = len(descendants(pid))
+        idle = leftovers.descendants(pid)
+        victim = [pid, warm_parent(pid)][which]
         future = threads.submit(made.run, slow, TESTS)
-        patience = time.monotonic() + 30
-        while len(descendants(pid)) < idle + 2 and time.monotonic() < patience:
-            time.sleep(0.002)
+        assert leftovers.soon(lambda: len(leftovers.descendants(pid)) >= len(idle) + 2)
         os.kill(victim, signal.SIGKILL)
         found = future.result()
         assert (found.ending, found.retries, made.died) == (Ending.PASSED, 1, 1)
@@ -264,9 +250,12 @@ def test_a_sandbox_that_always_dies_is_an_error_of_its_own_and_no_failure() -> N
             for pid in made.pids():
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
-        if not isinstance(future.exception(), SandboxUnavailable):  # killed while it started
+        error = future.exception()
+        if error is None:
             assert future.result().ending == Ending.INFRA_ERROR
             assert "3 sandboxes died" in future.result().detail
+        else:  # it was killed while it started
+            assert isinstance(error, SandboxUnavailable)
 
 
 def test_killed_while_idle_nobody_notices() -> None:
@@ -292,15 +281,12 @@ def test_everything_ends_with_the_process_that_made_it() -> None:
     process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     pid = int(process.stdout.readline())
-    patience = time.monotonic() + 30
-    while len(descendants(pid)) < 4 and time.monotonic() < patience:
-        time.sleep(0.01)
-    everything = [pid, *descendants(pid)]
-    assert len(everything) >= 5
+    assert leftovers.soon(lambda: len(leftovers.descendants(pid)) >= 5)
+    everything = leftovers.descendants(pid)
     process.kill()
     process.wait()
     process.stdout.close()
-    assert all(ends(one) for one in everything)
+    assert ends(*everything)
 
 
 def in_a_fork(made: Sandbox, answers: Any) -> None:
@@ -318,7 +304,7 @@ def test_after_a_fork_parent_and_child_have_workers_of_their_own() -> None:
         child.start()
         assert answers.get(timeout=60) == "passed"
         child.join()
-        assert running(pid)
+        assert leftovers.living({pid})
         assert made.run(ADD, TESTS).ending == Ending.PASSED
         assert made.pids() == [pid]
 
@@ -326,14 +312,14 @@ def test_after_a_fork_parent_and_child_have_workers_of_their_own() -> None:
 def test_closed_it_leaves_nothing_and_runs_nothing() -> None:
     made = Sandbox(2, limits=SHORT)
     made.run(ADD, TESTS)
-    everything = [one for pid in made.pids() for one in (pid, *descendants(pid))]
+    everything = {one for pid in made.pids() for one in leftovers.descendants(pid)}
     made.close()
-    assert all(ends(one) for one in everything)
+    assert ends(*everything)
     with pytest.raises(ValueError, match="closed"):
         made.run(ADD, TESTS)
 
 
-def test_threads_that_start_it_may_end(box: Sandbox) -> None:
+def test_threads_that_start_it_may_end() -> None:
     with Sandbox(1, limits=SHORT) as made:
         thread = threading.Thread(target=made.isolation)
         thread.start()
@@ -388,14 +374,73 @@ def test_who_comes_first_is_served_first() -> None:
     assert max(late) <= 1
 
 
+FLOOD = """
+import os, resource, sys
+from reward_scorers.sandbox import Inputs, Sandbox
+with Sandbox(1) as made:
+    made.isolation()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = made.run("import os\\nfor _ in range(200): os.write(1, b'x' * (1 << 20))", Inputs([""]))
+    print(found.ending, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
 def test_the_parent_keeps_little_of_a_flood() -> None:
-    """200 MB are written, to an outcome of at most the limit."""
-    with Sandbox(1, limits=Limits(output_bytes=1 << 20)) as made:
-        found = made.run(
-            "import os\nfor _ in range(200):\n    os.write(1, b'x' * (1 << 20))", Inputs([""])
-        )
-    assert found.ending == Ending.OUTPUT_LIMIT
-    assert found.inputs[0].stdout == b""
+    """200 MB are written; how much this process has grown at most is told in kilobytes."""
+    done = subprocess.run([sys.executable, "-c", FLOOD], capture_output=True, text=True, check=True)
+    ending, grown = done.stdout.split()
+    assert ending == "output_limit"
+    assert int(grown) < 100_000
+
+
+def test_a_thousand_threads_wait_in_a_queue() -> None:
+    with Sandbox(2, limits=SHORT) as made:
+        found: list[Ending] = []
+        threads = [
+            threading.Thread(target=lambda: found.append(made.run(ADD, TESTS).ending))
+            for _ in range(1_000)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == [Ending.PASSED] * 1_000
+
+
+FORKED = """
+import os, time
+from reward_scorers.sandbox import Sandbox
+made = Sandbox(1)
+made.isolation()
+child = os.fork()
+if child == 0:
+    time.sleep(100)
+print(*made.pids(), child, flush=True)
+time.sleep(100)
+"""
+
+
+def test_a_fork_that_sleeps_keeps_nothing_alive() -> None:
+    process = subprocess.Popen([sys.executable, "-c", FORKED], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pid, child = map(int, process.stdout.readline().split())
+    everything = leftovers.descendants(pid)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    try:
+        assert ends(*everything)
+        assert leftovers.living({child})
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_sets_have_one_order_in_all_sandboxes() -> None:
+    found = set()
+    for _ in range(3):
+        with Sandbox(1, limits=SHORT) as made:
+            found.add(made.run("print({'a', 'b', 'c', 'd'})", Inputs([""])).inputs[0].stdout)
+    assert len(found) == 1
 
 
 PREFIX = """

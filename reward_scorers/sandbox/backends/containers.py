@@ -1,6 +1,6 @@
 """Backends `docker` and `podman`: a hardened container around a sandbox that confines itself.
 
-The container needs an image with Python 3.9 or later and nothing else: what runs inside is sent
+The container needs an image with Python 3.11 or later and nothing else: what runs inside is sent
 over standard input. It has no network, no capability, nothing of the host to read and only a folder
 in memory to write to. Our seccomp profile allows the Python inside to put each program in
 namespaces of its own; where the engine or the kernel still forbids those, Landlock and seccomp

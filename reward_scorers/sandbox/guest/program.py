@@ -18,7 +18,7 @@ import types
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import values, wire
-from .arrays import array
+from .arrays import array, is_known
 from .objects import blank, is_plain, set_state, state_of
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class Guest(values.Writer, values.Reader):
                 place = self._written[id(value)] = len(self._table)
                 self._table.append(value)
             return {"o": place}
-        if kind.__module__ == "numpy" and kind.__name__ != "matrix" and hasattr(value, "dtype"):
+        if kind.__module__ == "numpy" and kind.__name__ != "matrix" and _is_array(value):
             flat = self.write(value.ravel().tolist())
             return {"np": [value.dtype.str, list(value.shape), flat]}
         place = self._places.get(id(value))
@@ -339,6 +339,10 @@ class _Iterator:
 
 # What a subclass may be besides; bool cannot have one.
 _BASES: tuple[Any, ...] = (int, float, str, bytes, tuple, list, dict, set, frozenset)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and is_known(value.dtype.str)
 
 
 def _told(error: BaseException) -> list[Any]:

@@ -102,7 +102,7 @@ class Server:
         devices = [path for path in _DEVICES if os.path.exists(path)]
         readable, writable = (
             [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
-            for paths in (self._settings["readable"], [*self._held(folder), *devices])
+            for paths in ([*self._settings["readable"], folder], [*self._held(folder), *devices])
         )
         try:
             return kernel.paths_ruleset(readable, writable)
