@@ -291,7 +291,7 @@ class Examiner(values.Writer, values.Reader):
         new = [blank(self._classes[name]) for name, _ in rows[len(known) :]]
         self._made = [*known, *new]
         for value, (_, state) in zip(self._made, rows, strict=True):
-            if any(callable(getattr(type(value), name, None)) for name in state):
+            if any(_is_of_class(type(value), name) for name in state):
                 raise values.NoValue("an object with another method than its class has")
             set_state(value, {name: self.read(tree) for name, tree in state.items()})
 
@@ -308,6 +308,11 @@ class Examiner(values.Writer, values.Reader):
         if tag == "np":
             return array(content[0], content[1], self.read(content[2]))
         return super().read_other(tag, content)
+
+
+def _is_of_class(kind: type, name: str) -> bool:
+    """Whether an attribute is the class's own affair: a method, or one of Python's own names."""
+    return name.startswith("__") or callable(getattr(kind, name, None))
 
 
 def _named(told: Any) -> Any:
