@@ -124,27 +124,31 @@ class Tests:
 
     def parts(self, programs: Sequence[str]) -> tuple[bytes, bytes]:
         """The program; and the tests."""
-        # A module cannot be called: what is called by the name of one is the program's.
-        called = sys.stdlib_module_names.intersection(_CALLED.findall(self.code))
+        compiled, called = _read(self.code) if self.by == "script" else (None, ())
         names = [*self.names, *called]
         secret: dict[str, Any] = {"kind": self.by, "code": self.code, "names": names}
-        if self.by == "script":
-            secret["compiled"] = _compiled(self.code)
+        secret["compiled"] = compiled
         secret |= {"prefix": self.prefix, "helpers": self.helpers}
         return _module(programs, self.prefix), _packed(secret)
 
 
-@lru_cache(maxsize=1024)
-def _compiled(code: str) -> tuple[bytes, bytes, int] | None:
-    """Test code compiled, for a sandbox that runs the Python of this magic number.
+Compiled = tuple[bytes, bytes, int]
 
-    Many programs of one problem are scored one after the other.
+
+@lru_cache(maxsize=1024)
+def _read(code: str) -> tuple[Compiled | None, tuple[str, ...]]:
+    """Test code compiled, and what it calls by the name of a module.
+
+    Many programs of one problem are scored one after the other. Compiled is what a sandbox runs
+    whose Python has this magic number, None if that is not possible: the sandbox then says why. A
+    module cannot be called: what is called by the name of one is the program's.
     """
+    called = tuple(sorted(sys.stdlib_module_names.intersection(_CALLED.findall(code))))
     try:
         made, count = counted(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None  # the sandbox says what is wrong with it
-    return MAGIC_NUMBER, marshal.dumps(made), count
+        return None, called
+    return (MAGIC_NUMBER, marshal.dumps(made), count), called
 
 
 def _module(programs: Sequence[str], prefix: str) -> bytes:

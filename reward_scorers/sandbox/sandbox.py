@@ -54,7 +54,7 @@ class Sandbox:
         workers: sandboxes; the number of cores if None.
         backend: "auto", or the name of one of `backends()`.
         fresh: whether each program gets a sandbox of its own, started for it, instead of a fork of
-            a warm parent in namespaces of its own. Ten times slower.
+            a warm parent in namespaces of its own. Forty times slower.
         limits: of every program that is not given others; others may not have more memory, files or
             processes.
         packages: distributions that programs may import, if they are installed here.
@@ -99,7 +99,7 @@ class Sandbox:
     def _reset(self) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        idle: list[tuple[int, Slot | None]] = [(n, None) for n in range(self.workers)]
+        idle: list[Slot | None] = [None] * self.workers
         self._places = Places(idle)
         self._all: set[Slot] = set()
         self._threads: ThreadPoolExecutor | None = None
@@ -221,8 +221,7 @@ class Sandbox:
     def _worker(self) -> Iterator[_Worker]:
         self._own()
         places = self._places
-        number, slot = places.take()
-        worker = _Worker(self, number, slot)
+        worker = _Worker(self, places.take())
         try:
             if self._closed:
                 raise ValueError("the sandbox is closed")
@@ -231,13 +230,13 @@ class Sandbox:
             worker.replace()
             raise
         finally:
-            places.give((number, worker.held))
+            places.give(worker.held)
 
-    def _start(self, number: int) -> Slot:
+    def _start(self) -> Slot:
         if self._chosen is not None:
-            slot = Slot(self._chosen.start(self._options, number), start_s=self._start_s)
+            slot = Slot(self._chosen.start(self._options), start_s=self._start_s)
         else:
-            slot = self._start_first(number)
+            slot = self._start_first()
         with self._lock:
             self._all.add(slot)
             closed = self._closed
@@ -246,7 +245,7 @@ class Sandbox:
             raise ValueError("the sandbox is closed")
         return slot
 
-    def _start_first(self, number: int) -> Slot:
+    def _start_first(self) -> Slot:
         names = _EMBEDDED if self._backend == AUTO else (self._backend,)
         reasons = []
         for name in names:
@@ -255,7 +254,7 @@ class Sandbox:
             if not missing:
                 try:
                     options = self._options
-                    slot = Slot(backend.start(options, number), start_s=self._start_s)
+                    slot = Slot(backend.start(options), start_s=self._start_s)
                 except SandboxUnavailable as error:
                     missing = str(error)
                 else:
@@ -277,15 +276,15 @@ class Sandbox:
 class _Worker:
     """A place for a sandbox, which is started when it is wanted."""
 
-    def __init__(self, sandbox: Sandbox, number: int, slot: Slot | None) -> None:
-        self._sandbox, self._number, self.held = sandbox, number, slot
+    def __init__(self, sandbox: Sandbox, slot: Slot | None) -> None:
+        self._sandbox, self.held = sandbox, slot
 
     def slot(self) -> Slot:
         """The sandbox of this place."""
         if self.held is not None and not self.held.lives():
             self.replace()
         if self.held is None:
-            self.held = self._sandbox._start(self._number)
+            self.held = self._sandbox._start()
         return self.held
 
     def replace(self) -> None:

@@ -22,6 +22,9 @@ ENVIRONMENT: Final = {
     "MKL_NUM_THREADS": "1",
 }
 
+# What Python is started with: sets have one order in all sandboxes, and a program one verdict.
+STARTED_WITH: Final = {**ENVIRONMENT, "PYTHONHASHSEED": "0"}
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -74,8 +77,7 @@ class Started:
         self.descriptors = ()
 
 
-# start(options, slot) of slot number `slot`.
-Start = Callable[[Options, int], Started]
+Start = Callable[[Options], Started]
 
 
 @dataclass(frozen=True, slots=True)

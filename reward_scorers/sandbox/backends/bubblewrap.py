@@ -7,13 +7,13 @@ forbid namespaces to others. Should the inner sandbox be left, there is nothing 
 from __future__ import annotations
 
 import os
-import shutil
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from reward_scorers.sandbox import cgroups
 from reward_scorers.sandbox.backends import native, root
-from reward_scorers.sandbox.backends.backend import ENVIRONMENT, Backend, Options, Started
+from reward_scorers.sandbox.backends.backend import STARTED_WITH, Backend, Options, Started
 from reward_scorers.sandbox.slot import FLAGS, boot
 
 _DEVICES: Final = ("null", "zero", "random", "urandom")
@@ -24,9 +24,9 @@ _SYS_ADMIN: Final = 1 << 21
 _SHELL: Final = ("sh", "-c", '"$@"; exit $?', "sh")
 
 
-def start(options: Options, slot: int) -> Started:
+def start(options: Options) -> Started:
     """Bubblewrap, and in it a Python that confines itself."""
-    settings = native.settings(options, slot)
+    settings = native.settings(options)
     group = cgroups.new_group(options.memory_bytes, options.processes)
     descriptors = group.descriptors() if group else ()
     return Started(
@@ -47,7 +47,7 @@ def _python() -> list[str]:
 def _arguments(packages: dict[str, str]) -> list[str]:
     made = ["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
     made += [*_namespaces(), "--hostname", "sandbox"]
-    for name, value in {**ENVIRONMENT, "PYTHONHASHSEED": "0"}.items():
+    for name, value in STARTED_WITH.items():
         made += ["--setenv", name, value]
     shown = root.shown(packages.values())
     for folder in sorted({str(above) for place in shown for above in Path(place).parents}):
@@ -81,13 +81,5 @@ def _is_administrator() -> bool:
     return False
 
 
-def missing() -> str:
-    """What this machine lacks; more is seen when a sandbox starts."""
-    if found := native.missing():
-        return found
-    if shutil.which("bwrap") is None:
-        return "bwrap is not installed: apt-get install bubblewrap, or dnf install bubblewrap"
-    return ""
-
-
-BACKEND: Final = Backend("bubblewrap", start, missing)
+_INSTALL: Final = "apt-get install bubblewrap, or dnf install bubblewrap"
+BACKEND: Final = Backend("bubblewrap", start, partial(native.missing, "bwrap", _INSTALL))

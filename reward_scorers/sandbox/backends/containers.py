@@ -38,7 +38,7 @@ _FACTS: Final = {
 }
 
 
-def start(engine: str, options: Options, slot: int) -> Started:
+def start(engine: str, options: Options) -> Started:
     """A container, with a Python that confines itself.
 
     Raises:
@@ -46,7 +46,7 @@ def start(engine: str, options: Options, slot: int) -> Started:
     """
     name = f"rl-sandbox-{os.getpid()}-{secrets.token_hex(6)}"
     seccomp = _as_file(json.dumps(profile(), separators=(",", ":")).encode("ascii"))
-    run = [engine, "run", *_arguments(options, slot), *_OF_ENGINE[engine], "--name", name]
+    run = [engine, "run", *_arguments(options), *_OF_ENGINE[engine], "--name", name]
     run += ["--security-opt", f"seccomp=/dev/fd/{seccomp}", "--entrypoint", "python3"]
     return Started(
         name=engine,
@@ -75,8 +75,8 @@ _OF_ENGINE: Final = {
 _AT_ONCE: Final = {"docker": [], "podman": ["--time", "0", "--ignore"]}
 
 
-def _arguments(options: Options, slot: int) -> list[str]:
-    user = _FIRST_USER + (os.getpid() * 64 + slot) % _USERS
+def _arguments(options: Options) -> list[str]:
+    user = _FIRST_USER + secrets.randbelow(_USERS)
     memory, files = options.memory_bytes, options.files_bytes
     return [
         *("--interactive", "--rm", "--pull", "never", "--log-driver", "none"),
@@ -96,10 +96,9 @@ def _arguments(options: Options, slot: int) -> list[str]:
 
 def _as_file(content: bytes) -> int:
     """A descriptor to read a text from, so that no file has to be left or removed."""
-    reader, writer = os.pipe()
-    os.write(writer, content)  # less than a pipe holds
-    os.close(writer)
-    return reader
+    descriptor = os.memfd_create("seccomp")
+    os.write(descriptor, content)
+    return descriptor
 
 
 @cache

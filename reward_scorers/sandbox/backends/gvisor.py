@@ -14,11 +14,12 @@ import shlex
 import shutil
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from reward_scorers.sandbox.backends import native, root
-from reward_scorers.sandbox.backends.backend import ENVIRONMENT, Backend, Options, Started
+from reward_scorers.sandbox.backends.backend import STARTED_WITH, Backend, Options, Started
 from reward_scorers.sandbox.slot import FLAGS, boot
 
 _PREFIX: Final = "rl-sandbox-gvisor-"
@@ -26,11 +27,11 @@ _HIDDEN: Final = ("/proc", "/sys", "/dev/shm")  # noqa: S108 - paths inside
 _NOBODY: Final = 65534  # of gVisor's own users
 
 
-def start(options: Options, slot: int) -> Started:
+def start(options: Options) -> Started:
     """A kernel, with a Python that confines itself."""
     _sweep()
     bundle = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    settings = native.settings(options, slot) | {"shared": True}
+    settings = native.settings(options) | {"shared": True}
     (bundle / "rootfs").mkdir()
     for place, target in root.links().items():
         (bundle / "rootfs" / place[1:]).symlink_to(target)
@@ -59,14 +60,13 @@ def _config(packages: dict[str, str], options: Options) -> dict[str, Any]:
     mounts += [_mount(path, "tmpfs", "tmpfs", "ro") for path in _HIDDEN]
     writable = (f"size={options.files_bytes}", "mode=1777", "nosuid", "nodev", "noexec")
     mounts.append(_mount("/tmp", "tmpfs", "tmpfs", *writable))  # noqa: S108 - inside
-    environment = {**ENVIRONMENT, "PYTHONHASHSEED": "0"}
     return {
         "ociVersion": "1.0.0",
         "process": {
             "terminal": False,
             "user": {"uid": _NOBODY, "gid": _NOBODY},
             "args": [native.python(), *FLAGS, "-c", boot()],
-            "env": [f"{name}={value}" for name, value in environment.items()],
+            "env": [f"{name}={value}" for name, value in STARTED_WITH.items()],
             "cwd": "/",
             "noNewPrivileges": True,
             "capabilities": {},
@@ -93,13 +93,5 @@ def _sweep() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def missing() -> str:
-    """What this machine lacks; more is seen when a sandbox starts."""
-    if found := native.missing():
-        return found
-    if shutil.which("runsc") is None:
-        return "runsc is not installed: apt-get install runsc, or see gvisor.dev/docs/user_guide"
-    return ""
-
-
-BACKEND: Final = Backend("gvisor", start, missing)
+_INSTALL: Final = "apt-get install runsc, or see gvisor.dev/docs/user_guide"
+BACKEND: Final = Backend("gvisor", start, partial(native.missing, "runsc", _INSTALL))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import values
 from .examiner import Over
-from .names import COUNTER, FILE
+from .names import COUNTER, FILE, line_in
 from .remote import is_remote
 
 if TYPE_CHECKING:
@@ -350,12 +350,8 @@ def _guarded(run: Callable[[], object], examiner: Examiner, tally: Tally) -> Non
 
 def described(error: BaseException) -> str:
     """An exception that tests have raised, with its line."""
-    place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == FILE:
-            place = f" (line {trace.tb_lineno} of the tests)"
-        trace = trace.tb_next
+    line = line_in(FILE, error)
+    place = "" if line is None else f" (line {line} of the tests)"
     if getattr(error, "of_program", False):
         return f"the program raised {error.of_program}{place}"  # type: ignore[attr-defined]
     try:

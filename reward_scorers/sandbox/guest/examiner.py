@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import values, wire
 from .arrays import array
-from .objects import blank, is_plain, set_state, state_of
+from .objects import ObjectWriter, blank, is_plain, set_state
 from .remote import is_remote, remote, target_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Over(BaseException):
         self.ending, self.detail = ending, detail
 
 
-class Examiner(values.Writer, values.Reader):
+class Examiner(ObjectWriter, values.Reader):
     """Asks the program's process.
 
     Args:
@@ -43,6 +43,7 @@ class Examiner(values.Writer, values.Reader):
     """
 
     def __init__(self, line: wire.Line, prefix: Mapping[str, Any]) -> None:
+        super().__init__()
         self._line = line
         self._turn = RLock()
         self.limit = line.limit  # how many bytes a reply may have
@@ -57,8 +58,6 @@ class Examiner(values.Writer, values.Reader):
             if isinstance(kind, type) and issubclass(kind, Exception)
         }
         self._callbacks: list[Any] = []
-        self._table: list[Any] = []
-        self._written: dict[int, int] = {}
         self._made: list[Any] = []
         self.over: Over | None = None
         self.names: frozenset[str] = frozenset()
@@ -142,7 +141,7 @@ class Examiner(values.Writer, values.Reader):
     ) -> Any:
         if self.over is not None:
             raise self.over
-        self._table, self._written = [], {}
+        self.open_table()
         trees = [self.write(item) for item in arguments]
         question: dict[str, Any] = {"do": do, "args": trees, **target}
         if named:
@@ -151,7 +150,7 @@ class Examiner(values.Writer, values.Reader):
         trees = [*trees, *question.get("kwargs", {}).values()]
         if do == "call" and any(type(tree) in (list, dict) for tree in trees):
             question["watch"] = True
-        question["table"] = self._rows()
+        question["table"] = self.rows()
         sent = list(self._table)
         nonce = os.urandom(16)
         self._send(nonce, question)
@@ -212,8 +211,8 @@ class Examiner(values.Writer, values.Reader):
             self._make(told.get("table", []))
             named = {str(name): self.read(tree) for name, tree in told["kwargs"].items()}
             found = function(*[self.read(tree) for tree in told["args"]], **named)
-            self._table, self._written = [], {}
-            reply = {"value": self.write(found), "table": self._rows()}
+            self.open_table()
+            reply = {"value": self.write(found), "table": self.rows()}
         except Exception as error:  # the program's to handle
             kinds = [kind.__name__ for kind in type(error).__mro__]
             reply = {"raised": [next(filter(_builtin, kinds), "Exception"), [str(error)]]}
@@ -248,11 +247,7 @@ class Examiner(values.Writer, values.Reader):
         if is_remote(value):
             return self._handle(value)
         if self._classes.get(type(value).__name__) is type(value) or _is_of_tests(value):
-            place = self._written.get(id(value))
-            if place is None:
-                place = self._written[id(value)] = len(self._table)
-                self._table.append(value)
-            return {"o": place}
+            return self.place(value)
         if callable(value) and not hasattr(value, "__next__"):
             if (reference := _reference(value)) is not None:
                 return {"n": reference}
@@ -276,14 +271,6 @@ class Examiner(values.Writer, values.Reader):
             return {"h": target_of(self.ask("get", target))["handle"]}
         finally:
             self._table, self._written = kept
-
-    def _rows(self) -> list[Any]:
-        rows: list[Any] = []
-        while len(rows) < len(self._table):
-            value = self._table[len(rows)]
-            state = {name: self.write(item) for name, item in state_of(value).items()}
-            rows.append([type(value).__name__, state])
-        return rows
 
     def _make(self, table: Sequence[Any], known: Sequence[Any] = ()) -> None:
         """The objects of a message; those that were sent with the question are the tests' own."""

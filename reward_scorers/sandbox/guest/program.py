@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import values, wire
 from .arrays import array, is_known
-from .objects import blank, is_plain, set_state, state_of
+from .names import line_in
+from .objects import ObjectWriter, blank, is_plain, set_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,14 +119,10 @@ def add_site_builtins() -> None:
 
 def described(error: BaseException) -> str:
     """An exception's type, message and line of the program."""
-    place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == FILE:
-            place = f" (line {trace.tb_lineno})"
-        trace = trace.tb_next
+    line = line_in(FILE, error)
     if isinstance(error, SyntaxError) and error.filename == FILE:
-        place = f" (line {error.lineno})"
+        line = error.lineno
+    place = "" if line is None else f" (line {line})"
     try:
         message = str(error.msg if isinstance(error, SyntaxError) else error)
     except BaseException:
@@ -151,16 +148,15 @@ def _tell(error: BaseException) -> None:
         pass
 
 
-class Guest(values.Writer, values.Reader):
+class Guest(ObjectWriter, values.Reader):
     """A program's module, and the objects of it that the other side has handles of."""
 
     def __init__(self, module: types.ModuleType, line: wire.Line) -> None:
+        super().__init__()
         self._module, self._line = module, line
         self._objects: list[Any] = []
         self._places: dict[int, int] = {}  # id -> handle; the objects live in the list
         self._shared: set[str] = set()  # classes of the prefix, whose objects travel by value
-        self._written: dict[int, int] = {}  # of the message at hand: id -> place in its table
-        self._table: list[Any] = []
         self._made: list[Any] = []
 
     def load(self, prefix: str, source: str) -> None:
@@ -220,13 +216,12 @@ class Guest(values.Writer, values.Reader):
         named = {name: self.read(tree) for name, tree in question.get("kwargs", {}).items()}
         found = _OPERATIONS[question["do"]](target, *arguments, **named)
         # Objects that came with the question stand first: the other side has them.
-        self._table = came
-        self._written = {id(value): place for place, value in enumerate(came)}
+        self.open_table(came)
         reply = {"value": self.write(found)}
         if question.get("watch"):
             # What the call did to its arguments, which stay with the other side.
             reply["args"] = [self.write(argument) for argument in (*arguments, *named.values())]
-        reply["table"] = self._rows()  # last: writing an object may find further ones
+        reply["table"] = self.rows()  # last: writing an object may find further ones
         return reply
 
     def _target(self, question: Mapping[str, Any]) -> Any:
@@ -242,12 +237,8 @@ class Guest(values.Writer, values.Reader):
     def write_other(self, value: Any) -> Any:
         """An object of the prefix's classes by its place in the table, another one by a handle."""
         kind = type(value)
-        if id(value) in self._written or (kind.__name__ in self._shared and is_plain(kind)):
-            place = self._written.get(id(value))
-            if place is None:
-                place = self._written[id(value)] = len(self._table)
-                self._table.append(value)
-            return {"o": place}
+        if self.knows(value) or (kind.__name__ in self._shared and is_plain(kind)):
+            return self.place(value)
         if kind.__module__ == "numpy" and kind.__name__ != "matrix" and _is_array(value):
             flat = self.write(value.ravel().tolist())
             return {"np": [value.dtype.str, list(value.shape), flat]}
@@ -265,14 +256,6 @@ class Guest(values.Writer, values.Reader):
                     return []
                 return [self.write(base(value))]
         return []
-
-    def _rows(self) -> list[Any]:
-        rows: list[Any] = []
-        while len(rows) < len(self._table):
-            value = self._table[len(rows)]
-            state = {name: self.write(item) for name, item in state_of(value).items()}
-            rows.append([type(value).__name__, state])
-        return rows
 
     def read_other(self, tag: str, content: Any) -> Any:
         """An object of which the other side has a handle, a function of the other side, ..."""
@@ -306,11 +289,11 @@ class Guest(values.Writer, values.Reader):
 
     def _callback(self, handle: int) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            self._written, self._table = {}, []
+            self.open_table()
             told: dict[str, Any] = {"callback": handle}
             told["args"] = [self.write(item) for item in arguments]
             told["kwargs"] = {name: self.write(item) for name, item in named.items()}
-            self._say(_NOT_ASKED, told | {"table": self._rows()})
+            self._say(_NOT_ASKED, told | {"table": self.rows()})
             while "do" in (message := self.next_message())[1]:
                 self.answer(*message)  # the function calls the program in its turn
             reply = message[1]
