@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 BACKEND: Final = "REWARD_SCORERS_SANDBOX"
 IMAGE: Final = "REWARD_SCORERS_SANDBOX_IMAGE"
 
-# Importing NumPy takes ten times as long as running most programs, and a parent that has it takes
-# twice as long to fork: so those who need it have one of their own.
-_NUMPY = re.compile(r"^\s*(?:import|from)\s+numpy\b", re.MULTILINE)
+# What takes longer to import than most programs to run. A parent that has it takes longer to fork,
+# and so does one that has more to show: those who need it have a sandbox of their own.
+_HEAVY: Final = ("numpy", "pytest")
+_IMPORT = re.compile(rf"^\s*(?:import|from)\s+({'|'.join(_HEAVY)})\b", re.MULTILINE)
 
 _lock = threading.Lock()
 _given: Sandbox | None = None
@@ -35,13 +36,15 @@ def sandbox(sources: Iterable[str] = ()) -> Sandbox:
     Raises:
         ValueError: the environment names a backend that there is not.
     """
-    warm = ("numpy",) if any(map(_NUMPY.search, sources)) else ()
+    needed = {name for source in sources for name in _IMPORT.findall(source)}
+    warm = tuple(sorted(needed))
     with _lock:
         if _given is not None:
             return _given
         if warm not in _made:
             backend, image = os.environ.get(BACKEND, "auto"), os.environ.get(IMAGE, "")
-            _made[warm] = Sandbox(backend=backend, image=image, warm=warm)
+            packages = ("numpy", *(needed - {"numpy"}))
+            _made[warm] = Sandbox(backend=backend, image=image, packages=packages, warm=warm)
         return _made[warm]
 
 

@@ -23,7 +23,7 @@ import builtins
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reward_scorers.code.prompts import helpers_of
@@ -106,7 +106,8 @@ def _functional(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:
 
 
 def _pytest(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:
-    return _tests(value["pytest"], extra, by="pytest")
+    task = _tests(value["pytest"], extra, by="pytest")
+    return replace(task, source=f"import pytest\n{task.source}")
 
 
 def _solution_file(value: Mapping[str, Any], extra: Mapping[str, Any]) -> Task:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_scorers import GroundTruthError, WorkerError, compute_score, score_batch
+from reward_scorers import GroundTruthError, WorkerError, batch, compute_score, score_batch
 from reward_scorers.code.compare import same_output
 from reward_scorers.code.extract import MAX_CANDIDATES, programs
 from reward_scorers.code.shared import use_sandbox
@@ -115,6 +118,35 @@ def test_inputs_of_cruxeval_as_its_authors_have_scored_them() -> None:
     ]
     # Upstream takes functions for arguments, of which any output can be had.
     assert [text for text, _ in wrong] == ["f([6, 4, 2, 8, 15], lambda x: x.reverse())"] * 2
+
+
+def test_workers_that_are_killed_lose_no_verdict() -> None:
+    """The processes of a batch are what is between the caller and the sandboxes."""
+    slow = "import time\ntime.sleep(.1)\ndef f():\n    return {}"
+    rows = [
+        {"data_source": "mbpp", "solution_str": fenced(slow.format(i)), "ground_truth": truth}
+        for i in range(40)
+        for truth in [{"test_list": [f"assert f() == {i}"]}]
+    ]
+    score_batch(rows[:2], workers=2)  # they have started
+    done = threading.Event()
+    killed = []
+
+    def kill() -> None:
+        while not done.wait(0.5) and len(killed) < 2:
+            for worker in list(batch._pools[2]._all):
+                if worker.pid is not None and worker.pid not in killed:
+                    os.kill(worker.pid, signal.SIGKILL)
+                    killed.append(worker.pid)
+                    break
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    found = score_batch(rows, workers=2)
+    done.set()
+    thread.join()
+    assert killed
+    assert all(result["acc"] for result in found)
 
 
 def test_a_sandbox_that_cannot_be_had_is_no_score() -> None:
