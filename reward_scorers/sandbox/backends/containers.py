@@ -132,9 +132,11 @@ def missing(engine: str) -> str:
     if shutil.which(engine) is None:
         return f"{engine} is not installed: apt-get install {_PACKAGE[engine]}"
     try:
-        found = _ask(engine, "info", "--format", _FACTS[engine])
+        found = _ask(engine, "version")  # which says plainly that no daemon answers
+        if not found.returncode:
+            found = _ask(engine, "info", "--format", _FACTS[engine])
     except subprocess.TimeoutExpired:
-        return f"{engine} info does not answer within {_ANSWERS_S:g} s"
+        return f"{engine} does not answer within {_ANSWERS_S:g} s"
     if found.returncode:
         return f"{engine} does not work: {found.stderr.strip()[-500:]}; {_REPAIR[engine]}"
     limits = found.stdout.strip()
