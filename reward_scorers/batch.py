@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reward_scorers.judge import Judge
 
 GRACE_S: Final = 1.0  # how long after its time an answer is waited for, before its worker is killed
+_TRIES: Final = 3  # for rows of sandboxed scorers, of which no answer can end a worker
 _CHUNK: Final = 32  # rows sent at once, so that a worker need not wait for the next
 # Scorers keep little; what could grow is in workers of their own, which a replacement must start.
 _MAX_CALLS: Final = 100_000
@@ -148,7 +149,15 @@ def _score_there(
 
     def ask(chunk: list[int]) -> list[Any]:
         patience = max(_seconds(tasks[place], limits) for place in chunk) + GRACE_S
-        return pool.call_each([sent[place] for place in chunk], patience)
+        found: dict[int, Any] = {}
+        left = chunk
+        for _ in range(_TRIES):
+            answers = pool.call_each([sent[place] for place in left], patience)
+            found.update(zip(left, answers, strict=True))
+            left = [place for place in left if _is_lost(found[place], tasks[place])]
+            if not left:
+                break
+        return [found[place] for place in chunk]
 
     results: list[Any] = list(sent)
     with ThreadPoolExecutor(workers) as threads:
@@ -200,7 +209,7 @@ def answer(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _result(found: Any, task: Any) -> Result:
-    if isinstance(found, TimeoutError | WorkerCrashed) and task.chosen.sandboxed:
+    if _is_lost(found, task):
         return WorkerError(f"the worker was lost, which says nothing of the answer: {found}")
     if isinstance(found, TimeoutError):
         return _miss("out of time", task)
@@ -212,6 +221,11 @@ def _result(found: Any, task: Any) -> Result:
         return error
     result: Scored = found["scored"]
     return result
+
+
+def _is_lost(found: Any, task: Any) -> bool:
+    """Whether a worker was lost, and that says nothing of the answer."""
+    return isinstance(found, TimeoutError | WorkerCrashed) and task.chosen.sandboxed
 
 
 def _miss(reason: str, task: _Task) -> Scored:
