@@ -133,7 +133,7 @@ def test_workers_that_are_killed_lose_no_verdict() -> None:
     killed = []
 
     def kill() -> None:
-        while not done.wait(0.5) and len(killed) < 2:
+        while not done.wait(0.3) and len(killed) < 4:
             for worker in list(batch._pools[2]._all):
                 if worker.pid is not None and worker.pid not in killed:
                     os.kill(worker.pid, signal.SIGKILL)
