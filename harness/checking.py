@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.resampling import LeaveOneOut
     from harness.fitting import Outcome
-    from harness.spec.suite import Analysis, Summary
+    from harness.spec.measures import Analysis, Summary
     from harness.steps import Fitted
     from harness.verdict.entry import Point
     from harness.verdict.golden import Golden

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from harness.run.store import Store
     from harness.spec.grid import Cell
-    from harness.spec.suite import CurveTable, Summary
+    from harness.spec.measures import CurveTable, Summary
 
 
 @dataclass(frozen=True)

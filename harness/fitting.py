@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from harness.analysis import Fit
-    from harness.spec.suite import Analysis
-    from harness.spec.suite import Extrapolation as Extrapolate
+    from harness.spec.measures import Analysis
+    from harness.spec.measures import Extrapolation as Extrapolate
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def load(request: Request) -> Loaded:
             expected="one of " + ", ".join(backend_names()),
             hint=f"write `container: {backend_names()[0]}`",
         )
-    return Loaded(request, suite, tier)
+    return Loaded(request, suite.for_tier(tier.name), tier)
 
 
 def golden(loaded: Loaded) -> Golden | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.spec.grid import Cell
-    from harness.spec.suite import Analysis, Summary
+    from harness.spec.measures import Analysis, Summary
     from harness.steps import Locked
     from harness.verdict.entry import Entry
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from harness.analysis.fits import Fit
     from harness.analysis.resampling import LeaveOneOut, Resample
     from harness.collect import CellResult
-    from harness.spec.suite import Summary
+    from harness.spec.measures import Summary
 
 
 # The label that tells runs of the same cell apart.

@@ -15,7 +15,8 @@ from harness.spec.nearest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.spec.suite import Figure, Suite, Summary
+    from harness.spec.measures import Figure, Summary
+    from harness.spec.suite import Suite
     from harness.steps import Checked, Request
     from harness.verdict.model import Quantity
 

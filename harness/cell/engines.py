@@ -19,6 +19,7 @@ EngineFunction = Callable[[CellContext], Mapping[str, object]]
 
 _BUILT_IN = {
     "replay": "harness.cell.train.replay",
+    "torch_rl": "harness.cell.train.torch_rl",
     "rescore": "harness.cell.evaluate.rescore",
 }
 _registered: dict[str, Engine] = {}

@@ -193,6 +193,30 @@ def golden_update(
     )
 
 
+@golden_app.command("record")
+def golden_record(
+    suite: SuiteName,
+    *,
+    tier: Annotated[str, typer.Option("--tier", help="The tier that the golden file judges.")],
+    source: Annotated[str, typer.Option("--from", help="The tier that holds its seeds.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept in the golden file.")],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    dry_run: DryRun = False,
+) -> None:
+    """Make a trained tier's golden file from the seeds of another tier, with the suite's margins."""
+    from harness import pipeline
+    from harness.recording import record_golden
+
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+    target = pipeline.load(request(suite, tier, None, workspace))
+    asked = request(suite, source, None, workspace)
+    checked = pipeline.check(pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked)))))
+    golden = record_golden(checked, target, reason, dry_run=dry_run)
+    written = "would be written" if dry_run else "written"
+    typer.echo(f"{len(golden.entries)} entries and {len(golden.bands)} bands {written}")
+
+
 def _existing_store(workspace: Path) -> Store:
     """The store of a workspace that is there: one that is mistyped is not an empty one."""
     from harness.run.store import Store

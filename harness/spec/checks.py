@@ -16,7 +16,8 @@ from harness.spec.suite import RESERVED_AXES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from harness.spec.suite import Analysis, CurveTable, Suite
+    from harness.spec.measures import Analysis, CurveTable
+    from harness.spec.suite import Suite
 
 
 def check_suite(
@@ -33,7 +34,16 @@ def check_suite(
     """
     _check_data(suite)
     _check_tiers(suite, engines, scorers)
-    _check_curves(suite)
+    own = [name for name in suite.tiers if suite.for_tier(name) is suite]
+    _check_measures(suite, own, laws)
+    for name in suite.tiers:
+        if suite.tiers[name].measure is not None:
+            _check_measures(suite.for_tier(name), [name], laws)
+
+
+def _check_measures(suite: Suite, tiers: list[str], laws: Collection[str] | None) -> None:
+    """Check what is made of the cells of these tiers."""
+    _check_curves(suite, tiers)
     _check_analyses(suite, laws)
     _check_summaries(suite)
     _check_judge(suite)
@@ -97,7 +107,7 @@ def _check_tiers(
         Settings(suite, tier, space)
 
 
-def _check_curves(suite: Suite) -> None:
+def _check_curves(suite: Suite, tiers: list[str]) -> None:
     if suite.curves is None:
         for key in ("analyses", "summaries"):
             if getattr(suite, key):
@@ -109,7 +119,7 @@ def _check_curves(suite: Suite) -> None:
                 )
         return
     names: set[str] = set()
-    for tier in suite.tiers:
+    for tier in tiers or suite.tiers:
         names |= Space(suite, suite.tier(tier)).fields
     for label, field in suite.curves.labels.items():
         _known("axis field", field, sorted(names), suite.at("curves", "labels", label))

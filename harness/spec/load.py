@@ -65,20 +65,45 @@ def load_suite(
     return suite
 
 
-def _expand_analyses(source: Source) -> tuple[dict[str, Any], list[KeyPath]]:
+_Origins = dict[KeyPath, list[KeyPath]]  # of each list of analyses, where its members were written
+
+
+def _expand_analyses(source: Source) -> tuple[dict[str, Any], _Origins]:
     """The document with one analysis per `for` record, and where each was written."""
-    entries = source.value.get("analyses")
+    origins: _Origins = {}
+    value = _expanded(source.value, source, (), origins)
+    tiers = value.get("tiers")
+    if isinstance(tiers, dict):
+        value["tiers"] = {
+            name: {
+                **tier,
+                "measure": _expanded(
+                    tier["measure"], source, ("tiers", name, "measure"), origins
+                ),
+            }
+            if isinstance(tier, dict) and isinstance(tier.get("measure"), dict)
+            else tier
+            for name, tier in tiers.items()
+        }
+    return value, origins
+
+
+def _expanded(
+    parent: dict[str, Any], source: Source, at: KeyPath, origins: _Origins
+) -> dict[str, Any]:
+    """`parent` with its list of analyses expanded."""
+    entries = parent.get("analyses")
     if not isinstance(entries, list):
-        return source.value, []
+        return dict(parent)
     expanded: list[Any] = []
-    origins: list[KeyPath] = []
+    written = origins.setdefault((*at, "analyses"), [])
     for number, entry in enumerate(entries):
-        path = ("analyses", number)
+        path = (*at, "analyses", number)
         records = entry.get("for", [{}]) if isinstance(entry, dict) else [{}]
         for record in _records(records, source, (*path, "for")):
-            expanded.append(_substituted(entry, record, source, path))
-            origins.append(path)
-    return {**source.value, "analyses": expanded}, origins
+            expanded.append(_substituted(entry, record, source, path, top=len(path)))
+            written.append(path)
+    return {**parent, "analyses": expanded}
 
 
 def _records(records: Any, source: Source, path: KeyPath) -> list[Mapping[str, object]]:
@@ -92,15 +117,21 @@ def _records(records: Any, source: Source, path: KeyPath) -> list[Mapping[str, o
     )
 
 
-def _substituted(value: Any, record: Mapping[str, object], source: Source, path: KeyPath) -> Any:
+def _substituted(
+    value: Any, record: Mapping[str, object], source: Source, path: KeyPath, *, top: int
+) -> Any:
+    """The value with the record's in place of `${key}`; `for` itself stands at depth `top`."""
     if isinstance(value, dict):
         return {
-            key: _substituted(item, record, source, (*path, key))
+            key: _substituted(item, record, source, (*path, key), top=top)
             for key, item in value.items()
-            if (*path[2:], key) != ("for",)
+            if (*path[top:], key) != ("for",)
         }
     if isinstance(value, list):
-        return [_substituted(v, record, source, (*path, i)) for i, v in enumerate(value)]
+        return [
+            _substituted(item, record, source, (*path, number), top=top)
+            for number, item in enumerate(value)
+        ]
     if not isinstance(value, str) or "${" not in value:
         return value
     try:
@@ -110,7 +141,7 @@ def _substituted(value: Any, record: Mapping[str, object], source: Source, path:
         raise
 
 
-def _suite_error(error: ValidationError, source: Source, origins: list[KeyPath]) -> SuiteError:
+def _suite_error(error: ValidationError, source: Source, origins: _Origins) -> SuiteError:
     def located(details: ErrorDetails) -> tuple[tuple[bool, int, int], KeyPath, ErrorDetails]:
         # A misspelt key is missing too; what is there but wrong says more than what is not there.
         path = _file_path(details, source, origins)
@@ -127,11 +158,13 @@ def _suite_error(error: ValidationError, source: Source, origins: list[KeyPath])
     return report
 
 
-def _file_path(details: ErrorDetails, source: Source, origins: list[KeyPath]) -> KeyPath:
+def _file_path(details: ErrorDetails, source: Source, origins: _Origins) -> KeyPath:
     """Pydantic's location without the steps that are not in the file."""
     steps = [*details["loc"], *details.get("ctx", {}).get("path", ())]
-    if steps[:1] == ["analyses"] and len(steps) > 1 and origins:
-        steps[:2] = origins[int(steps[1])]
+    for at, written in origins.items():
+        if tuple(steps[: len(at)]) == at and len(steps) > len(at):
+            steps[: len(at) + 1] = written[int(steps[len(at)])]
+            break
     path: list[str | int] = []
     for step in steps:
         if source.holds([*path, step]) or (details["type"] == "missing" and step == steps[-1]):

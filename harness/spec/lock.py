@@ -292,7 +292,8 @@ def _cells_under(suite: Suite, tier: str, lock: Lock) -> list[CellsPin]:
 
 
 def _used_laws(suite: Suite) -> set[str]:
-    return {law for analysis in suite.analyses for law in analysis.laws}
+    seen = [suite, *map(suite.for_tier, suite.tiers)]
+    return {law for one in seen for analysis in one.analyses for law in analysis.laws}
 
 
 def _used_engines(suite: Suite) -> set[str]:

@@ -19,6 +19,18 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from harness.errors import SuiteError
+from harness.spec.measures import (
+    Analysis,
+    AxisName,
+    CurveTable,
+    Figure,
+    Measures,
+    Model,
+    Name,
+    Summary,
+    Table,
+    Text,
+)
 from harness.spec.nearest import did_you_mean
 from harness.spec.source import KeyPath, Source, describe
 
@@ -28,7 +40,6 @@ if TYPE_CHECKING:
 Level = Literal["R0", "R1", "R2", "R3"]
 
 RESERVED_AXES = frozenset({"settings"})  # `${settings.x}` means the settings
-_IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 _RANGE_FORM = "{range: [start, stop]} or {range: [start, stop, step]}, of integers"
 
 
@@ -114,9 +125,6 @@ _RANGE_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-AxisName = Annotated[str, StringConstraints(pattern=_IDENTIFIER)]
-Text = Annotated[str, StringConstraints(min_length=1)]
 AxisValue = Annotated[JsonValue, AfterValidator(_axis_value), WithJsonSchema(_VALUE_SCHEMA)]
 Axis = Annotated[
     JsonValue,
@@ -150,11 +158,7 @@ Axes = dict[AxisName, Axis]
 Include = dict[AxisName, AxisValue]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class CitedSource(_Model):
+class CitedSource(Model):
     """A publication or repository that the suite reproduces."""
 
     title: Text = Field(description="Title, authors, venue.")
@@ -168,7 +172,7 @@ class CitedSource(_Model):
     )
 
 
-class DataSet(_Model):
+class DataSet(Model):
     """A file that cells read; suite.lock pins its bytes."""
 
     path: Annotated[Text, AfterValidator(_relative)] = Field(
@@ -191,7 +195,7 @@ class DataSet(_Model):
     )
 
 
-class Budget(_Model):
+class Budget(Model):
     """What a run may cost."""
 
     wall_s: float | None = Field(default=None, gt=0, description="Seconds that all cells may take.")
@@ -205,7 +209,7 @@ class Budget(_Model):
     )
 
 
-class Expectation(_Model):
+class Expectation(Model):
     """A verdict that is known beforehand and that the suite stands by."""
 
     verdict: Literal["drifted", "inconclusive", "not_reproduced"] = Field(
@@ -214,7 +218,7 @@ class Expectation(_Model):
     reason: Text = Field(description="Why, in a sentence for the reader of the verdict.")
 
 
-class TierEntry(_Model):
+class TierEntry(Model):
     """One way to run the suite; what it does not say comes from `extends`, then from the suite."""
 
     level: Level | None = Field(
@@ -248,168 +252,8 @@ class TierEntry(_Model):
     expect: Expectation | None = Field(
         default=None, description="The verdict that this tier is known to have, if not reproduced."
     )
-
-
-class CurveTable(_Model):
-    """How the cells' metrics become one table of curve points."""
-
-    labels: dict[str, Text] = Field(description="Column -> name in the cell's values: `model.N`.")
-    columns: dict[str, Text] = Field(
-        description="Column -> field of a line of metrics.jsonl: `samples`, `evals.NAME`."
-    )
-    each: tuple[dict[AxisName, str | int | float], ...] = Field(
-        default=(),
-        alias="for",
-        description="Each line is a row for each record, whose keys are labels: {eval: gsm8k}. "
-        "${eval} stands for its value in `columns` and in the fields of summaries.",
-    )
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The columns that are the same in all rows of one curve."""
-        return (*self.labels, *(self.each[0] if self.each else ()))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All columns."""
-        return (*self.label_names, *self.columns)
-
-
-class Resampling(_Model):
-    """How the uncertainty of a fit is found."""
-
-    by: Text = Field(
-        description="What is drawn with replacement: curve, block (of steps within a curve), or a "
-        "column that names clusters: seed, question."
-    )
-    n: int = Field(gt=0, description="How often.")
-    seed: int = Field(ge=0, description="Seed of the draws.")
-
-
-class Extrapolation(_Model):
-    """Points that the fit does not use and that it has to predict."""
-
-    to: Text = Field(description="Expression over curve columns: the points to predict.")
-    blind_law: Name = Field(description="The law that predicts them without having seen any.")
-
-
-class Analysis(_Model):
-    """One fit of one law."""
-
-    name: Name = Field(description="The name by which figures, tables and goldens call the fit.")
-    law: Name = Field(description="A registered law: loglinear, loglinear_kn, loglinear_kn_e0.")
-    x: Text = Field(description="Column of the abscissa: C in FLOPs or D in samples.")
-    y: Text = Field(description="Column of the loss.")
-    group: Text = Field(default="N", description="Label whose values tell the curves apart.")
-    where: Text | None = Field(
-        default=None, description="Expression over curve columns: the points used."
-    )
-    drop_first: int = Field(
-        default=0, ge=0, description="Points dropped at the head of each curve."
-    )
-    drop_last: int = Field(default=0, ge=0, description="Points dropped at the tail of each curve.")
-    weights: Literal["per_curve", "per_point"] = Field(
-        default="per_curve", description="What weighs the same: each curve in total, or each point."
-    )
-    space: Literal["linear", "log10", "relative"] = Field(
-        default="linear",
-        description="Where residuals are taken: in L, in log10 L, or in L relative to the point.",
-    )
-    loss: Literal["squares", "huber", "lad"] = Field(
-        default="squares", description="What of the residuals is least: squares, Huber, |r|."
-    )
-    delta: float | None = Field(
-        default=None, gt=0, description="Where the Huber loss turns linear, in units of the space."
-    )
-    run: Text | None = Field(
-        default=None, description="Column that tells the runs of one curve apart, e.g. seed."
-    )
-    rivals: tuple[Name, ...] = Field(
-        default=(), description="Laws fitted to the same points, for comparison."
-    )
-    held_out: float = Field(
-        default=0.2, gt=0, lt=1, description="Last share of log x that a second fit must predict."
-    )
-    profile: tuple[Text, ...] = Field(
-        default=(), description="Shared parameters whose profile likelihood is computed."
-    )
-    resample: Resampling | None = Field(default=None, description="Uncertainty by resampling.")
-    extrapolate: Extrapolation | None = Field(
-        default=None, description="Held-out points to predict."
-    )
-
-    @property
-    def laws(self) -> tuple[str, ...]:
-        """The laws that this fit needs."""
-        blind = (self.extrapolate.blind_law,) if self.extrapolate else ()
-        return (self.law, *blind, *self.rivals)
-
-
-class Summary(_Model):
-    """One number per cell or group of cells."""
-
-    name: Name = Field(description="The name by which goldens call it: summary/NAME/...")
-    field: Text = Field(
-        description="A curve column (with `take`), or a field of result.json, where ${label} "
-        "stands for the value of a label."
-    )
-    take: Literal["last", "first", "min", "max", "mean"] | None = Field(
-        default=None, description="Which point of the curve column, or their mean."
-    )
-    last: int | None = Field(
-        default=None, gt=0, description="Take from this many points at the end only."
-    )
-    where: Text | None = Field(
-        default=None, description="Expression over labels: the cells that are summarised."
-    )
-    reduce: Literal["mean", "sum"] | None = Field(
-        default=None, description="What becomes of several cells that `by` does not tell apart."
-    )
-    minus: Text | None = Field(
-        default=None, description="Another such field, whose number is subtracted."
-    )
-    complement: bool = Field(
-        default=False, description="1 - value: an accuracy from an error rate."
-    )
-    by: tuple[Text, ...] = Field(default=(), description="Labels that tell the numbers apart.")
-
-
-class Figure(_Model):
-    """One figure of the report."""
-
-    name: Name = Field(description="File name of the figure, without its ending.")
-    kind: Name = Field(description="How it is drawn: scaling, extrapolation, slopes, grid.")
-    fit: str | None = Field(default=None, description="The analysis it shows.")
-    fits: tuple[Text, ...] = Field(
-        default=(), description="Several analyses, by name or glob pattern."
-    )
-    params: tuple[Text, ...] = Field(default=(), description="Parameters that it shows.")
-    x: Text | None = Field(default=None, description="Curve column of the abscissa.")
-    y: Text | None = Field(default=None, description="Curve column of the ordinate.")
-    group: Text | None = Field(default=None, description="Column that tells the curves apart.")
-    panels: Text | None = Field(default=None, description="Column with a panel for each value.")
-    where: Text | None = Field(
-        default=None, description="Expression over curve columns: the points shown."
-    )
-    smooth: Literal["spline", "isotonic", "segments", "paper"] | None = Field(
-        default=None, description="How the lines through the points are smoothed."
-    )
-    title: Text | None = Field(default=None, description="Its heading, in place of the name.")
-    caption: Text | None = Field(default=None, description="What it shows, in sentences.")
-    labels: dict[Text, Text] = Field(
-        default={}, description="What it calls a column, or a value of one: {'0': AIME24}."
-    )
-
-
-class Table(_Model):
-    """One table of the report."""
-
-    name: Name = Field(description="File name of the table, without its ending.")
-    kind: Literal["table", "table-compact", "table-summaries"] = Field(description="How it is set.")
-    fits: tuple[Text, ...] = Field(default=(), description="Analyses, by name or glob pattern.")
-    params: tuple[Text, ...] = Field(default=(), description="Shared parameters to show.")
-    summaries: tuple[Text, ...] = Field(
-        default=(), description="Summaries with the same `by`, one column each (table-summaries)."
+    measure: Measures | None = Field(
+        default=None, description="Curves, analyses and so on that replace the suite's own."
     )
 
 
@@ -435,7 +279,7 @@ class Tier:
     expect: Expectation | None
 
 
-class Suite(_Model):
+class Suite(Measures):
     """A suite file that has been read and checked. Make one with `load.load_suite`."""
 
     schema_: Literal[1] = Field(alias="schema", description="Version of this file format.")
@@ -461,21 +305,12 @@ class Suite(_Model):
         description="What the engine is told. Text may hold ${axis.field} or ${settings.key}.",
     )
     tiers: dict[Name, TierEntry] = Field(min_length=1, description="Ways to run the suite.")
-    curves: CurveTable | None = Field(default=None, description="The table that analyses fit.")
-    analyses: tuple[Analysis, ...] = Field(default=(), description="Fits.")
-    summaries: tuple[Summary, ...] = Field(default=(), description="Single numbers.")
-    judge: tuple[Text, ...] = Field(
-        default=(), description="Glob patterns of the quantities that must have a golden entry."
-    )
-    figures: tuple[Figure, ...] = Field(default=(), description="Figures of the report.")
-    tables: tuple[Table, ...] = Field(default=(), description="Tables of the report.")
-    limits: tuple[Text, ...] = Field(
-        default=(), description="What a run of this suite does not say."
-    )
     budget: Budget = Field(default=Budget(), description="What a run of a tier may cost.")
 
     _source: Source = PrivateAttr()
-    _origins: list[KeyPath] = PrivateAttr(default_factory=list)
+    # Where each analysis was written, by the path of its list; and of what a tier replaces, where.
+    _origins: dict[KeyPath, list[KeyPath]] = PrivateAttr(default_factory=dict)
+    _replaced: dict[str, KeyPath] = PrivateAttr(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -494,15 +329,38 @@ class Suite(_Model):
 
     def at(self, *path: str | int) -> str:
         """`file:line` of a key path, for errors."""
-        return self._source.where(path)
+        return self._source.where(self._in_file(path))
 
     def at_analysis(self, number: int, *path: str) -> str:
         """`file:line` of a key of `analyses[number]`, where the file has it before `for`."""
-        return self.at(*self._origins[number], *path)
+        origin = self._origins[self._in_file(("analyses",))][number]
+        return self._source.where((*origin, *path))
 
     def says(self, *path: str | int) -> bool:
         """Whether the file has this key path, rather than its default."""
-        return self._source.holds(path)
+        return self._source.holds(self._in_file(path))
+
+    def _in_file(self, path: KeyPath) -> KeyPath:
+        """Where a key path stands in the file, if a tier's `measure` replaces its first key."""
+        return (*self._replaced.get(str(path[0]), path[:1]), *path[1:]) if path else path
+
+    def for_tier(self, name: str) -> Suite:
+        """The suite as the tier sees it: with what its `measure` replaces."""
+        measure = next(
+            (
+                (ancestor, found)
+                for ancestor in self._lineage(name)
+                if (found := self.tiers[ancestor].measure) is not None
+            ),
+            None,
+        )
+        if measure is None:
+            return self
+        owner, found = measure
+        keys = found.model_fields_set
+        view = self.model_copy(update={key: getattr(found, key) for key in keys})
+        view._replaced = {key: ("tiers", owner, "measure", key) for key in keys}
+        return view
 
     def tier(self, name: str) -> Tier:
         """A tier with all that it inherits.

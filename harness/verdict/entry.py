@@ -188,14 +188,15 @@ class Band(Strict):
     """Published predictions on a fixed grid, judged together by one simultaneous band.
 
     `predicted[i][j]` is the published loss at size N[i] and abscissa x[j], and `se` the standard
-    error of each, where the publication gives one; `margin` is an absolute difference in loss.
+    error of each, where the source gives one; `margin` is an absolute difference in loss. A `recorded` band was predicted by a fit of this harness to `runs` seeds.
     """
 
     id: str
     group: str
     label: str = "predictions"
     fit: str
-    kind: Literal[Kind.PUBLISHED, Kind.REFIT]
+    kind: Literal[Kind.PUBLISHED, Kind.REFIT, Kind.RECORDED]
+    runs: int | None = Field(default=None, ge=2)
     x: tuple[Positive, ...] = Field(min_length=1)
     N: tuple[Positive, ...] = Field(min_length=1)
     predicted: tuple[tuple[float, ...], ...]
@@ -227,6 +228,9 @@ class Band(Strict):
             if not all(math.isfinite(value) for row in table for value in row):
                 msg = f"`{name}` holds a number that is not finite"
                 raise ValueError(msg)
+        if self.kind is Kind.RECORDED and (self.runs is None or self.se is None):
+            msg = "a recorded band needs `runs` and `se`: how many seeds, and how far they differ"
+            raise ValueError(msg)
         return self
 
 

@@ -10,7 +10,7 @@ import pytest
 from harness.analysis import Curves
 from harness.errors import SuiteError
 from harness.fitting import analyse
-from harness.spec.suite import Analysis, Extrapolation
+from harness.spec.measures import Analysis, Extrapolation
 
 if TYPE_CHECKING:
     from harness.fitting import Outcome

@@ -7,7 +7,7 @@ import pytest
 
 from harness.analysis import Curves, fit
 from harness.errors import DataError
-from harness.spec.suite import Resampling
+from harness.spec.measures import Resampling
 from tests.fitting.test_fitting import BASE, SIZES, curves, outcome
 
 SEEDS = Curves.from_rows([row for seed in range(3) for row in curves(seed=seed)])

@@ -12,7 +12,7 @@ from harness.collect import CellResult, at, summarise
 from harness.errors import DataError, SuiteError
 from harness.quantities import label_text
 from harness.spec.grid import Cell
-from harness.spec.suite import Summary
+from harness.spec.measures import Summary
 
 SIZES = st.one_of(
     st.floats(1e3, 1e13), st.integers(10**3, 10**13), st.sampled_from([5e8, 1.5e9, 494032768])

@@ -1,0 +1,62 @@
+"""The state of a run that a later attempt can go on from: one file, whole or not there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+STATE_FILE = "state.pt"
+_PARTIAL = ".state.pt.partial"
+
+
+def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Put `state` in the place of the last one, once it is on the disk.
+
+    Raises:
+        OSError: the disk refuses; the last state is still there.
+    """
+    partial = folder / _PARTIAL
+    with partial.open("wb") as file:
+        torch.save({**state, "computed_by": computed_by()}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / STATE_FILE)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The last whole state, or None: there is none, or it was made by other software or another
+    kind of processor, where going on would not give the numbers of an uninterrupted run."""
+    path = folder / STATE_FILE
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - a disk may have damaged it in any way
+        sys.stderr.write(f"{path} cannot be read ({error!r:.120}); the cell starts again\n")
+        return None
+    if state.pop("computed_by") != computed_by():
+        sys.stderr.write(f"{path} was written on another machine; the cell starts again\n")
+        return None
+    return state
+
+
+def computed_by() -> dict[str, str | int]:
+    """What the last digits of a computation depend on, besides what is computed."""
+    return {
+        "torch": torch.__version__,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu",
+    }

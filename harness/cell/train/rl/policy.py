@@ -1,0 +1,385 @@
+"""The policy: a causal language model of Hugging Face's with its tokenizer, loaded or made.
+
+Heavy: imports torch and transformers.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.cell.train.rl.flops import Shape, full_flops, step_flops
+from harness.cell.train.rl.losses import entropy_from_logits, logp_from_logits
+from harness.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.cell.train.rl.settings import Lora, Model
+
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts with their responses, padded to one rectangle: prompts left, responses right.
+
+    Attributes:
+        ids: (B, P + T) token ids.
+        attended: (B, P + T) bool, False on padding.
+        positions: (B, P + T) int, counted over attended tokens only: a prompt padded on its left
+            has the positions that it would have alone.
+        mask: (B, T) bool, the response's tokens with its end token.
+        prompt: P, the width of the prompts' part.
+    """
+
+    ids: Tensor
+    attended: Tensor
+    positions: Tensor
+    mask: Tensor
+    prompt: int
+
+    @property
+    def responses(self) -> Tensor:
+        """(B, T) ids of the responses."""
+        return self.ids[:, self.prompt :]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def select(self, rows: Tensor) -> Batch:
+        """The batch of these rows, without columns that are padding in all of them."""
+        attended, mask = self.attended[rows], self.mask[rows]
+        used = attended.any(dim=0)
+        first = int(used.to(torch.uint8).argmax())
+        last = self.prompt + max(1, int(mask.sum(dim=1).max()))
+        return Batch(
+            self.ids[rows, first:last],
+            attended[:, first:last],
+            self.positions[rows, first:last],
+            mask[:, : last - self.prompt],
+            self.prompt - first,
+        )
+
+
+def make_batch(
+    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], pad: int, device: str
+) -> Batch:
+    """Pad prompts on the left and responses on the right.
+
+    Args:
+        prompts, responses: B lists of token ids each; a response holds its end token if it ended.
+    """
+    width, length = max(map(len, prompts)), max(1, *map(len, responses))
+    ids = torch.full((len(prompts), width + length), pad, dtype=torch.long)
+    attended = torch.zeros_like(ids, dtype=torch.bool)
+    for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+        start, end = width - len(prompt), width + len(response)
+        ids[row, start:end] = torch.tensor([*prompt, *response], dtype=torch.long)
+        attended[row, start:end] = True
+    positions = (attended.cumsum(dim=1) - 1).clamp(min=0)
+    mask = attended[:, width:].clone()
+    return Batch(
+        ids.to(device), attended.to(device), positions.to(device), mask.to(device), width
+    )
+
+
+class Meter:
+    """Counts the FLOPs of matrix products: 2 m n k each, three times that where a gradient follows.
+
+    Attributes:
+        total: so far.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.total = 0.0
+        self._shape = shape
+        self._is_on = True
+
+    def read(self, rows: int, width: int, logits: int) -> None:
+        """A pass over `rows` sequences of `width` tokens, padding included; `logits` places each."""
+        times = 3.0 if torch.is_grad_enabled() else 1.0
+        self._add(times * rows * full_flops(self._shape, width, logits))
+
+    def step(self, rows: int, length: int) -> None:
+        """One token more for each of `rows` sequences that have `length` with it."""
+        self._add(float(rows) * step_flops(self._shape, length))
+
+    def _add(self, flops: float) -> None:
+        if self._is_on:
+            self.total += flops
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count nothing for the block: evaluations are no cost of training."""
+        before, self._is_on = self._is_on, False
+        try:
+            yield
+        finally:
+            self._is_on = before
+
+
+class Policy:
+    """A model and the tokenizer that goes with it.
+
+    Attributes:
+        model: the module whose parameters are trained; with adapters, peft's wrapper.
+        tokenizer: with a pad token and an end token.
+        device: "cpu" or "cuda".
+        meter: counts what is computed through this object.
+    """
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, device: str, meter: Meter | None = None
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.device = device
+        self.meter = meter or Meter(Shape.of(model.config))
+
+    @property
+    def eos(self) -> int:
+        """The token that ends a response."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def pad(self) -> int:
+        """The token that fills rectangles; never attended to."""
+        return int(self.tokenizer.pad_token_id)
+
+    @property
+    def causal_lm(self) -> Any:
+        """The Hugging Face model itself, without peft's wrapper."""
+        return self.model.get_base_model() if self.has_adapters else self.model
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether adapters are trained in place of the weights."""
+        return hasattr(self.model, "peft_config")
+
+    def trainable(self) -> list[nn.Parameter]:
+        """The parameters that an optimiser may change."""
+        return [one for one in self.model.parameters() if one.requires_grad]
+
+    def n_parameters(self) -> int:
+        """How many parameters the model has without adapters, tied embeddings counted once."""
+        named = self.causal_lm.named_parameters()
+        return sum(one.numel() for name, one in named if "lora_" not in name)
+
+    def encode(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        """Token ids of a prompt, as the tokenizer's chat template writes it."""
+        text = self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True
+        )
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of a response, without its end token."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def log_probs(
+        self, batch: Batch, temperature: float, *, with_entropy: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T) log-probabilities of the responses' tokens and, if asked, entropies of the draws.
+
+        Both are of the distribution at `temperature`, from which the responses were drawn.
+        """
+        states = predicting_states(self.causal_lm.model, batch)
+        self.meter.read(*batch.ids.shape, states.shape[1])
+        logits = self.causal_lm.lm_head(states).float() / temperature
+        logp = logp_from_logits(logits, batch.responses)
+        return logp, entropy_from_logits(logits) if with_entropy else None
+
+    def frozen_copy(self) -> Policy:
+        """A copy that is never trained: the reference."""
+        model = copy.deepcopy(self.model).requires_grad_(requires_grad=False)
+        return Policy(model.eval(), self.tokenizer, self.device, self.meter)
+
+    def save(self, folder: Path) -> None:
+        """Write a Hugging Face checkpoint with its tokenizer; adapters are merged into the weights.
+
+        The folder must be empty or absent.
+        """
+        if self.has_adapters:
+            merged = copy.deepcopy(self.model).merge_and_unload()  # type: ignore[operator]
+        else:
+            merged = self.model
+        merged.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def predicting_states(backbone: nn.Module, batch: Batch) -> Tensor:
+    """(B, T, H) hidden states from which each token of the responses is predicted."""
+    states: Tensor = backbone(
+        input_ids=batch.ids,
+        attention_mask=batch.attended.long(),
+        position_ids=batch.positions,
+        use_cache=False,
+    ).last_hidden_state
+    return states[:, batch.prompt - 1 : -1]
+
+
+class Critic(nn.Module):
+    """A value model: the policy's backbone, copied, with a scalar head that begins at 0."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(policy.causal_lm.model)
+        self.backbone.requires_grad_(requires_grad=True)
+        self.head = nn.Linear(policy.causal_lm.config.hidden_size, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.to(policy.device)
+        self._meter = policy.meter
+
+    def values(self, batch: Batch) -> Tensor:
+        """(B, T) expected score, in the state before each token of the responses."""
+        self._meter.read(*batch.ids.shape, 0)
+        values: Tensor = self.head(predicting_states(self.backbone, batch)).squeeze(-1).float()
+        return values
+
+
+def open_policy(settings: Model, data_root: Path, seed: int, device: str) -> Policy:
+    """Make the model of `settings`, or load its checkpoint.
+
+    Raises:
+        DataError: a checkpoint that is missing, truncated, or no causal language model; a
+            tokenizer without end token; another number of parameters than the suite says.
+    """
+    if settings.checkpoint is None:
+        policy = _new(settings, seed)
+    else:
+        policy = load_policy(data_root / settings.checkpoint, settings.dtype)
+    policy.model.to(device)
+    policy.device = device
+    found = policy.n_parameters()
+    if settings.parameters is not None and found != settings.parameters:
+        raise DataError(
+            "the model has another size than the suite says",
+            where="settings.model.parameters",
+            expected=f"{settings.parameters} parameters",
+            found=f"{found}",
+            hint=f"write `parameters: {found}`, or correct the architecture",
+        )
+    return policy
+
+
+def _new(settings: Model, seed: int) -> Policy:
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    from harness.data.micro import micro_tokenizer
+
+    tokenizer = micro_tokenizer()
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=_vocabulary(tokenizer),
+        hidden_size=settings.hidden,
+        intermediate_size=settings.intermediate,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.kv_heads,
+        max_position_embeddings=settings.positions,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = Qwen2ForCausalLM(config).to(getattr(torch, settings.dtype))
+    return Policy(model, tokenizer, "cpu")
+
+
+def _vocabulary(tokenizer: Any) -> int:
+    """The tokenizer's size, up to a multiple of 32."""
+    return -(-len(tokenizer) // 32) * 32
+
+
+def load_policy(folder: Path, dtype: str = "float32") -> Policy:
+    """Load a Hugging Face checkpoint with its tokenizer.
+
+    A tokenizer without pad token pads with its end token: padding is never attended to, and a
+    response's end is known by its mask.
+
+    Raises:
+        DataError: missing, truncated, no causal language model, or a tokenizer without end token.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = str(folder)
+    if not (folder / CONFIG_FILE).is_file():
+        raise DataError(
+            "no checkpoint stands there",
+            where=where,
+            expected=f"a Hugging Face folder with {CONFIG_FILE}, weights and a tokenizer",
+            hint="correct settings.model.checkpoint; the path starts at the data folder",
+        )
+    try:
+        model, told = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the libraries raise
+        raise DataError(
+            "the checkpoint cannot be loaded",
+            where=where,
+            found=f"{type(error).__name__}: {_first_line(error)}",
+            hint="copy the checkpoint again: a file may be truncated, or of another architecture",
+        ) from error
+    # Tied heads are not stored, and are told neither as missing nor as unexpected.
+    for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        if names := sorted(map(str, told[kind])):
+            raise DataError(
+                f"the checkpoint's weights are not those of its {CONFIG_FILE}",
+                where=where,
+                found=f"{kind.replace('_', ' ')}: {', '.join(names[:3])}",
+                hint=f"use the {CONFIG_FILE} that was saved with the weights",
+            )
+    if tokenizer.eos_token_id is None:
+        raise DataError(
+            "the tokenizer has no end token, so that no response could end",
+            where=where,
+            hint="set eos_token in tokenizer_config.json",
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if len(tokenizer) > model.config.vocab_size:
+        raise DataError(
+            "the tokenizer has more tokens than the model has embeddings",
+            where=where,
+            expected=f"at most {model.config.vocab_size}",
+            found=str(len(tokenizer)),
+            hint="use the tokenizer that was saved with the weights",
+        )
+    return Policy(model, tokenizer, "cpu")
+
+
+def add_adapters(policy: Policy, settings: Lora, seed: int) -> Policy:
+    """The policy with fresh adapters on every linear map but the head; only they are trained."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=settings.r,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    model = get_peft_model(policy.model, config)
+    return Policy(model, policy.tokenizer, policy.device, policy.meter)
+
+
+def micro_batches(count: int, size: int) -> Iterator[range]:
+    """`count` rows in ranges of at most `size`; 0: all at once."""
+    size = size or count
+    for start in range(0, count, size):
+        yield range(start, min(count, start + size))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]

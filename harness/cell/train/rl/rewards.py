@@ -1,0 +1,97 @@
+"""Rewards, by reward_scorers and nothing else; an answer that was scored before is remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import reward_scorers
+from harness.errors import DataError
+from reward_scorers.scoring import find_scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.data.rows import Row
+    from reward_scorers import Scored
+
+_KEPT = 200_000
+
+
+class Rewards:
+    """Scores answers to rows under one policy.
+
+    Scorers are functions of the row and the text, so that equal answers of a group, of which small
+    models give many, are scored once. What runs programs goes to the sandbox, `workers` at a time.
+    """
+
+    def __init__(
+        self, compat: str = "strict", *, pinned: Mapping[str, object], workers: int = 1
+    ) -> None:
+        """Check that the installed scorers are those of the lock.
+
+        Args:
+            pinned: scorer name -> version, as the cell's document pins them.
+
+        Raises:
+            DataError: a scorer is not installed, or in another version.
+        """
+        self._compat, self._workers, self._pinned = compat, workers, pinned
+        self._known: dict[tuple[int, str], Scored] = {}
+        installed = reward_scorers.versions()
+        for name, version in pinned.items():
+            if installed.get(name) != version:
+                raise DataError(
+                    f"scorer {name!r} is not the one that the lock pins",
+                    where="spec.json",
+                    expected=f"version {version}",
+                    found=f"version {installed.get(name)}" if name in installed else "none",
+                    hint="install the version of the lock, or `harness lock` the suite again",
+                )
+
+    def check(self, rows: Sequence[Row]) -> None:
+        """Refuse rows whose scorer the tier does not pin: its change could move their scores.
+
+        Raises:
+            DataError: no scorer for a data source, or one that is not pinned.
+        """
+        for source in sorted({row.data_source for row in rows}):
+            try:
+                name = find_scorer(source, self._compat).name
+            except reward_scorers.ScorerError as error:
+                raise DataError(str(error), where=f"data source {source}") from None
+            if name not in self._pinned:
+                raise DataError(
+                    f"answers of data source {source!r} are scored by {name!r}, which is not pinned",
+                    where="spec.json",
+                    expected=f"scorers: [{name}, ...] in the tier",
+                    hint="name it under `scorers` of the tier, then `harness lock`",
+                )
+
+    def __call__(self, rows: Sequence[Row], texts: Sequence[str]) -> list[Scored]:
+        """One score for each row and text.
+
+        Raises:
+            DataError: a row's reference answer is broken.
+        """
+        keys = [(id(row), text) for row, text in zip(rows, texts, strict=True)]
+        new = {
+            key: row for key, row in zip(keys, rows, strict=True) if key not in self._known
+        }
+        if len(self._known) + len(new) > _KEPT:
+            self._known.clear()
+            new = dict(zip(keys, rows, strict=True))
+        asked = [
+            {
+                "data_source": row.data_source,
+                "solution_str": text,
+                "ground_truth": row.ground_truth,
+                "extra_info": row.extra_info,
+            }
+            for (_, text), row in new.items()
+        ]
+        try:
+            found = reward_scorers.score_batch(asked, workers=self._workers, compat=self._compat)
+        except reward_scorers.ScorerError as error:
+            raise DataError(f"an answer cannot be scored: {error}", where="settings.problems") from None
+        self._known.update(zip(new, found, strict=True))
+        return [self._known[key] for key in keys]

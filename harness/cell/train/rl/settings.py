@@ -1,0 +1,276 @@
+"""What a suite may say of a training run, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ALGORITHMS = ("grpo", "ppo", "reinforce_plus_plus", "reinforce_plus_plus_baseline")
+ORDERS = ("shuffled", "curriculum")
+AGGREGATIONS = (
+    "token-mean",
+    "seq-mean-token-sum",
+    "seq-mean-token-mean",
+    "seq-mean-token-sum-norm",
+)
+KL_FORMS = ("k1", "k2", "k3", "abs", "low_var_kl")
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A Qwen2 architecture with random weights, or a folder with a Hugging Face checkpoint.
+
+    Attributes:
+        checkpoint: folder, relative to the data folder; the architecture is then the folder's.
+        hidden, layers, heads, kv_heads, intermediate: as in `Qwen2Config`.
+        parameters: how many there are, embeddings included once; checked, so that the N of a curve
+            is the N of the model that was trained. None is not checked.
+        positions: longest sequence in tokens.
+        dtype: of the weights and the computation.
+    """
+
+    checkpoint: str | None = None
+    hidden: int = 0
+    layers: int = 0
+    heads: int = 0
+    kv_heads: int = 0
+    intermediate: int = 0
+    parameters: int | None = None
+    positions: int = 512
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        _one_of("dtype", self.dtype, DTYPES)
+        shape = (self.hidden, self.layers, self.heads, self.kv_heads, self.intermediate)
+        if self.checkpoint is None and min(shape) < 1:
+            raise ValueError("give `checkpoint`, or all of hidden, layers, heads, kv_heads, ...")
+        if self.checkpoint is None and (self.hidden % self.heads or self.heads % self.kv_heads):
+            raise ValueError("heads must divide hidden, and kv_heads must divide heads")
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Which problems are trained on, in which order, how often.
+
+    Attributes:
+        data: name of a pinned data set in the Guru row schema.
+        domains: ability -> weight of its share of every batch.
+        order: `shuffled`, or `curriculum`: from easy to hard.
+        tau: how often each problem is seen: a run of D samples has D / tau different ones.
+    """
+
+    data: str
+    domains: Mapping[str, float]
+    order: str = "shuffled"
+    tau: int = 1
+
+    def __post_init__(self) -> None:
+        _one_of("order", self.order, ORDERS)
+        _positive(tau=self.tau)
+        if not self.domains or min(self.domains.values()) <= 0:
+            raise ValueError("`domains` needs at least one ability with a positive weight")
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Supervised steps on reference solutions before reinforcement learning.
+
+    They make of a random model one that answers in the right form and sometimes right: what
+    pretraining is for the models of the papers.
+    """
+
+    steps: int = 0
+    batch: int = 128
+    lr: float = 2e-3
+    domains: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        _positive(batch=self.batch, lr=self.lr)
+        if self.steps < 0:
+            raise ValueError("`steps` must not be negative")
+
+
+@dataclass(frozen=True)
+class Kl:
+    """How far the policy may go from the one that training began with.
+
+    Attributes:
+        coef: its weight; 0 and no reference policy is kept.
+        form: the estimator, see `kl.py`.
+        place: `loss` (GRPO) or `reward` (PPO, REINFORCE++).
+    """
+
+    coef: float = 0.0
+    form: str = "low_var_kl"
+    place: str = "loss"
+
+    def __post_init__(self) -> None:
+        _one_of("form", self.form, KL_FORMS)
+        _one_of("place", self.place, ("loss", "reward"))
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters (Hu et al. 2021) on all linear maps of the policy, in place of its weights."""
+
+    r: int = 8
+    alpha: float = 16.0
+
+    def __post_init__(self) -> None:
+        _positive(r=self.r, alpha=self.alpha)
+
+
+@dataclass(frozen=True)
+class Critic:
+    """PPO's value model, a copy of the policy with a scalar head (Schulman et al. 2017).
+
+    Attributes:
+        lr: its own learning rate.
+        clip: range in which values may move in one step; 0 does not clip.
+        gamma, lam: discount, and the lambda of generalised advantage estimation.
+        warm_up: first steps in which the critic alone learns.
+    """
+
+    lr: float = 1e-3
+    clip: float = 0.5
+    gamma: float = 1.0
+    lam: float = 1.0
+    warm_up: int = 0
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """The policy gradient.
+
+    Attributes:
+        name: one of grpo, ppo, reinforce_plus_plus, reinforce_plus_plus_baseline.
+        rollout_n: responses to each problem: the group.
+        prompts: problems in a step.
+        minibatches: optimiser updates that the responses of a step are split into.
+        epochs: how often they are gone through.
+        clip_low, clip_high: PPO's clip range; clip_c the dual clip's bound (0: none).
+        aggregation: how token losses become one, see `losses.py`.
+        normalise_std: GRPO divides by the group's standard deviation (False: Dr. GRPO).
+        entropy: weight of the entropy bonus.
+    """
+
+    name: str
+    rollout_n: int = 8
+    prompts: int = 32
+    minibatches: int = 4
+    epochs: int = 1
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    clip_c: float = 3.0
+    aggregation: str = "token-mean"
+    normalise_std: bool = True
+    entropy: float = 0.0
+    kl: Kl = field(default_factory=Kl)
+    critic: Critic = field(default_factory=Critic)
+
+    def __post_init__(self) -> None:
+        _one_of("name", self.name, ALGORITHMS)
+        _one_of("aggregation", self.aggregation, AGGREGATIONS)
+        _positive(
+            rollout_n=self.rollout_n,
+            prompts=self.prompts,
+            minibatches=self.minibatches,
+            epochs=self.epochs,
+        )
+        if self.rollout_n * self.prompts % self.minibatches:
+            raise ValueError("`minibatches` must divide prompts x rollout_n")
+        if self.name in ("grpo", "reinforce_plus_plus_baseline") and self.rollout_n < 2:
+            raise ValueError(f"{self.name} compares responses of one group: rollout_n >= 2")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Optimisation and sampling.
+
+    Attributes:
+        steps: steps of reinforcement learning.
+        lr: AdamW's learning rate, reached linearly over the first `lr_warm_up` steps.
+        micro_batch: responses in one forward pass; 0: a whole minibatch.
+        temperature: at which responses are drawn; their probabilities are taken at it too.
+        max_new_tokens: a longer response is cut off, and counts as not finished.
+    """
+
+    steps: int
+    lr: float
+    lr_warm_up: int = 0
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    micro_batch: int = 0
+    temperature: float = 1.0
+    max_new_tokens: int = 64
+    lora: Lora | None = None
+
+    def __post_init__(self) -> None:
+        _positive(
+            lr=self.lr,
+            grad_clip=self.grad_clip,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+        )
+        if self.steps < 0 or self.micro_batch < 0:
+            raise ValueError("`steps` and `micro_batch` must not be negative")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured, on which split, how often.
+
+    Attributes:
+        every: steps between evaluations on the held-out problems; also before the first step and
+            after the last.
+        domains: abilities whose held-out problems are asked.
+        questions: of each ability; samples: responses to each.
+        temperature: of these responses.
+        final_samples: responses to each question after the last step (and before the first, for
+            `final_splits` other than the held-out one), stored as generations; 0 stores none.
+        final_splits: which splits are asked then.
+        lm_eval: tasks of lm-eval run on the last checkpoint.
+    """
+
+    every: int = 10
+    domains: tuple[str, ...] = ()
+    questions: int = 128
+    samples: int = 4
+    temperature: float = 1.0
+    final_samples: int = 0
+    final_splits: tuple[str, ...] = ("heldout",)
+    lm_eval: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _positive(every=self.every, questions=self.questions, samples=self.samples)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """All of `settings` for engine `torch_rl`.
+
+    Attributes:
+        seed: all random numbers of the run follow from it.
+        compat: the policy by which reward_scorers score.
+    """
+
+    model: Model
+    problems: Problems
+    algorithm: Algorithm
+    train: Train
+    seed: int = 0
+    compat: str = "strict"
+    warm_up: WarmUp = field(default_factory=WarmUp)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"`{name}` must be one of {', '.join(known)}")
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"`{name}` must be positive")
