@@ -131,7 +131,9 @@ class NullBackend:
 
     name = "null"
 
-    def start(self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits) -> NullCell:
+    def start(
+        self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits, resume: Path
+    ) -> NullCell:
         """Write the files."""
         (cell_dir / "log.txt").write_text("")
         (out_dir / "metrics.jsonl").write_text(METRICS)

@@ -75,17 +75,18 @@ def relock(suite_name: str, *, dry_run: bool) -> Relocked:
 
 
 def _fetched(suite: Suite, kept: Mapping[str, DataPin]) -> dict[str, Path]:
-    """The folders of the data sets with a `url`, name -> folder that the path starts from.
+    """The folders of the data sets that stand elsewhere, name -> folder that the path starts from.
 
     A file in the suite's folder or a mirror is pinned as it is. One that is nowhere on this machine
     keeps its pin, and is downloaded where it has none.
     """
     roots = {}
     for name, declared in suite.data.items():
-        if declared.url is None:
+        if declared.in_suite:
             continue
-        found = locate(declared, suite.root, None)
-        if found is None and name not in kept:
+        # What a generator makes is made anew, so that the pin is of what it makes today.
+        found = None if declared.generator else locate(declared, suite.root, None)
+        if found is None and (declared.generator or name not in kept):
             found = download(declared)
         if found is not None:
             roots[name] = found.root

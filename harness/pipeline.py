@@ -145,7 +145,7 @@ def lock(loaded: Loaded) -> Locked:
 def check_data(suite: Suite, fetched: Mapping[str, Path] | None = None) -> None:
     """Hold every data file against its declaration; done whenever its bytes are new.
 
-    Of data sets that have a `url`, those in `fetched` are looked into: name -> the folder that the
+    Of data sets that do not stand in its folder, those in `fetched` are looked into: name -> the folder that the
     path starts from.
 
     Raises:
@@ -153,7 +153,7 @@ def check_data(suite: Suite, fetched: Mapping[str, Path] | None = None) -> None:
     """
     from harness.data.pinned import check_table
 
-    roots = {name: suite.root for name, one in suite.data.items() if one.url is None}
+    roots = {name: suite.root for name, one in suite.data.items() if one.in_suite}
     for name, root in {**roots, **(fetched or {})}.items():
         check_table(root, suite.data[name])
 
@@ -227,7 +227,7 @@ def run(
 
 
 def readable_data(locked: Locked, chosen: Iterable[Cell]) -> Staged:
-    """The folder that cells read from: the suite's own, unless they need data with a `url`.
+    """The folder that cells read from: the suite's own, unless they need data that stand elsewhere.
 
     Raises:
         InfrastructureError: the workspace or the download cache cannot be written.
@@ -236,7 +236,7 @@ def readable_data(locked: Locked, chosen: Iterable[Cell]) -> Staged:
     from harness.data.stage import Staged, stage
 
     suite, pins = locked.loaded.suite, locked.grid.lock.data
-    if all(one.url is None for one in suite.data.values()):
+    if all(one.in_suite for one in suite.data.values()):
         return Staged(suite.root, {})
     pinned = (mapping_at(mapping_at(cell.document, "pins"), "data") for cell in chosen)
     names = sorted({name for data in pinned for name in data})

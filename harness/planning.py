@@ -230,7 +230,7 @@ def _published_flops(locked: Locked, cell: Cell) -> float | None:
         return None
     column, step = (curve["columns"].get(name) for name in (_FLOPS, "step"))
     declared = locked.loaded.suite.data.get(curve["data"])
-    if column is None or declared is None or declared.url is not None:
+    if column is None or declared is None or not declared.in_suite:
         return None
     path = locked.loaded.suite.root / declared.path
     select = curve["select"]

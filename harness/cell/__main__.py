@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from harness.cell import contract
 from harness.cell.engines import find_engine
-from harness.cell.lease import hold_lease
+from harness.cell.lease import hold_folder, hold_lease
 from harness.cell.usage import write_usage
 from harness.errors import DataError, HarnessError, InfrastructureError
 
@@ -21,18 +22,28 @@ def main(arguments: list[str]) -> int:
     hold_lease()
     spec, out = Path(arguments[0]), Path(arguments[1])
     try:
-        run_cell(spec, out, Path(os.environ.get(contract.DATA_VARIABLE, ".")))
+        run_cell(spec, out, Path(os.environ.get(contract.DATA_VARIABLE, ".")), resume_folder())
     except HarnessError as error:
         return report(error, out)
-    except OSError as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         failure = contract.host_failure(error)
         if failure is None:
             raise
+        traceback.print_exc()
         return report(failure, out)
     return contract.FINISHED
 
 
-def run_cell(spec: Path, out: Path, data_root: Path) -> None:
+def resume_folder() -> Path | None:
+    """The folder of checkpoints that this cell's runner gave it, kept from other attempts."""
+    name = os.environ.get(contract.RESUME_VARIABLE)
+    if not name:
+        return None
+    hold_folder(Path(name))
+    return Path(name)
+
+
+def run_cell(spec: Path, out: Path, data_root: Path, resume: Path | None = None) -> None:
     """Run the engine of one cell and write result.json.
 
     Raises:
@@ -50,7 +61,7 @@ def run_cell(spec: Path, out: Path, data_root: Path) -> None:
         )
     if any(out.iterdir()):
         raise DataError("the results folder is not empty", where=str(out))
-    cell = contract.CellContext(document, out, data_root)
+    cell = contract.CellContext(document, out, data_root, resume)
     try:
         result = engine.run(cell)
     finally:

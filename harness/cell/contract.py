@@ -10,28 +10,45 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TextIO
 
+from harness.cell.progress import ProgressTeller
 from harness.errors import DataError, HarnessError, InfrastructureError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
+    from typing import BinaryIO
 
 CONTRACT_SCHEMA = 1
 METRICS_FILE = "metrics.jsonl"
 RESULT_FILE = "result.json"
 ERROR_FILE = "error.json"
 DATA_VARIABLE = "HARNESS_DATA"
+RESUME_VARIABLE = "HARNESS_RESUME"
+CHECKPOINTED_FILE = "checkpointed.json"  # in the folder of checkpoints: the step of the last one
 
 # Exit statuses of a cell. Any other means that the engine crashed; its log says how.
 FINISHED = 0
 FAILED = 1
 USAGE = 2
 HOST_FAILED = 5
+
+
+class DivergedError(DataError):
+    """The numbers of a computation are finite no more.
+
+    A checkpoint made shortly before may hold them already, hence the next attempt begins anew.
+    """
+
+    resumable = False
+
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
@@ -57,20 +74,49 @@ class CellContext:
         document: the whole spec.json.
         out: the folder of this cell's results, empty at the start.
         data_root: the folder that the paths of pinned data sets start from.
+        resume: a folder for checkpoints, which outlives this attempt until the cell is finished.
+            What an earlier attempt left stands there. No other attempt uses it meanwhile. A name
+            that begins with a dot is taken to be half-written. None: nothing can be resumed here.
     """
 
     document: Mapping[str, object]
     out: Path
     data_root: Path
+    resume: Path | None = None
+    _teller: ProgressTeller = field(
+        default_factory=ProgressTeller, init=False, repr=False, compare=False
+    )
 
     @property
     def settings(self) -> Mapping[str, object]:
         """The tier's settings, resolved for this cell."""
         return mapping_at(self.document, "settings")
 
-    def metrics(self) -> MetricsWriter:
-        """A new writer of metrics.jsonl, to be used in a `with` block."""
-        return MetricsWriter(self.out / METRICS_FILE)
+    def metrics(self, kept: Sequence[Mapping[str, object]] = ()) -> MetricsWriter:
+        """A new writer of metrics.jsonl, to be used in a `with` block.
+
+        Args:
+            kept: the lines up to the checkpoint that this attempt goes on from, as they were read
+                from JSON: each with `step` and `evals`. They are written first.
+        """
+        return MetricsWriter(self.out / METRICS_FILE, kept)
+
+    def progress(self, step: int, total: int, **numbers: float) -> None:
+        """Tell who watches that `step` of `total` steps are done; cheap, and never fails.
+
+        Args:
+            numbers: what to show beside it, such as reward; kept until told anew.
+        """
+        self._teller.tell(self.out, step, total, numbers)
+
+    def checkpointed(self, step: int) -> None:
+        """Say that the checkpoint of this step is whole, for messages; does not fail.
+
+        An engine decides by its checkpoint alone what it goes on from.
+        """
+        if self.resume is not None:
+            with suppress(OSError):
+                write_json(self.resume / CHECKPOINTED_FILE, {"step": step})
 
     def read_data(self, name: str) -> PinnedFile:
         """Read the pinned data set `name` and check its SHA-256.
@@ -116,10 +162,16 @@ class CellContext:
 
 
 class MetricsWriter:
-    """Writes metrics.jsonl line by line, so that a long cell can be watched."""
+    """Writes metrics.jsonl line by line, so that a long cell can be watched.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        steps: lines so far, those kept from an earlier attempt included.
+        evals: the last value of each eval.
+    """
+
+    def __init__(self, path: Path, kept: Sequence[Mapping[str, object]] = ()) -> None:
         self._path = path
+        self._kept = tuple(kept)
         self._file: TextIO
         self._last_step = -1
         self.steps = 0
@@ -127,6 +179,12 @@ class MetricsWriter:
 
     def __enter__(self) -> MetricsWriter:
         self._file = self._path.open("x", encoding="utf-8", buffering=1)
+        try:
+            for line in self._kept:
+                self._append(line)
+        except BaseException:
+            self._file.close()
+            raise
         return self
 
     def write(self, step: int, *, evals: Mapping[str, float], **columns: float) -> None:
@@ -138,22 +196,27 @@ class MetricsWriter:
             columns: further numbers, such as samples, tokens, flops (cumulative), reward, loss.
 
         Raises:
-            DataError: the steps do not increase, or a number is not finite.
+            DataError: the steps do not increase.
+            DivergedError: a number is not finite.
         """
-        if step <= self._last_step:
+        self._append({"step": step, **columns, "evals": evals})
+
+    def _append(self, line: Mapping[str, object]) -> None:
+        step = line.get("step")
+        if not isinstance(step, int) or step <= self._last_step:
             raise DataError(f"step {step} follows step {self._last_step}", where=METRICS_FILE)
         try:
-            line = json.dumps({"step": step, **columns, "evals": evals}, allow_nan=False)
+            text = json.dumps(line, allow_nan=False)
         except ValueError:
-            raise DataError(
+            raise DivergedError(
                 f"a number of step {step} is not finite",
                 where=METRICS_FILE,
-                found=repr({**columns, **evals}),
+                found=_not_finite({**line, **mapping_at(line, "evals")}),
             ) from None
-        self._file.write(line + "\n")
+        self._file.write(text + "\n")
         self._last_step = step
         self.steps += 1
-        self.evals.update(evals)
+        self.evals.update(mapping_at(line, "evals"))
 
     def __exit__(
         self,
@@ -162,6 +225,14 @@ class MetricsWriter:
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
+
+
+def _not_finite(numbers: Mapping[str, object]) -> str:
+    return ", ".join(
+        f"{name} {value}"
+        for name, value in numbers.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    )
 
 
 def mapping_at(parent: Mapping[str, object], key: str) -> Mapping[str, object]:
@@ -197,12 +268,35 @@ def read_spec(path: Path) -> Mapping[str, object]:
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Write a JSON file that is either absent or whole, also after a crash."""
+    content = json.dumps(value, allow_nan=False).encode()
+    write_whole(path, lambda file: file.write(content))
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Put a file in its place once its bytes are on the disk; until then the old one is there.
+
+    Args:
+        write: writes the content into the file that it is given.
+
+    Raises:
+        OSError: the disk refuses; nothing has changed under this name.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(value, file, allow_nan=False)
+    with partial.open("wb") as file:
+        write(file)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def sync_folders(folder: Path) -> None:
+    """Wait until the names in a folder, and its own name, are on the disk."""
+    for one in (folder, folder.parent):
+        descriptor = os.open(one, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def error_report(error: HarnessError) -> dict[str, object]:
@@ -215,13 +309,38 @@ def error_report(error: HarnessError) -> dict[str, object]:
         "expected": error.expected,
         "found": error.found,
         "hint": error.hint,
+        "resumable": getattr(error, "resumable", True),
     }
 
 
-def host_failure(error: OSError) -> InfrastructureError | None:
-    """The error to report for a disk that failed, or None where the engine is to blame."""
-    if error.errno not in DISK_ERRORS:
-        return None
-    return InfrastructureError(
-        f"the disk failed inside the cell: {error.strerror}", where=str(error.filename or "")
+def host_failure(error: BaseException) -> InfrastructureError | None:
+    """The error to report for a host that failed, or None where the engine is to blame.
+
+    Libraries wrap what the system told them, so that the causes of an error are looked at too.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+            return InfrastructureError(
+                f"the disk failed inside the cell: {cause.strerror}",
+                where=str(cause.filename or ""),
+            )
+        if _is_out_of_memory(cause):
+            return InfrastructureError(
+                f"out of memory inside the cell: {str(cause).partition(chr(10))[0]:.200}",
+                hint="run fewer cells at a time (--workers), or take a machine with more memory",
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """As Python, the system, torch on a CPU and torch on a GPU say it; torch is not imported."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    names = {kind.__name__ for kind in type(error).__mro__}
+    text = str(error).lower()
+    return "OutOfMemoryError" in names or any(
+        isinstance(error, RuntimeError) and words in text
+        for words in ("can't allocate memory", "out of memory")
     )

@@ -1,4 +1,4 @@
-"""The lease: a cell lives no longer than the run that started it.
+"""The lease: a cell lives no longer than the run that started it, and has its folder to itself.
 
 The run keeps the writing end of a pipe open and never writes. However the run ends, kill -9
 included, the kernel closes that end, and the cell reads the end of the file.
@@ -6,12 +6,21 @@ included, the kernel closes that end, and the cell reads the end of the file.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import threading
+import time
+from typing import TYPE_CHECKING
+
+from harness.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LEASE_VARIABLE = "HARNESS_LEASE"
 LEASE_LOST = 75  # the exit status of a cell whose run is gone
+_PATIENCE_S = 30.0  # with a cell whose run is dead and which has not noticed yet
 
 
 def hold_lease() -> None:
@@ -35,3 +44,29 @@ def _end_with(pipe: int) -> None:
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(LEASE_LOST)  # the first process of a container survives the kill above
+
+
+def hold_folder(folder: Path) -> None:
+    """Keep other attempts at this cell out of its checkpoints until this process ends.
+
+    The run's claim on the cell does so as long as the run lives. A cell survives its run by a
+    moment, and must not write beside the next one.
+
+    Raises:
+        InfrastructureError: the other attempt does not end.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # held until the process ends
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise InfrastructureError(
+                    "an earlier attempt at this cell is still alive",
+                    where=str(folder),
+                    hint="end its process `python -m harness.cell`, then give the command again",
+                ) from None
+            time.sleep(0.05)
+        else:
+            return

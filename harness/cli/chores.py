@@ -274,3 +274,27 @@ def store_verify(
     if damages and not quarantine:
         typer.echo("next: harness store verify --quarantine, then harness run SUITE")
         raise typer.Exit(int(ExitCode.INFRASTRUCTURE))
+
+
+@store_app.command("unfinished")
+def store_unfinished(
+    *,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove them; cells that are running keep theirs.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the checkpoints that unfinished cells would go on from; --remove: begin anew."""
+    store = _existing_store(workspace)
+    found = list(store.unfinished())
+    removed = store.sweep_unfinished(everything=True) if remove else []
+    if as_json:
+        print_json({"unfinished": found, "removed": removed})
+        return
+    for one in found:
+        step = "no step told" if one.step is None else f"step {one.step}"
+        state = "finished" if one.finished else "running" if one.running else "to be resumed"
+        gone = ", removed" if one.cell_id in removed else ""
+        typer.echo(f"{one.cell_id[:12]} {state}: {step}, {one.bytes:,} bytes, {one.folder}{gone}")
+    typer.echo(f"{len(found)} cells with checkpoints, {len(removed)} removed")

@@ -1,15 +1,13 @@
-"""What commands print for a person: tables and the progress bar. JSON is printed by the verbs."""
+"""What commands print for a person: tables. JSON is printed by the verbs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +25,7 @@ from harness.verdict.expectation import is_expected, told
 from harness.verdict.model import Verdict, of_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -397,17 +395,3 @@ def _rests_on(comparisons: Sequence[Comparison]) -> str:
 
 def _counts(verdicts: Counter[Verdict]) -> str:
     return ", ".join(f"{count} {name.value}" for name in Verdict if (count := verdicts[name]))
-
-
-@contextmanager
-def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar over cells on standard error; the callable advances it by one finished cell."""
-    columns = (
-        TextColumn("cells"),
-        BarColumn(bar_width=40),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console(stderr=True), disable=quiet) as progress:
-        task = progress.add_task("cells", total=total)
-        yield lambda: progress.advance(task)

@@ -95,6 +95,7 @@ def run(
                 "counts": outcome.counts,
                 "computed": outcome.computed,
                 "failures": outcome.failures,
+                "warned": outcome.warned,
             }
         )
     _leave_if_failed(outcome)
@@ -247,17 +248,12 @@ def _run_cells(
         )
     if not planned.todo:
         return pipeline.run(locked, planned, only=only)
-    from harness.cli.show import progress_bar
-    from harness.run.scheduler import EventKind
+    from harness.cli.progress import shown
 
-    ended = {EventKind.FINISHED, EventKind.REUSED, EventKind.FAILED}
-    with progress_bar(1 if only else planned.todo, quiet=quiet) as advance:
-        outcome = pipeline.run(
-            locked,
-            planned,
-            on_event=lambda event: advance() if event.kind in ended else None,
-            only=only,
-        )
+    workers = locked.loaded.request.workers
+    with shown(1 if only else planned.todo, workers, quiet=quiet) as add:
+        outcome = pipeline.run(locked, planned, on_event=add, only=only)
+    _show_warnings(outcome)
     for failure in outcome.failures:
         typer.echo(
             f"cell {failure.cell.id[:12]} {failure.status}: {failure.message}\n"
@@ -265,6 +261,20 @@ def _run_cells(
             err=True,
         )
     return outcome
+
+
+_MOST_WARNED = 5  # cells that are named for one warning
+
+
+def _show_warnings(outcome: RunOutcome) -> None:
+    """What finished cells found doubtful about their own numbers: each warning once."""
+    by_text: dict[str, list[str]] = {}
+    for one in outcome.warned:
+        for text in one.warnings:
+            by_text.setdefault(text, []).append(one.cell.id[:12])
+    for text, cells in by_text.items():
+        more = f" and {len(cells) - _MOST_WARNED} more" if len(cells) > _MOST_WARNED else ""
+        typer.echo(f"warning: {text}\n  cells: {', '.join(cells[:_MOST_WARNED])}{more}", err=True)
 
 
 def _show_verdict(

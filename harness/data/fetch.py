@@ -20,7 +20,7 @@ from urllib.request import HTTPRedirectHandler, build_opener
 from harness.errors import DataError, InfrastructureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 MIRRORS: Final = "HARNESS_MIRROR"
 OFFLINE: Final = "HARNESS_OFFLINE"
@@ -30,8 +30,24 @@ _CHUNK: Final = 1 << 20
 _NO: Final = frozenset({"", "0", "false", "no"})
 
 
+class Recipe(Protocol):
+    """Which generator makes a data set."""
+
+    @property
+    def name(self) -> str:
+        """The generator's."""
+
+    @property
+    def version(self) -> int:
+        """The generator's."""
+
+    @property
+    def seed(self) -> int:
+        """Of its draws."""
+
+
 class Fetched(Protocol):
-    """What a suite says of a data set that has an address."""
+    """What a suite says of a data set that stands elsewhere, or is made."""
 
     @property
     def path(self) -> str:
@@ -40,6 +56,14 @@ class Fetched(Protocol):
     @property
     def url(self) -> str | None:
         """Its address, https."""
+
+    @property
+    def generator(self) -> Recipe | None:
+        """What makes it."""
+
+    @property
+    def in_suite(self) -> bool:
+        """Whether it stands in the suite's folder after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +111,33 @@ def locate(declared: Fetched, suite_root: Path, sha256: str | None) -> Found | N
 
 
 def download(declared: Fetched, sha256: str | None = None, size: int | None = None) -> Found:
-    """Fetch a data set from its address into the cache, whole or not at all.
+    """Fetch a data set from its address, or make it, into the cache, whole or not at all.
 
     Args:
-        declared: with a `url`.
+        declared: with a `url` or a generator.
         sha256: what the bytes must hash to; None takes what comes.
         size: bytes after which it cannot be the file any more.
 
     Raises:
-        DataError: HARNESS_OFFLINE forbids it, the address does not answer, or other bytes come.
+        DataError: HARNESS_OFFLINE forbids it, the address does not answer, other bytes come, or
+            the generator is of another version.
         InfrastructureError: the cache cannot be written.
     """
+    if declared.generator is not None:
+        content = _made(declared.generator)
+        return _into_cache(declared, sha256, lambda file: _write_made(content, file), "generator")
     url = declared.url
     if url is None or not url.startswith("https://"):
         raise DataError(f"{declared.path} has no https address to fetch it from", found=url)
     if os.environ.get(OFFLINE, "").lower() not in _NO:
         raise DataError(f"{url} is not fetched", found=f"{OFFLINE} is set")
+    return _into_cache(declared, sha256, lambda file: _receive(url, file, size), "download")
+
+
+def _into_cache(
+    declared: Fetched, sha256: str | None, fill: Callable[[BinaryIO], str], origin: str
+) -> Found:
+    """Let `fill` write a file, which tells its SHA-256, and give it its place in the cache."""
     cache = cache_folder(os.environ)
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -112,9 +147,10 @@ def download(declared: Fetched, sha256: str | None = None, size: int | None = No
     incoming = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            found = _receive(url, file, size)
+            found = fill(file)
         if sha256 is not None and found != sha256:
-            raise DataError(f"{url} holds other bytes than the lock pins", found=f"sha256 {found}")
+            what = declared.url or f"the generator of {declared.path}"
+            raise DataError(f"{what} gives other bytes than the lock pins", found=f"sha256 {found}")
         file_in_cache = cache / found / declared.path
         file_in_cache.parent.mkdir(parents=True, exist_ok=True)
         incoming.replace(file_in_cache)
@@ -122,7 +158,24 @@ def download(declared: Fetched, sha256: str | None = None, size: int | None = No
         raise _unwritable(cache, error) from None
     finally:
         incoming.unlink(missing_ok=True)
-    return Found(cache / found, "download")
+    return Found(cache / found, origin)
+
+
+def _made(recipe: Recipe) -> bytes:
+    from harness.data.micro import VERSION, data_bytes
+
+    if recipe.version != VERSION:
+        raise DataError(
+            f"generator {recipe.name!r} is of another version than the suite asks for",
+            expected=f"version {recipe.version}",
+            found=f"version {VERSION}",
+        )
+    return data_bytes(recipe.seed)
+
+
+def _write_made(content: bytes, file: BinaryIO) -> str:
+    _write(file, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:

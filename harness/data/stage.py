@@ -52,16 +52,16 @@ def stage(
     Args:
         declared: the data sets that the cells of this run read, by name.
         pins: the lock's, by name.
-        suite_root: where data sets without a `url` stand.
+        suite_root: where data sets of the suite itself stand.
         folder: where to put the links; runs at the same time may share it.
 
     Returns:
-        `suite_root` itself if no data set has a `url`, and nothing is written.
+        `suite_root` itself if no data set stands elsewhere, and nothing is written.
 
     Raises:
         InfrastructureError: the folder or the download cache cannot be written.
     """
-    if all(one.url is None for one in declared.values()):
+    if all(one.in_suite for one in declared.values()):
         return Staged(suite_root, {})
     origins = {}
     try:
@@ -71,14 +71,14 @@ def stage(
         raise InfrastructureError(
             f"data sets cannot be made readable: {error.strerror}", where=str(folder)
         ) from None
-    return Staged(folder, {name: origins[name] for name, one in declared.items() if one.url})
+    return Staged(folder, {name: origins[name] for name, one in declared.items() if not one.in_suite})
 
 
 def _stage_one(one: Fetched, pin: Pin, suite_root: Path, link: Path) -> str:
     link.parent.mkdir(parents=True, exist_ok=True)
     note = link.with_name(link.name + NOTE_SUFFIX)
     found = Found(suite_root, "suite")
-    if one.url is not None:
+    if not one.in_suite:
         try:
             found = obtain(one, suite_root, pin.sha256, pin.bytes)
         except DataError as error:

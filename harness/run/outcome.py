@@ -26,6 +26,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """A finished cell that found something doubtful about its own numbers."""
+
+    cell: Cell
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunOutcome:
     """What a run has done.
 
@@ -35,6 +43,7 @@ class RunOutcome:
         computed: cells that this run itself finished.
         failures: the cells that failed, in the order in which they did.
         wall_s: seconds.
+        warned: the cells that this run finished and that warn.
     """
 
     total: int
@@ -42,6 +51,7 @@ class RunOutcome:
     computed: int
     failures: tuple[Failure, ...]
     wall_s: float
+    warned: tuple[Warned, ...] = ()
 
 
 def nothing_to_do() -> RunOutcome:

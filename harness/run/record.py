@@ -16,6 +16,8 @@ METRICS_FILE = "metrics.jsonl"
 RESULT_FILE = "result.json"
 ERROR_FILE = "error.json"
 USAGE_FILE = "usage.json"
+PROGRESS_FILE = "progress.json"
+CHECKPOINTED_FILE = "checkpointed.json"
 LOG_FILE = "log.txt"
 RECORD_FILE = "record.json"
 
@@ -53,7 +55,7 @@ class Record:
     Attributes:
         labels: axis -> the value's id, or the value itself.
         files: path inside the cell's folder -> its `sha256` and its size in `bytes`.
-        provenance: what the attempt ran on and with.
+        provenance: what the attempt ran on and with, and the cell's `warnings` if it had any.
         attempt: 1 for the first attempt in this store.
         error: for a failed attempt, `message` and, if known, `where`, `expected`, `found`, `hint`.
     """
@@ -68,6 +70,12 @@ class Record:
     files: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     provenance: Mapping[str, object] = field(default_factory=dict)
     error: Mapping[str, object] | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the cell found doubtful about its own numbers."""
+        told = self.provenance.get("warnings", ())
+        return tuple(map(str, told)) if isinstance(told, list | tuple) else ()
 
     def to_json(self) -> bytes:
         """The content of record.json; its last key `seal` is the SHA-256 of the rest."""

@@ -6,33 +6,34 @@ make each attempt: claim, stage, start, wait, then commit it or keep the failure
 
 from __future__ import annotations
 
-import json
 import shlex
-import signal
 import threading
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from harness.errors import DataError, HarnessError, InfrastructureError
+from harness.errors import DataError, InfrastructureError
 from harness.run.containers import CellExit, Ending, Limits
 from harness.run.disk import check_writable
+from harness.run.ending import (
+    HOST_FAILED,
+    Why,
+    goes_on,
+    message_of,
+    refused,
+    take_told,
+    why_failed,
+)
 from harness.run.executors.local import LocalExecutor, StopRequest
 from harness.run.index import IndexWriter
-from harness.run.outcome import Failure, RunOutcome
-from harness.run.record import (
-    ERROR_FILE,
-    RESULT_FILE,
-    USAGE_FILE,
-    Record,
-    Status,
-    Timing,
-    labels_of,
-)
+from harness.run.outcome import Failure, RunOutcome, Warned
+from harness.run.record import Record, Status, Timing, labels_of
+from harness.run.resume import from_where
+from harness.run.watch import told_of_itself
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -41,11 +42,10 @@ if TYPE_CHECKING:
     from harness.run.containers import Backend, Running
     from harness.run.staging import Stage, Workspace
     from harness.run.store import Store
+    from harness.run.watch import Whereabouts
     from harness.spec.grid import Cell
 
-_HOST_FAILED = 5  # a cell's exit status, as harness.cell.contract says
 _WAIT_S = 0.1
-_ERROR_KEYS = ("message", "where", "expected", "found", "hint")
 
 
 class EventKind(StrEnum):
@@ -60,13 +60,21 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened; `done` of `total` cells need no more work in this run."""
+    """One thing that happened; `done` of `total` cells need no more work in this run.
+
+    Attributes:
+        record: of the attempt that has ended.
+        out: where the cell that has started writes; harness.run.watch reads there how far it is.
+        place: what the cell that has ended told last of its progress, if it did.
+    """
 
     kind: EventKind
     cell: Cell
     done: int
     total: int
     record: Record | None = None
+    out: Path | None = None
+    place: Whereabouts | None = None
 
 
 class RunStoppedError(InfrastructureError):
@@ -130,6 +138,7 @@ def run_cells(
         return outcome()
     executor = LocalExecutor(min(workers, len(missing)))
     with store.workspace() as workspace, closing(IndexWriter(store.index_path)) as index:
+        store.sweep_unfinished()
         attempts = _Attempts(store, workspace, backend, data_root, limits, provenance or {})
         try:
             waiting: list[Cell] = []
@@ -157,12 +166,16 @@ def _pick(cells: Iterable[Cell], ids: set[str]) -> Iterator[Cell]:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What a worker tells: `record` of what was finished or failed, `folder` of what failed."""
+    """What a worker tells: `record` of what was finished or failed.
+
+    `folder` is that of a failed attempt, or the one which a started cell writes to.
+    """
 
     kind: EventKind
     cell: Cell
     record: Record | None = None
     folder: Path | None = None
+    place: Whereabouts | None = None
 
 
 class _Progress:
@@ -174,6 +187,7 @@ class _Progress:
         self._computed = 0
         self._on_event = on_event
         self._failed: list[tuple[Cell, Record, Path | None]] = []
+        self._warned: list[Warned] = []
 
     def add(self, step: _Step, index: IndexWriter) -> None:
         if step.kind is EventKind.FAILED:
@@ -184,13 +198,17 @@ class _Progress:
             self._computed += step.kind is EventKind.FINISHED
         if step.record is not None:
             index.add(step.record)
+            if step.kind is EventKind.FINISHED and step.record.warnings:
+                self._warned.append(Warned(step.cell, step.record.warnings))
         if self._on_event is not None:
             done = self._finished + len(self._failed)
-            self._on_event(Event(step.kind, step.cell, done, self._total, step.record))
+            out = step.folder if step.kind is EventKind.STARTED else None
+            event = Event(step.kind, step.cell, done, self._total, step.record, out, step.place)
+            self._on_event(event)
 
     def outcome(self, wall_s: float, command: Callable[[Cell], str]) -> RunOutcome:
         failures = tuple(
-            Failure(cell, record.status, _message(record), folder, command(cell))
+            Failure(cell, record.status, message_of(record), folder, command(cell))
             for cell, record, folder in self._failed
         )
         counts = Counter(failure.status for failure in failures)
@@ -202,10 +220,8 @@ class _Progress:
             self._computed,
             failures,
             wall_s,
+            tuple(self._warned),
         )
-
-
-_Why: TypeAlias = "tuple[Status, Mapping[str, object]]"
 
 
 class _Attempts:
@@ -268,14 +284,18 @@ class _Attempts:
             return
         if self._stopped.is_set():
             return
-        yield _Step(EventKind.STARTED, cell)
         started = datetime.now(UTC)
         stage = self._workspace.stage(cell)
-        end = self._run(stage)
-        failure = _failure(stage, end, self._limits)
+        resume = self._store.resume_folder(cell.id)
+        yield _Step(EventKind.STARTED, cell, folder=stage.out)
+        end = self._run(stage, resume)
+        failure = why_failed(stage, end, self._limits)
         if failure is not None and end.ending is Ending.STOPPED:
             stage.discard()
+            self._store.settle(cell.id, keep=True)
             return
+        place = told_of_itself(stage.out)
+        told = take_told(stage)
         record = Record(
             cell_id=cell.id,
             status=Status.OK,
@@ -289,13 +309,27 @@ class _Attempts:
             provenance={
                 **self._provenance,
                 "seed": cell.values.get("seed"),
-                "peak_bytes": _take_peak(stage) or end.peak_bytes,
+                **told,
+                "peak_bytes": told["peak_bytes"] or end.peak_bytes,
             },
         )
-        yield self._keep(stage, end, record, failure)
+        if failure is None:
+            try:
+                record = self._store.commit(stage, record)
+            except DataError as refusal:
+                failure = refused(refusal)
+        if failure is None:
+            self._store.settle(cell.id, keep=False)
+            yield _Step(EventKind.FINISHED, cell, record, place=place)
+            return
+        if end.code == HOST_FAILED:
+            check_writable(stage.folder)
+        yield self._keep_failure(stage, record, failure, resume)
 
-    def _run(self, stage: Stage) -> CellExit:
-        running = self._backend.start(stage.folder, stage.out, self._data_root, self._limits)
+    def _run(self, stage: Stage, resume: Path) -> CellExit:
+        running = self._backend.start(
+            stage.folder, stage.out, self._data_root, self._limits, resume
+        )
         with self._lock:
             self._running.add(running)
             if self._stopped.is_set():
@@ -306,69 +340,12 @@ class _Attempts:
             with self._lock:
                 self._running.discard(running)
 
-    def _keep(self, stage: Stage, end: CellExit, record: Record, failure: _Why | None) -> _Step:
-        if failure is None:
-            try:
-                record = self._store.commit(stage, record)
-            except DataError as refusal:
-                told = {key: getattr(refusal, key) for key in _ERROR_KEYS}
-                failure = Status.ERROR, {key: value for key, value in told.items() if value}
-            else:
-                return _Step(EventKind.FINISHED, stage.cell, record)
-        if end.code == _HOST_FAILED:
-            check_writable(stage.folder)
-        status, error = failure
-        record = replace(record, status=status, error=error)
-        return _Step(EventKind.FAILED, stage.cell, record, self._store.keep_failure(stage, record))
-
-
-def _failure(stage: Stage, end: CellExit, limits: Limits) -> _Why | None:
-    """Why an attempt has no result; None if it has one, also when it was told to end meanwhile."""
-    if end.code == 0 and _read_object(stage.out / RESULT_FILE).get("status") == Status.OK:
-        return None
-    if end.ending is Ending.WALL_LIMIT:
-        return Status.ERROR, {"message": f"it ran past its limit of {limits.wall_s:g} s"}
-    if end.code == 0:
-        return Status.ERROR, {"message": f"exit status 0 without a whole {RESULT_FILE}"}
-    if end.code in (-signal.SIGKILL, -signal.SIGTERM):
-        name = signal.Signals(-end.code).name
-        message = f"killed by {name}, not by this run; perhaps the host ran out of memory"
-        return Status.INVALID, {"message": message}
-    status = Status.INVALID if end.code == _HOST_FAILED else Status.ERROR
-    told = _read_object(stage.out / ERROR_FILE)
-    error = {key: told[key] for key in _ERROR_KEYS if isinstance(told.get(key), str)}
-    if "message" not in error:
-        how = f"signal {-end.code}" if end.code < 0 else f"exit status {end.code}"
-        error["message"] = f"{how}: {_last_line(stage.log)}"
-    return status, error
-
-
-def _take_peak(stage: Stage) -> object:
-    """The peak memory that a cell told, if it did; what it told is no part of its results."""
-    told = stage.out / USAGE_FILE
-    peak = _read_object(told).get("peak_bytes")
-    with suppress(FileNotFoundError):
-        told.unlink()
-    return peak
-
-
-def _read_object(path: Path) -> Mapping[str, object]:
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_bytes()[-4096:].decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "nothing was printed"
-
-
-def _message(record: Record) -> str:
-    error = record.error or {}
-    details = {key: str(error[key]) for key in _ERROR_KEYS[1:] if key in error}
-    return str(HarnessError(str(error.get("message")), **details))
+    def _keep_failure(self, stage: Stage, record: Record, why: Why, resume: Path) -> _Step:
+        error = goes_on(why.error, from_where(resume) if why.resumable else None)
+        record = replace(record, status=why.status, error=error)
+        folder = self._store.keep_failure(stage, record)
+        self._store.settle(stage.cell.id, keep=why.resumable)
+        return _Step(EventKind.FAILED, stage.cell, record, folder)
 
 
 def _iso(moment: datetime) -> str:

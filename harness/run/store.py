@@ -6,6 +6,7 @@ name. Nothing else is asked to decide whether a cell is finished, and nothing ch
     cells/<id[:2]>/<id>/    spec.json metrics.jsonl result.json log.txt record.json ...
     failed/<id>/<time>/     attempts that did not finish
     quarantine/<id>-<time>/ cells whose files changed afterwards
+    resume/<id>/            checkpoints of cells that are not finished, see harness.run.resume
     tmp/ locks/             what living runs own
     index.sqlite            derived from the records, see harness.run.index
 """
@@ -34,12 +35,15 @@ from harness.run.record import (
     Record,
     RecordError,
 )
+from harness.run.resume import has_checkpoint, is_claimed, look_at, remove
 from harness.run.staging import Stage, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from os import DirEntry
+
+    from harness.run.resume import Unfinished
 
 Parsed = TypeVar("Parsed")
 
@@ -80,6 +84,7 @@ class Store:
         self._cells = self.root / "cells"
         self._failed = self.root / "failed"
         self._locks = self.root / "locks"
+        self._resume = self.root / "resume"
 
     # Reading
 
@@ -166,6 +171,17 @@ class Store:
                 continue
         return None
 
+    def unfinished(self) -> Iterator[Unfinished]:
+        """The checkpoints that stand in the store, sorted by the ids of their cells."""
+        finished = self.finished()
+        for cell_id in sorted(name for name in _names(self._resume) if name[0] != "."):
+            yield look_at(
+                cell_id,
+                self._resume / cell_id,
+                finished=cell_id in finished,
+                running=is_claimed(self._locks / f"{cell_id}.lock"),
+            )
+
     # Writing
 
     def workspace(self) -> AbstractContextManager[Workspace]:
@@ -185,6 +201,53 @@ class Store:
         with writing(self.root):
             self._locks.mkdir(parents=True, exist_ok=True)
             return try_claim(self._locks / f"{cell_id}.lock")
+
+    def resume_folder(self, cell_id: str) -> Path:
+        """The folder of a cell's checkpoints, made if need be; for the holder of the cell's claim.
+
+        Raises:
+            InfrastructureError: the disk refuses.
+        """
+        folder = self._resume / cell_id
+        with writing(self.root):
+            make_folder(self._resume)
+            folder.mkdir(exist_ok=True)
+        return folder
+
+    def settle(self, cell_id: str, *, keep: bool) -> None:
+        """Remove a cell's checkpoints, unless they are to be kept and there is one.
+
+        For the holder of the cell's claim.
+
+        Raises:
+            InfrastructureError: the disk refuses.
+        """
+        folder = self._resume / cell_id
+        if not (keep and has_checkpoint(folder)):
+            with writing(folder):
+                remove(folder)
+
+    def sweep_unfinished(self, *, everything: bool = False) -> list[str]:
+        """Remove the checkpoints of finished cells, or `everything` that no living run uses.
+
+        Returns:
+            the ids of their cells.
+
+        Raises:
+            InfrastructureError: the disk refuses.
+        """
+        removed = []
+        for cell_id in sorted(_names(self._resume)):
+            if cell_id.startswith("."):
+                with writing(self._resume):
+                    remove(self._resume / cell_id)
+            elif everything or self.has(cell_id):
+                claim = self.claim(cell_id)
+                if claim is not None:
+                    with claim:
+                        self.settle(cell_id, keep=False)
+                    removed.append(cell_id)
+        return removed
 
     def commit(self, stage: Stage, record: Record) -> Record:
         """Make a staged cell a finished one; returns the record with its `files`.

@@ -108,7 +108,7 @@ def build_lock(
         laws: registered laws, name -> version; those that the suite uses are pinned.
         engines: registered engines, in the same way.
         scorers: registered scorers, in the same way.
-        fetched: pins of the data sets that have a `url`, name -> pin; see `locked_pins`.
+        fetched: pins of the data sets that do not stand in its folder, name -> pin; see `locked_pins`.
 
     Raises:
         DataError: a data file is missing or cannot be read.
@@ -136,7 +136,7 @@ def check_lock(
 ) -> list[Drift]:
     """Every difference between a lock and what is here now; none is an empty list.
 
-    A data set that has a `url` need not be here: without `fetched`, its pin is taken from the lock,
+    A data set that does not stand in the suite need not be here: without `fetched`, its pin is taken from the lock,
     and the cell that reads the file holds it against that pin.
 
     Cells are named under the locked pins, so that a changed data file is one difference and not
@@ -145,7 +145,7 @@ def check_lock(
 
     Raises:
         DataError: a data file is missing or cannot be read.
-        LockDriftError: the lock lacks a data set that has a `url`.
+        LockDriftError: the lock lacks a data set that does not stand in the suite.
         SuiteError: a tier cannot be expanded.
     """
     if fetched is None:
@@ -167,11 +167,11 @@ def check_lock(
 
 
 def locked_pins(suite: Suite, lock: Lock) -> dict[str, DataPin]:
-    """The lock's pins of the data sets that have a `url`, under the paths that the suite gives."""
+    """The lock's pins of the data sets that do not stand in its folder, under the paths that the suite gives."""
     return {
         name: replace(lock.data[name], path=entry.path)
         for name, entry in suite.data.items()
-        if entry.url is not None and name in lock.data
+        if not entry.in_suite and name in lock.data
     }
 
 
@@ -272,7 +272,7 @@ def _pins(
 
 def _pin(suite: Suite, name: str, fetched: Mapping[str, DataPin]) -> DataPin:
     entry = suite.data[name]
-    if entry.url is None:
+    if entry.in_suite:
         return pin_file(suite.root, entry.path, suite.at("data", name, "path"))
     if name not in fetched:
         raise LockDriftError(

@@ -172,6 +172,14 @@ class CitedSource(Model):
     )
 
 
+class Generated(Model):
+    """A data set that a generator of this harness makes, the same bytes on every machine."""
+
+    name: Literal["micro"] = Field(description="The generator: micro makes micro-Guru.")
+    version: int = Field(ge=1, description="Of the generator; another one makes other bytes.")
+    seed: int = Field(default=0, ge=0, description="Of its draws.")
+
+
 class DataSet(Model):
     """A file that cells read; suite.lock pins its bytes."""
 
@@ -183,6 +191,9 @@ class DataSet(Model):
         pattern=r"^https://",
         description="Address of a file that may not travel with the suite; no moving ref.",
     )
+    generator: Generated | None = Field(
+        default=None, description="Makes the file, in place of an address to fetch it from."
+    )
     columns: tuple[Text, ...] = Field(default=(), description="Columns that must be there (CSV).")
     unique: tuple[Text, ...] = Field(
         default=(), description="Columns that together name a row; no two rows may share them."
@@ -193,6 +204,11 @@ class DataSet(Model):
     provenance: str | None = Field(
         default=None, description="Where the figures come from: text or a file."
     )
+
+    @property
+    def in_suite(self) -> bool:
+        """Whether the file stands in the suite's folder."""
+        return self.url is None and self.generator is None
 
 
 class Budget(Model):

@@ -72,22 +72,81 @@ def scripted(cell):
     return {"steps": metrics.steps, "evals": metrics.evals}
 """
 
+# A training engine: what it computes at a step depends on all steps before. DIE in the environment
+# says how it ends, as WAY:STEP.
+TRAINING = """
+import hashlib, json, os, signal, time
+from harness.cell.contract import sync_folders, write_whole
+from harness.cell.train import engine
+
+@engine("trained", version=1)
+def trained(cell):
+    steps, (way, _, last) = cell.settings["steps"], os.environ.get("DIE", "").partition(":")
+    saved = cell.resume / "state.json"
+    state = {"step": 0, "weights": "", "lines": []}
+    if saved.is_file():
+        state = json.loads(saved.read_bytes())
+    with open(os.environ["TRACE"], "a") as trace:
+        trace.write(f"start {state['step']} {os.getpid()} {os.environ['RUN']}\\n")
+
+    def write(file):
+        content = json.dumps({**state, "ballast": "x" * cell.settings.get("ballast", 0)}).encode()
+        file.write(content[: len(content) // 2])
+        if way == "checkpoint" and state["step"] == int(last):
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        file.write(content[len(content) // 2 :])
+
+    with cell.metrics(kept=state["lines"]) as metrics:
+        for step in range(state["step"] + 1, steps + 1):
+            time.sleep(cell.settings.get("step_s", 0))
+            weights = hashlib.sha256(f"{state['weights']}/{step}".encode()).hexdigest()
+            reward = int(weights[:8], 16) / 2**32
+            if last == str(step):
+                if way == "step":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if way == "nan":
+                    reward = float("nan")
+                if way == "memory":
+                    raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+                if way == "crash":
+                    raise RuntimeError("it lost its way")
+                if way == "hang":
+                    cell.progress(step - 1, steps)
+                    time.sleep(60)
+            metrics.write(step, evals={"heldout.pass_at_1": reward}, reward=reward)
+            cell.progress(step, steps, reward=reward, pass_at_1=reward)
+            line = {"step": step, "reward": reward, "evals": {"heldout.pass_at_1": reward}}
+            state = {"step": step, "weights": weights, "lines": [*state["lines"], line]}
+            if step % 4 == 0:
+                write_whole(saved, write)
+                sync_folders(cell.resume)
+                cell.checkpointed(step)
+    warnings = ["every reward was 0"] if cell.settings.get("dull") else []
+    return {"steps": metrics.steps, "evals": metrics.evals, "weights": state["weights"],
+            "warnings": warnings}
+"""
+
 
 def install_engine(site: Path) -> Path:
-    """Write the package of engine `scripted` into a folder, for use as PYTHONPATH."""
+    """Write the package of both engines into a folder, for use as PYTHONPATH."""
     info = site / "scripted-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[harness.engines]\nscripted = scripted_engine\n")
+    (info / "entry_points.txt").write_text(
+        "[harness.engines]\nscripted = scripted_engine\ntrained = trained_engine\n"
+    )
     (site / "scripted_engine.py").write_text(ENGINE)
+    (site / "trained_engine.py").write_text(TRAINING)
     return site
 
 
 class TracingBackend(ProcessBackend):
-    """The process backend, with what engine `scripted` needs in the environment."""
+    """The process backend, with what the engines need in the environment."""
 
-    def __init__(self, site: Path, trace: Path, run: str = "0") -> None:
+    def __init__(self, site: Path, trace: Path, run: str = "0", die: str | None = None) -> None:
         self._extra = {"PYTHONPATH": str(site), "TRACE": str(trace), "RUN": run}
+        self._extra["DIE"] = os.environ.get("DIE", "") if die is None else die
 
     def environment(self, scratch: Path, data_root: Path) -> dict[str, str]:
         return {**super().environment(scratch, data_root), **self._extra}
@@ -101,7 +160,9 @@ class FilesBackend:
     ending: Ending = Ending.EXITED
     name = "files"
 
-    def start(self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits) -> FilesBackend:
+    def start(
+        self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits, resume: Path
+    ) -> FilesBackend:
         (cell_dir / "log.txt").write_text("log\n")
         (out_dir / "metrics.jsonl").write_text('{"step": 1}\n')
         (out_dir / "result.json").write_text(self.result)
@@ -119,15 +180,20 @@ class FilesBackend:
         return {}
 
 
+_VERSIONS = {"scripted": 3, "trained": 1}
+
+
 def scripted_cell(index: int, **settings: object) -> Cell:
+    """A cell of engine `scripted`, or of the one that `engine` names."""
+    engine = str(settings.pop("engine", "scripted"))
     axes = {"index": index}
     document: dict[str, object] = {
         "schema": 1,
         "suite": "toy",
         "suite_version": 1,
         "tier": "micro",
-        "engine": "scripted",
-        "engine_version": 3,
+        "engine": engine,
+        "engine_version": _VERSIONS[engine],
         "axes": axes,
         "settings": settings,
         "pins": {},

@@ -38,7 +38,8 @@ def run(
 
 
 def start(bench: Bench, stage: Stage, limits: Limits) -> ProcessCell:
-    return bench.backend().start(stage.folder, stage.out, bench.root, limits)
+    resume = bench.store.resume_folder(stage.cell.id)
+    return bench.backend().start(stage.folder, stage.out, bench.root, limits, resume)
 
 
 def test_environment_is_an_allow_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

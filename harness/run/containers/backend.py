@@ -66,8 +66,12 @@ class Backend(Protocol):
     def name(self) -> str:
         """What `container:` in a suite says."""
 
-    def start(self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits) -> Running:
+    def start(
+        self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits, resume: Path
+    ) -> Running:
         """Start the cell whose spec.json is in `cell_dir`; its log.txt goes there too.
+
+        The cell may write to `out_dir` and to `resume`, which outlives the attempt.
 
         Raises:
             InfrastructureError: it cannot be started here.

@@ -68,7 +68,9 @@ class ProcessBackend:
             "PYTHONUSERBASE": site.getuserbase(),
         }
 
-    def start(self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits) -> ProcessCell:
+    def start(
+        self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits, resume: Path
+    ) -> ProcessCell:
         """Start the cell.
 
         Raises:
@@ -87,7 +89,10 @@ class ProcessBackend:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=out_dir,
-                env=self.environment(scratch, data_root.absolute()),
+                env={
+                    **self.environment(scratch, data_root.absolute()),
+                    "HARNESS_RESUME": str(resume.absolute()),
+                },
                 start_new_session=True,
                 bufsize=0,
             )

@@ -1,6 +1,8 @@
 """FLOPs of a decoder-only transformer of Qwen2's shape: 2 m n k for each matrix product.
 
-Norms, rotations, softmax and the like are not counted: they are linear in what is counted here.
+Norms, rotations, softmax and the like are not counted: they are no matrix products. Where all
+weights are trained, a pass with its gradient costs three times the pass alone, and four times where
+activations are computed again.
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shape:
-    """A transformer's sizes, as in `Qwen2Config`."""
+    """A transformer's sizes, as in `Qwen2Config`.
+
+    Attributes:
+        layers, hidden, intermediate: how many, their width, that of their gated maps.
+        heads, kv_heads, head_dim: of queries, of keys and values, and the size of each.
+        vocab: rows of the embedding and of the head.
+    """
 
     layers: int
     hidden: int
@@ -39,7 +47,7 @@ class Shape:
 def full_flops(shape: Shape, tokens: int, logits: int) -> int:
     """One sequence of `tokens` read at once, with the head at `logits` of its places.
 
-    Attention is counted in full, T x T, as dense kernels do it.
+    Attention is counted in full, T x T, as dense kernels do it, padding included.
     """
     layers = shape.layers * (tokens * _maps(shape) + _attention(shape, tokens, tokens))
     return layers + logits * 2 * shape.hidden * shape.vocab
@@ -52,7 +60,7 @@ def step_flops(shape: Shape, length: int) -> int:
 
 
 def six_nd(parameters: int, tokens: int) -> float:
-    """6 N tokens: forward and backward of N parameters (Kaplan et al. 2020, eq. 2.2)."""
+    """6 N tokens: forward and backward of N parameters (Kaplan et al. 2020, sec. 2.1)."""
     return 6.0 * parameters * tokens
 
 

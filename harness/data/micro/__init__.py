@@ -1,0 +1,6 @@
+"""micro-Guru: a generator of verifiable problems, and a tokenizer, for very small models."""
+
+from harness.data.micro.generator import VERSION, data_bytes, generate
+from harness.data.micro.tokenizer import micro_tokenizer, save_tokenizer
+
+__all__ = ["VERSION", "data_bytes", "generate", "micro_tokenizer", "save_tokenizer"]
