@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cell import contract
 from harness.cell.engines import find_engine
-from harness.cell.lease import hold_folder, hold_lease
+from harness.cell.lease import hold_lease
 from harness.cell.usage import write_usage
 from harness.errors import DataError, HarnessError, InfrastructureError
 
@@ -22,7 +22,13 @@ def main(arguments: list[str]) -> int:
     hold_lease()
     spec, out = Path(arguments[0]), Path(arguments[1])
     try:
-        run_cell(spec, out, Path(os.environ.get(contract.DATA_VARIABLE, ".")), resume_folder())
+        checkpoints = os.environ.get(contract.RESUME_VARIABLE)
+        run_cell(
+            spec,
+            out,
+            Path(os.environ.get(contract.DATA_VARIABLE, ".")),
+            Path(checkpoints) if checkpoints else None,
+        )
     except HarnessError as error:
         return report(error, out)
     except (OSError, MemoryError, RuntimeError) as error:
@@ -34,16 +40,7 @@ def main(arguments: list[str]) -> int:
     return contract.FINISHED
 
 
-def resume_folder() -> Path | None:
-    """The folder of checkpoints that this cell's runner gave it, kept from other attempts."""
-    name = os.environ.get(contract.RESUME_VARIABLE)
-    if not name:
-        return None
-    hold_folder(Path(name))
-    return Path(name)
-
-
-def run_cell(spec: Path, out: Path, data_root: Path, resume: Path | None = None) -> None:
+def run_cell(spec: Path, out: Path, data_root: Path, checkpoints: Path | None = None) -> None:
     """Run the engine of one cell and write result.json.
 
     Raises:
@@ -61,7 +58,7 @@ def run_cell(spec: Path, out: Path, data_root: Path, resume: Path | None = None)
         )
     if any(out.iterdir()):
         raise DataError("the results folder is not empty", where=str(out))
-    cell = contract.CellContext(document, out, data_root, resume)
+    cell = contract.CellContext(document, out, data_root, checkpoints)
     try:
         result = engine.run(cell)
     finally:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TextIO
 
+from harness.cell.lease import hold_folder
 from harness.cell.progress import ProgressTeller
 from harness.errors import DataError, HarnessError, InfrastructureError
 
@@ -74,15 +75,13 @@ class CellContext:
         document: the whole spec.json.
         out: the folder of this cell's results, empty at the start.
         data_root: the folder that the paths of pinned data sets start from.
-        resume: a folder for checkpoints, which outlives this attempt until the cell is finished.
-            What an earlier attempt left stands there. No other attempt uses it meanwhile. A name
-            that begins with a dot is taken to be half-written. None: nothing can be resumed here.
+        checkpoints: where `resume` is; None: nothing can be resumed here.
     """
 
     document: Mapping[str, object]
     out: Path
     data_root: Path
-    resume: Path | None = None
+    checkpoints: Path | None = None
     _teller: ProgressTeller = field(
         default_factory=ProgressTeller, init=False, repr=False, compare=False
     )
@@ -101,6 +100,21 @@ class CellContext:
         """
         return MetricsWriter(self.out / METRICS_FILE, kept)
 
+    @property
+    def resume(self) -> Path | None:
+        """A folder for checkpoints, which outlives this attempt until the cell is finished.
+
+        What an earlier attempt left stands there, and no other attempt uses it meanwhile. A name
+        that begins with a dot is taken to be half-written. The folder is made when it is first
+        asked for: most cells need none. None where nothing can be resumed.
+
+        Raises:
+            InfrastructureError: an earlier attempt at this cell is still alive.
+        """
+        if self.checkpoints is not None:
+            hold_folder(self.checkpoints)
+        return self.checkpoints
+
     def progress(self, step: int, total: int, **numbers: float) -> None:
         """Tell who watches that `step` of `total` steps are done; cheap, and never fails.
 
@@ -114,9 +128,9 @@ class CellContext:
 
         An engine decides by its checkpoint alone what it goes on from.
         """
-        if self.resume is not None:
+        if self.checkpoints is not None:
             with suppress(OSError):
-                write_json(self.resume / CHECKPOINTED_FILE, {"step": step})
+                write_json(self.checkpoints / CHECKPOINTED_FILE, {"step": step})
 
     def read_data(self, name: str) -> PinnedFile:
         """Read the pinned data set `name` and check its SHA-256.

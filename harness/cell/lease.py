@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LEASE_VARIABLE = "HARNESS_LEASE"
 LEASE_LOST = 75  # the exit status of a cell whose run is gone
 _PATIENCE_S = 30.0  # with a cell whose run is dead and which has not noticed yet
+_held: dict[Path, int] = {}  # folder -> the descriptor whose lock keeps it
 
 
 def hold_lease() -> None:
@@ -47,7 +48,7 @@ def _end_with(pipe: int) -> None:
 
 
 def hold_folder(folder: Path) -> None:
-    """Keep other attempts at this cell out of its checkpoints until this process ends.
+    """Make a folder, and keep other attempts at this cell out of it until this process ends.
 
     The run's claim on the cell does so as long as the run lives. A cell survives its run by a
     moment, and must not write beside the next one.
@@ -55,13 +56,17 @@ def hold_folder(folder: Path) -> None:
     Raises:
         InfrastructureError: the other attempt does not end.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # held until the process ends
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder in _held:
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     end = time.monotonic() + _PATIENCE_S
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > end:
+                os.close(descriptor)
                 raise InfrastructureError(
                     "an earlier attempt at this cell is still alive",
                     where=str(folder),
@@ -69,4 +74,5 @@ def hold_folder(folder: Path) -> None:
                 ) from None
             time.sleep(0.05)
         else:
+            _held[folder] = descriptor
             return

@@ -45,6 +45,10 @@ class Recipe(Protocol):
     def seed(self) -> int:
         """Of its draws."""
 
+    @property
+    def model(self) -> str | None:
+        """Which base model."""
+
 
 class Fetched(Protocol):
     """What a suite says of a data set that stands elsewhere, or is made."""
@@ -162,15 +166,18 @@ def _into_cache(
 
 
 def _made(recipe: Recipe) -> bytes:
-    from harness.data.micro import VERSION, data_bytes
+    from harness.data import micro
 
-    if recipe.version != VERSION:
+    version = micro.VERSION if recipe.name == "micro" else micro.BASES_VERSION
+    if recipe.version != version:
         raise DataError(
             f"generator {recipe.name!r} is of another version than the suite asks for",
             expected=f"version {recipe.version}",
-            found=f"version {VERSION}",
+            found=f"version {version}",
         )
-    return data_bytes(recipe.seed)
+    if recipe.name == "micro":
+        return micro.data_bytes(recipe.seed)
+    return micro.base_bytes(recipe.model or "")
 
 
 def _write_made(content: bytes, file: BinaryIO) -> str:

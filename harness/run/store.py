@@ -203,16 +203,8 @@ class Store:
             return try_claim(self._locks / f"{cell_id}.lock")
 
     def resume_folder(self, cell_id: str) -> Path:
-        """The folder of a cell's checkpoints, made if need be; for the holder of the cell's claim.
-
-        Raises:
-            InfrastructureError: the disk refuses.
-        """
-        folder = self._resume / cell_id
-        with writing(self.root):
-            make_folder(self._resume)
-            folder.mkdir(exist_ok=True)
-        return folder
+        """Where a cell puts its checkpoints; a cell that has any makes the folder."""
+        return self._resume / cell_id
 
     def settle(self, cell_id: str, *, keep: bool) -> None:
         """Remove a cell's checkpoints, unless they are to be kept and there is one.
@@ -236,6 +228,8 @@ class Store:
         Raises:
             InfrastructureError: the disk refuses.
         """
+        with writing(self._resume):
+            make_folder(self._resume)
         removed = []
         for cell_id in sorted(_names(self._resume)):
             if cell_id.startswith("."):

@@ -175,9 +175,12 @@ class CitedSource(Model):
 class Generated(Model):
     """A data set that a generator of this harness makes, the same bytes on every machine."""
 
-    name: Literal["micro"] = Field(description="The generator: micro makes micro-Guru.")
+    name: Literal["micro", "micro-base"] = Field(
+        description="micro makes micro-Guru; micro-base hands out a base model that was made for it."
+    )
     version: int = Field(ge=1, description="Of the generator; another one makes other bytes.")
-    seed: int = Field(default=0, ge=0, description="Of its draws.")
+    seed: int = Field(default=0, ge=0, description="Of its draws (micro).")
+    model: Text | None = Field(default=None, description="Which base model (micro-base).")
 
 
 class DataSet(Model):

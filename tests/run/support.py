@@ -238,13 +238,18 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+def process_state(pid: int) -> str | None:
+    """The letter that Linux has for the state of a process, None if there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+        return None
+    return stat.rpartition(")")[2].split()[0]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    return process_state(pid) not in (None, "Z")
 
 
 def kill(pids: Iterable[int], number: int) -> None:

@@ -11,7 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
+from harness.cli import chores  # noqa: F401 - its verbs register themselves
+from harness.cli.app import app
 from harness.run.containers import Limits
 from harness.run.record import Status
 from harness.run.scheduler import run_cells
@@ -21,6 +24,7 @@ from tests.run.support import (
     driver,
     events,
     is_alive,
+    process_state,
     scripted_cell,
     start_driver,
     wait_until,
@@ -189,6 +193,7 @@ def test_cell_that_outlives_its_run_keeps_the_next_from_its_checkpoints(
     with start_and_wait(bench, monkeypatch) as first:
         ((_, orphan, _),) = events(bench.trace, "start")
         os.kill(orphan, signal.SIGSTOP)
+        wait_until(lambda: process_state(orphan) == "T")
         first.kill()
     second = start_driver(*bench.driver("1", 1), engine="trained", steps=STEPS)
     try:
@@ -230,6 +235,7 @@ def test_full_disk_of_checkpoints(bench: Bench, tmp_path: Path) -> None:
 def test_checkpoints_of_finished_cells_are_swept(bench: Bench) -> None:
     """A run may be killed between the end of a cell and the removal of its checkpoints."""
     run(bench)
+    bench.store.resume_folder(CELL.id).mkdir()
     (bench.store.resume_folder(CELL.id) / "state.json").write_text("{}")
     (bench.store.root / "resume" / ".half-removed").mkdir()
     other = scripted_cell(1, engine="trained", steps=STEPS)
@@ -252,6 +258,21 @@ def test_unfinished_cells_are_listed_and_removed(bench: Bench) -> None:
     assert list(bench.store.unfinished()) == []
     run(bench)
     assert starts(bench) == [0, 0]
+
+
+def test_command_lists_and_removes_checkpoints(bench: Bench) -> None:
+    def unfinished(*options: str) -> str:
+        words = ["store", "unfinished", "--workspace", str(bench.root), *options]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0
+        return done.stdout
+
+    run(bench, "step:6")
+    assert f"{CELL.id[:12]} to be resumed: step 4" in unfinished()
+    (told,) = json.loads(unfinished("--json"))["unfinished"]
+    assert (told["cell_id"], told["step"]) == (CELL.id, 4)
+    assert "1 cells with checkpoints, 1 removed" in unfinished("--remove")
+    assert "0 cells with checkpoints, 0 removed" in unfinished()
 
 
 def test_checkpoints_do_not_keep_a_cell_that_ends_before_the_first(bench: Bench) -> None:

@@ -45,6 +45,12 @@ def close(ours: Tensor, theirs: Tensor, mask: Tensor, tolerance: float = 1e-6) -
     torch.testing.assert_close(ours[mask], theirs[mask], rtol=0, atol=tolerance * scale)
 
 
+def white_noise(raw: Tensor, mask: Tensor) -> float:
+    """How far two float32 ways to whiten `raw` may lie apart: rounding errors, over the spread."""
+    inside = raw[mask]
+    return 1e-6 * (1.0 + float(inside.abs().max()) / max(float(inside.std()), 1e-4))
+
+
 # verl
 
 
@@ -71,8 +77,9 @@ def test_gae_is_verls(verl: Any, case: Ragged, gamma: float, lam: float) -> None
         rewards * case.mask, values * case.mask, case.mask.float(), gamma, lam
     )
     ours = gae(rewards, values, case.mask, gamma=gamma, lam=lam)
-    for mine, reference in zip(ours, theirs, strict=True):
-        close(mine, reference, case.mask, 3e-6)
+    raw, _ = gae(rewards, values, case.mask, gamma=gamma, lam=lam, whiten=False)
+    close(ours[0], theirs[0], case.mask, 3 * white_noise(raw, case.mask))
+    close(ours[1], theirs[1], case.mask)
 
 
 @given(case=ragged(), gamma=DISCOUNTS)
@@ -82,22 +89,20 @@ def test_reinforce_plus_plus_is_verls(verl: Any, case: Ragged, gamma: float) -> 
         rewards * case.mask, case.mask.float(), config=SimpleNamespace(gamma=gamma)
     )
     ours = reinforce_plus_plus(rewards, case.mask, gamma=gamma)
-    for mine, reference in zip(ours, theirs, strict=True):
-        close(mine, reference, case.mask, 3e-6)
+    close(ours[0], theirs[0], case.mask, 3 * white_noise(ours[1], case.mask))
+    close(ours[1], theirs[1], case.mask)
 
 
 @given(case=ragged(empty_rows=False))
 def test_the_baseline_variant_is_verls(verl: Any, case: Ragged) -> None:
-    # Not 0 and 1, of which centred ones may all be equal: verl whitens their rounding errors.
-    scores = case.normal(len(case.mask))
-    scores[0] += 1.0
-    centred = grpo(scores, case.groups, case.mask, normalise_std=False)[case.mask]
+    scores = (case.scores() * 8).round() / 8
+    scores[0] += 1.0  # not all equal
+    centred = grpo(scores, case.groups, case.mask, normalise_std=False)
     theirs, _ = verl.compute_reinforce_plus_plus_baseline_outcome_advantage(
         on_last_token(scores, case.mask), case.mask.float(), case.groups.tolist()
     )
     ours = reinforce_plus_plus_baseline(scores, case.groups, case.mask)
-    if centred.std() > 1e-3:
-        close(ours, theirs, case.mask, 1e-5)
+    close(ours, theirs, case.mask, 3 * white_noise(centred, case.mask))
 
 
 @pytest.mark.parametrize("name", ["gae", "reinforce_plus_plus"])

@@ -71,7 +71,7 @@ class Backend(Protocol):
     ) -> Running:
         """Start the cell whose spec.json is in `cell_dir`; its log.txt goes there too.
 
-        The cell may write to `out_dir` and to `resume`, which outlives the attempt.
+        The cell may write to `out_dir`, and to `resume`, which it makes and which outlives it.
 
         Raises:
             InfrastructureError: it cannot be started here.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from harness.cell.contract import sync_folders, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 STATE_FILE = "state.pt"
-_PARTIAL = ".state.pt.partial"
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
@@ -22,22 +22,17 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OSError: the disk refuses; the last state is still there.
     """
-    partial = folder / _PARTIAL
-    with partial.open("wb") as file:
-        torch.save({**state, "computed_by": computed_by()}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / STATE_FILE)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    content = {**state, "computed_by": computed_by()}
+    write_whole(folder / STATE_FILE, lambda file: torch.save(content, file))
+    sync_folders(folder)
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The last whole state, or None: there is none, or it was made by other software or another
-    kind of processor, where going on would not give the numbers of an uninterrupted run."""
+    """The last whole state, or None if there is none that can be gone on from.
+
+    On other software or another kind of processor it would not give the numbers of an uninterrupted
+    run, so that the cell starts again.
+    """
     path = folder / STATE_FILE
     if not path.is_file():
         return None

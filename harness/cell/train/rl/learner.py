@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,7 +13,7 @@ from harness.cell.train.rl.kl import kl_penalty, token_rewards_with_kl
 from harness.cell.train.rl.losses import aggregate, policy_loss, value_loss
 from harness.cell.train.rl.policy import Critic, micro_batches
 from harness.cell.train.rl.seeds import derived_seed
-from harness.errors import DataError
+from harness.cell.contract import DivergedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,7 +91,7 @@ class Learner:
             step: the number of the step, counted from 1.
 
         Raises:
-            DataError: a loss or gradient that is not finite; nothing was changed by it.
+            DivergedError: a loss or gradient that is not finite; nothing was changed by it.
         """
         signal, told = self._signal(rollout)
         rows = len(rollout.batch)
@@ -120,12 +120,10 @@ class Learner:
             told["kl"] = float((divergence * mask).sum() / mask.sum())
         if self.critic is not None:
             values = self._over_rows(batch, self.critic.values)
-        in_reward = ref_logp is not None and algorithm.kl.place == "reward"
-        penalty = kl_penalty(old_logp, ref_logp, algorithm.kl.form) if in_reward else None
-        coef = algorithm.kl.coef if in_reward else 0.0
-        rewards = token_rewards_with_kl(
-            rollout.scores, mask, torch.zeros_like(old_logp) if penalty is None else penalty, coef
-        )
+        penalty = torch.zeros_like(old_logp)
+        if ref_logp is not None and algorithm.kl.place == "reward":
+            penalty = kl_penalty(old_logp, ref_logp, algorithm.kl.form)
+        rewards = token_rewards_with_kl(rollout.scores, mask, penalty, algorithm.kl.coef)
         advantages, returns = _ESTIMATORS[algorithm.name](
             algorithm, rollout, rewards, values
         )
@@ -182,7 +180,11 @@ class Learner:
         width = part.mask.shape[1]
         logp, entropy = self.policy.log_probs(part, self._train.temperature, with_entropy=True)
         assert entropy is not None
-        scale = {"total_tokens": tokens, "total_sequences": sequences}
+        scale: dict[str, Any] = {
+            "total_tokens": tokens,
+            "total_sequences": sequences,
+            "horizon": self._train.max_new_tokens,
+        }
         old = signal.old_logp[rows, :width]
         loss, told = policy_loss(
             logp,
@@ -291,8 +293,8 @@ def _adamw(
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
 
 
-def _not_finite(step: int, found: str) -> DataError:
-    return DataError(
+def _not_finite(step: int, found: str) -> DivergedError:
+    return DivergedError(
         f"training diverged at step {step}: a loss or gradient is not finite",
         where="settings.train",
         found=found,

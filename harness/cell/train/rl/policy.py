@@ -21,6 +21,7 @@ from harness.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from harness.cell.contract import PinnedFile
     from harness.cell.train.rl.settings import Lora, Model
 
 CONFIG_FILE = "config.json"
@@ -91,20 +92,23 @@ def make_batch(
 
 
 class Meter:
-    """Counts the FLOPs of matrix products: 2 m n k each, three times that where a gradient follows.
+    """Counts the FLOPs of matrix products: 2 m n k each, and what follows for a gradient.
 
     Attributes:
         total: so far.
+        backward: FLOPs of a backward pass, in forward passes: 2, or 1 where adapters alone are
+            trained, since the frozen weights need no gradient (theirs own is left out: it is small).
     """
 
     def __init__(self, shape: Shape) -> None:
         self.total = 0.0
+        self.backward = 2.0
         self._shape = shape
         self._is_on = True
 
     def read(self, rows: int, width: int, logits: int) -> None:
         """A pass over `rows` sequences of `width` tokens, padding included; `logits` places each."""
-        times = 3.0 if torch.is_grad_enabled() else 1.0
+        times = 1.0 + self.backward * torch.is_grad_enabled()
         self._add(times * rows * full_flops(self._shape, width, logits))
 
     def step(self, rows: int, length: int) -> None:
@@ -245,8 +249,13 @@ class Critic(nn.Module):
         return values
 
 
-def open_policy(settings: Model, data_root: Path, seed: int, device: str) -> Policy:
+def open_policy(
+    settings: Model, data_root: Path, seed: int, device: str, weights: PinnedFile | None = None
+) -> Policy:
     """Make the model of `settings`, or load its checkpoint.
+
+    Args:
+        seed: of random weights; weights: the file that `settings.data` names.
 
     Raises:
         DataError: a checkpoint that is missing, truncated, or no causal language model; a
@@ -254,6 +263,8 @@ def open_policy(settings: Model, data_root: Path, seed: int, device: str) -> Pol
     """
     if settings.checkpoint is None:
         policy = _new(settings, seed)
+        if weights is not None:
+            _load_weights(policy, weights)
     else:
         policy = load_policy(data_root / settings.checkpoint, settings.dtype)
     policy.model.to(device)
@@ -292,6 +303,32 @@ def _new(settings: Model, seed: int) -> Policy:
     )
     model = Qwen2ForCausalLM(config).to(getattr(torch, settings.dtype))
     return Policy(model, tokenizer, "cpu")
+
+
+def _load_weights(policy: Policy, file: PinnedFile) -> None:
+    """Put stored weights, of any precision, in the place of the model's own."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    model = policy.causal_lm
+    try:
+        told = model.load_state_dict(load(file.content), strict=False)
+    except (SafetensorError, RuntimeError) as error:
+        raise DataError(
+            "the weights cannot be loaded into the model",
+            where=file.path,
+            found=_first_line(error),
+            hint="correct hidden, layers, heads, kv_heads and intermediate of settings.model",
+        ) from None
+    # The head is tied to the embeddings and not stored.
+    wrong = [*(set(told.missing_keys) - {"lm_head.weight"}), *told.unexpected_keys]
+    if wrong:
+        raise DataError(
+            "the weights are not those of the model",
+            where=file.path,
+            found=f"missing or unexpected: {', '.join(sorted(wrong)[:3])}",
+            hint="correct settings.model.layers",
+        )
 
 
 def _vocabulary(tokenizer: Any) -> int:
@@ -371,6 +408,7 @@ def add_adapters(policy: Policy, settings: Lora, seed: int) -> Policy:
         task_type="CAUSAL_LM",
     )
     model = get_peft_model(policy.model, config)
+    policy.meter.backward = 1.0
     return Policy(model, policy.tokenizer, policy.device, policy.meter)
 
 

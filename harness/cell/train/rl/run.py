@@ -81,6 +81,7 @@ class Run:
             self._cell.data_root,
             derived_seed(seed, "weights"),
             self._device,
+            self._cell.read_data(settings.model.data) if settings.model.data else None,
         )
         n_parameters = policy.n_parameters()
         loss = math.nan
@@ -221,6 +222,7 @@ class Run:
             "flops": totals.flops,
             "flops_counted": totals.counted,
             "warnings": self._warnings(),
+            "domains": self._before_and_after(),
         }
         if math.isfinite(warm_up_loss):
             result["warm_up_loss"] = warm_up_loss
@@ -232,20 +234,34 @@ class Run:
         result["evals"] = evals
         return result
 
+    def _before_and_after(self) -> object:
+        """Held-out pass@1 of each domain before the first step and after the last."""
+        from harness.cell.evaluate.tables import domain_table
+
+        asked = [row.ability for row in self._asked]
+        samples = self._settings.evaluation.samples
+        return domain_table(self._lines, {one: asked.count(one) * samples for one in asked})
+
     def _final_answers(self, policy: Policy, result: dict[str, object]) -> dict[str, float]:
         """Ask the final splits, store what was said, count right answers question by question."""
+        from harness.cell.evaluate.generations import FILE as GENERATIONS
         from harness.cell.evaluate.generations import write_generations
 
         settings = self._settings.evaluation
         evals: dict[str, float] = {}
         parts, counts = [], {}
         for split in settings.final_splits:
-            rows = self._questions(split, settings.questions)
+            rows = self._questions(split, settings.final_questions or settings.questions)
             answers = self._answer(policy, rows, settings.final_samples, f"final/{split}")
             evals |= _numbers(f"final.{split}", answers)
             counts[split] = {"n": answers.n, "c": answers.counts()}
             parts.append((split, answers))
-        write_generations(self._cell.out / "generations.parquet", parts, self._settings.train.steps)
+        write_generations(
+            self._cell.out / GENERATIONS,
+            parts,
+            self._settings.train.steps,
+            compat=self._settings.compat,
+        )
         result["counts"] = counts
         return evals
 
@@ -257,6 +273,7 @@ class Run:
             policy.tokenizer,
             self._settings.evaluation.lm_eval,
             data=self._cell.data_root / self._data_path,
+            max_new_tokens=self._settings.train.max_new_tokens,
             log_samples_to=self._cell.out / "lm_eval",
             seed=self._settings.seed,
         )
@@ -293,6 +310,7 @@ class Run:
             "lines": self._lines,
         }
         save_state(self._cell.resume, state)
+        self._cell.checkpointed(step)
 
     def _restore(self, policy: Policy, learner: Learner, state: Mapping[str, Any]) -> int:
         policy.model.load_state_dict(state["policy"])

@@ -19,10 +19,11 @@ DTYPES = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Model:
-    """A Qwen2 architecture with random weights, or a folder with a Hugging Face checkpoint.
+    """A Qwen2 architecture with random or pinned weights, or a Hugging Face checkpoint.
 
     Attributes:
         checkpoint: folder, relative to the data folder; the architecture is then the folder's.
+        data: name of a pinned data set, a safetensors file with weights of the architecture given.
         hidden, layers, heads, kv_heads, intermediate: as in `Qwen2Config`.
         parameters: how many there are, embeddings included once; checked, so that the N of a curve
             is the N of the model that was trained. None is not checked.
@@ -31,6 +32,7 @@ class Model:
     """
 
     checkpoint: str | None = None
+    data: str | None = None
     hidden: int = 0
     layers: int = 0
     heads: int = 0
@@ -47,6 +49,8 @@ class Model:
             raise ValueError("give `checkpoint`, or all of hidden, layers, heads, kv_heads, ...")
         if self.checkpoint is None and (self.hidden % self.heads or self.heads % self.kv_heads):
             raise ValueError("heads must divide hidden, and kv_heads must divide heads")
+        if self.checkpoint is not None and self.data is not None:
+            raise ValueError("give `checkpoint` or `data`, not both")
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class Kl:
     def __post_init__(self) -> None:
         _one_of("form", self.form, KL_FORMS)
         _one_of("place", self.place, ("loss", "reward"))
+        if self.coef > 0 and self.place == "loss" and self.form == "k1":
+            raise ValueError("k1 in the loss has no gradient but noise: use k2 or low_var_kl")
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,8 @@ class Algorithm:
             minibatches=self.minibatches,
             epochs=self.epochs,
         )
+        if 0 < self.clip_c <= 1:
+            raise ValueError("`clip_c` bounds from above what is already clipped: 0, or more than 1")
         if self.rollout_n * self.prompts % self.minibatches:
             raise ValueError("`minibatches` must divide prompts x rollout_n")
         if self.name in ("grpo", "reinforce_plus_plus_baseline") and self.rollout_n < 2:
@@ -227,8 +235,9 @@ class Evaluation:
         domains: abilities whose held-out problems are asked.
         questions: of each ability; samples: responses to each.
         temperature: of these responses.
-        final_samples: responses to each question after the last step (and before the first, for
-            `final_splits` other than the held-out one), stored as generations; 0 stores none.
+        final_samples: responses to each question after the last step, stored as generations; 0 asks
+            and stores none.
+        final_questions: of each ability then; 0: as many as `questions`.
         final_splits: which splits are asked then.
         lm_eval: tasks of lm-eval run on the last checkpoint.
     """
@@ -239,6 +248,7 @@ class Evaluation:
     samples: int = 4
     temperature: float = 1.0
     final_samples: int = 0
+    final_questions: int = 0
     final_splits: tuple[str, ...] = ("heldout",)
     lm_eval: tuple[str, ...] = ()
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from harness.cell.contract import DivergedError
 from harness.cell.train.rl.policy import make_batch
 from harness.cell.train.rl.problems import Schedule
 from harness.cell.train.rl.seeds import derived_seed
 from harness.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.cell.train.rl.policy import Policy
     from harness.cell.train.rl.settings import WarmUp
@@ -25,6 +26,8 @@ def warm_up(
     settings: WarmUp,
     weights: Mapping[str, float],
     seed: int,
+    *,
+    stop: Callable[[int], bool] = lambda _: False,
 ) -> float:
     """Train on the rows' solutions by next-token cross-entropy, prompts not counted.
 
@@ -33,12 +36,14 @@ def warm_up(
     Args:
         rows: the training split; gone through as often as the steps need.
         weights: ability -> share of every batch.
+        stop: asked after every step, by its number; true ends the warm-up early.
 
     Returns:
         The loss of the last step in nats per token; NaN without steps.
 
     Raises:
-        DataError: a row without a solution, or a loss that is not finite.
+        DataError: a row without a solution.
+        DivergedError: a loss that is not finite.
     """
     if settings.steps == 0:
         return float("nan")
@@ -73,7 +78,7 @@ def warm_up(
         loss = -(logp * batch.mask).sum() / batch.mask.sum()
         value = float(loss.detach())
         if value != value or value == float("inf"):
-            raise DataError(
+            raise DivergedError(
                 f"the loss of warm-up step {step + 1} is not finite",
                 where="settings.warm_up",
                 found=f"{value}",
@@ -85,6 +90,8 @@ def warm_up(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.trainable(), 1.0)
         optimizer.step()
+        if stop(step + 1):
+            break
     policy.model.eval()
     return value
 
