@@ -222,7 +222,7 @@ class Run:
             "flops": totals.flops,
             "flops_counted": totals.counted,
             "warnings": self._warnings(),
-            "domains": self._before_and_after(),
+            "domains": self._before_and_after() if self._settings.train.steps else [],
         }
         if math.isfinite(warm_up_loss):
             result["warm_up_loss"] = warm_up_loss
