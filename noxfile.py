@@ -30,16 +30,22 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 SUITES = [path.parent.name for path in sorted((ROOT / "suites").glob("*/suite.yaml"))]
 
-# Tiers besides `published` that every machine can run. They may need data that are fetched.
-MORE_TIERS = {"star": ["responses"]}
+# The tiers that every machine can run, where that is not `published` alone. Tier `responses` needs
+# data that are fetched; `micro` trains small models.
+TIERS = {
+    "agentic": ["micro"],
+    "exp1": ["published", "micro"],
+    "star": ["published", "responses"],
+}
 
 
 def suite_session(name: str) -> None:
     """Register the session that runs suite `name` from its file to the verdict."""
-    tiers = ["published", *MORE_TIERS.get(name, [])]
+    tiers = TIERS.get(name, ["published"])
 
     def run(session: nox.Session) -> None:
-        install(session)
+        trains = "micro" in (session.posargs or tiers)
+        install(session, *(["train"] if trains else []))
         for arguments in [session.posargs] if session.posargs else [["--tier", t] for t in tiers]:
             session.run("harness", "all", name, *arguments, "--as-expected")
 
@@ -58,6 +64,8 @@ def suites(session: nox.Session) -> None:
     install(session)
     failed = []
     for name in SUITES:
+        if "published" not in TIERS.get(name, ["published"]):
+            continue
         try:
             session.run("harness", "all", name, "--as-expected", *session.posargs)
         except CommandFailed:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.data.fetch import download, locate
 from harness.errors import InfrastructureError, LockDriftError
-from harness.pipeline import check_data, known_versions
+from harness.pipeline import check_data, known_versions, task_hashes
 from harness.spec.discovery import find_suite
 from harness.spec.load import load_suite
 from harness.spec.lock import (
@@ -58,7 +58,8 @@ def relock(suite_name: str, *, dry_run: bool) -> Relocked:
     roots = _fetched(suite, kept)
     check_data(suite, roots)
     here = {name: pin_file(root, suite.data[name].path) for name, root in roots.items()}
-    versions, fetched = (known.laws, known.engines, known.scorers), {**kept, **here}
+    versions = (known.laws, known.engines, known.scorers, task_hashes(suite))
+    fetched = {**kept, **here}
     is_new = before is None
     changes: list[Drift] = []
     if before is not None:

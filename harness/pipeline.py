@@ -113,6 +113,23 @@ def known_versions() -> Known:
     )
 
 
+def task_hashes(suite: Suite) -> dict[str, str]:
+    """Hashes of the tasks of lm-eval that any tier of the suite uses.
+
+    Raises:
+        DataError: no such task.
+        InfrastructureError: a public task, and lm-eval is not installed.
+    """
+    from harness.spec.suite import tasks_of
+
+    names = sorted({name for tier in suite.tiers for name in tasks_of(suite.tier(tier))})
+    if not names:
+        return {}
+    from harness.cell.evaluate.task_files import task_hashes as hashes
+
+    return hashes(names)
+
+
 def lock(loaded: Loaded) -> Locked:
     """Hold suite.lock against data, laws, engines, scorers, packages and cells as they are now.
 
@@ -126,7 +143,7 @@ def lock(loaded: Loaded) -> Locked:
     from harness.spec.lock import build_lock, check_lock, load_lock, locked_pins, refuse_drift
 
     known, suite, tier = known_versions(), loaded.suite, loaded.tier.name
-    versions = (known.laws, known.engines, known.scorers)
+    versions = (known.laws, known.engines, known.scorers, task_hashes(suite))
     locked = load_lock(suite)
     try:
         grid = Grid(suite, tier, locked)

@@ -26,6 +26,7 @@ from harness.spec.reference import (
     resolve,
 )
 from harness.spec.space import Space
+from harness.spec.suite import tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -172,6 +173,7 @@ class Grid:
         self._space = Space(suite, resolved)
         self._settings = Settings(suite, resolved, self._space)
         self._scorers = {name: lock.scorer_version(name) for name in resolved.scorers}
+        self._tasks = {name: lock.task_hash(name) for name in tasks_of(resolved)}
         self._fixed: dict[str, object] = {
             "schema": DOCUMENT_SCHEMA,
             "suite": suite.name,
@@ -222,7 +224,9 @@ class Grid:
 
     def _pins(self, values: Mapping[str, object]) -> dict[str, object]:
         data = {name: self.lock.data_pin(name) for name in self._settings.data_sets(values)}
-        return {"data": data, "scorers": self._scorers}
+        pins: dict[str, object] = {"data": data, "scorers": self._scorers}
+        # Only where there are any: documents without tasks stay what they were.
+        return {**pins, "tasks": self._tasks} if self._tasks else pins
 
     def _fragment(self) -> Fragments | None:
         """None where the pins follow from several axes, which is too rare to be made fast."""

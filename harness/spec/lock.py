@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.errors import DataError, LockDriftError, SuiteError
@@ -54,6 +55,7 @@ class Lock:
     laws: Mapping[str, int] = field(default_factory=dict)
     engines: Mapping[str, int] = field(default_factory=dict)
     scorers: Mapping[str, int] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     cells: Mapping[str, CellsPin] = field(default_factory=dict)
 
@@ -65,6 +67,10 @@ class Lock:
         """Version of a scorer; LockDriftError if the lock does not have it."""
         return self._get(self.scorers, name, "scorer")
 
+    def task_hash(self, name: str) -> str:
+        """Hash of a task of lm-eval; LockDriftError if the lock does not have it."""
+        return self._get(self.tasks, name, "task")
+
     def data_pin(self, name: str) -> dict[str, str]:
         """What a cell is told about a data set; LockDriftError if the lock does not have it."""
         pin = self._get(self.data, name, "data set")
@@ -72,7 +78,10 @@ class Lock:
 
     def to_json(self) -> str:
         """The text of suite.lock."""
-        return json.dumps({"schema": LOCK_SCHEMA, **asdict(self)}, indent=2, sort_keys=True) + "\n"
+        entries = asdict(self)
+        if not self.tasks:
+            del entries["tasks"]  # most suites ask none
+        return json.dumps({"schema": LOCK_SCHEMA, **entries}, indent=2, sort_keys=True) + "\n"
 
     def _get(self, entries: Mapping[str, _V], name: str, kind: str) -> _V:
         if name not in entries:
@@ -99,6 +108,7 @@ def build_lock(
     laws: Mapping[str, int],
     engines: Mapping[str, int],
     scorers: Mapping[str, int],
+    tasks: Mapping[str, str] = MappingProxyType({}),
     fetched: Mapping[str, DataPin] | None = None,
 ) -> Lock:
     """The lock of a suite as it would be written now.
@@ -108,13 +118,15 @@ def build_lock(
         laws: registered laws, name -> version; those that the suite uses are pinned.
         engines: registered engines, in the same way.
         scorers: registered scorers, in the same way.
-        fetched: pins of the data sets that do not stand in its folder, name -> pin; see `locked_pins`.
+        tasks: hashes of the tasks of lm-eval that the suite uses.
+        fetched: pins of the data sets that do not stand in its folder, name -> pin; see
+            `locked_pins`.
 
     Raises:
         DataError: a data file is missing or cannot be read.
         SuiteError: a law, engine or scorer is not registered; a tier cannot be expanded.
     """
-    pins = _pins(suite, laws, engines, scorers, fetched or {})
+    pins = _pins(suite, laws, engines, scorers, tasks, fetched or {})
     for kind, used, found in (
         ("law", _used_laws(suite), pins.laws),
         ("engine", _used_engines(suite), pins.engines),
@@ -131,13 +143,14 @@ def check_lock(
     laws: Mapping[str, int],
     engines: Mapping[str, int],
     scorers: Mapping[str, int],
+    tasks: Mapping[str, str] = MappingProxyType({}),
     grid: Grid | None = None,
     fetched: Mapping[str, DataPin] | None = None,
 ) -> list[Drift]:
     """Every difference between a lock and what is here now; none is an empty list.
 
-    A data set that does not stand in the suite need not be here: without `fetched`, its pin is taken from the lock,
-    and the cell that reads the file holds it against that pin.
+    A data set that does not stand in the suite need not be here: without `fetched`, its pin is
+    taken from the lock, and the cell that reads the file holds it against that pin.
 
     Cells are named under the locked pins, so that a changed data file is one difference and not
     also one for each tier. With `grid`, the cells of its tier only are compared; it must have been
@@ -150,7 +163,7 @@ def check_lock(
     """
     if fetched is None:
         fetched = locked_pins(suite, lock)
-    now = _pins(suite, laws, engines, scorers, fetched)
+    now = _pins(suite, laws, engines, scorers, tasks, fetched)
     if grid is None:
         names = list(suite.tiers)
         cells = {name: pin for name in names for pin in _cells_under(suite, name, lock)}
@@ -167,7 +180,7 @@ def check_lock(
 
 
 def locked_pins(suite: Suite, lock: Lock) -> dict[str, DataPin]:
-    """The lock's pins of the data sets that do not stand in its folder, under the paths that the suite gives."""
+    """The lock's pins of data sets that do not stand in the suite, under the paths it gives."""
     return {
         name: replace(lock.data[name], path=entry.path)
         for name, entry in suite.data.items()
@@ -257,6 +270,7 @@ def _pins(
     laws: Mapping[str, int],
     engines: Mapping[str, int],
     scorers: Mapping[str, int],
+    tasks: Mapping[str, str],
     fetched: Mapping[str, DataPin],
 ) -> Lock:
     return Lock(
@@ -266,6 +280,7 @@ def _pins(
         laws=_registered(laws, _used_laws(suite)),
         engines=_registered(engines, _used_engines(suite)),
         scorers=_registered(scorers, _used_scorers(suite)),
+        tasks=dict(tasks),
         packages=_package_versions(),
     )
 

@@ -443,6 +443,13 @@ class Suite(Measures):
         return tuple(lineage)
 
 
+def tasks_of(tier: Tier) -> tuple[str, ...]:
+    """The tasks of lm-eval that a tier's cells are asked: `settings.evaluation.lm_eval`."""
+    evaluation = tier.settings.get("evaluation")
+    asked = evaluation.get("lm_eval") if isinstance(evaluation, dict) else None
+    return tuple(map(str, asked)) if isinstance(asked, list | tuple) else ()
+
+
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():

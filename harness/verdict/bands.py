@@ -64,12 +64,13 @@ class Predict(Protocol):
     def __call__(self, fit: str, N: Sequence[float], x: Sequence[float], /) -> Predicted: ...  # noqa: D102
 
 
-def judge_band(band: Band, predict: Predict, level: Level) -> Comparison:
+def judge_band(band: Band, predict: Predict, level: Level, *, family: int = 1) -> Comparison:
     """Judge the predictions of one fit, all points of the grid together.
 
     At level R0 there is no sampling: every prediction has to lie within the margin. At the others
     the four outcomes follow from the simultaneous band. `found` and `difference` are those of the
-    point where the difference is largest.
+    point where the difference is largest. `family` is the number of comparisons that give one
+    verdict together.
     """
     predicted = predict(band.fit, band.N, band.x)
     if predicted.values is None or predicted.missing is not None:
@@ -90,7 +91,7 @@ def judge_band(band: Band, predict: Predict, level: Level) -> Comparison:
     usable = _usable(predicted)
     if isinstance(usable, str):
         return _comparison(band, values, Verdict.INCONCLUSIVE, usable)
-    half = _half_widths(usable, predicted.df, band)
+    half = _half_widths(usable, predicted.df, band, family)
     points = set(outcome(difference, half, band.margin).ravel().tolist())
     verdict = _joined(points)
     reason = "" if verdict is Verdict.REPRODUCED else _where(band, values)
@@ -123,7 +124,9 @@ def _usable(predicted: Predicted) -> NDArray[np.float64] | str:
     return draws
 
 
-def _half_widths(draws: NDArray[np.float64], df: int, band: Band) -> HalfWidths:
+def _half_widths(
+    draws: NDArray[np.float64], df: int, band: Band, family: int
+) -> HalfWidths:
     from scipy import stats
 
     own = draws.std(axis=0, ddof=1)
@@ -142,8 +145,8 @@ def _half_widths(draws: NDArray[np.float64], df: int, band: Band) -> HalfWidths:
         se=se,
         df=float(df),
         equivalence=width(2 * ALPHA_EQUIVALENT),
-        drift=width(ALPHA_DRIFTED),
-        difference=width(ALPHA_DIFFERENT),
+        drift=width(ALPHA_DRIFTED / family),
+        difference=width(ALPHA_DIFFERENT / family),
     )
 
 

@@ -51,7 +51,7 @@ def _as_number(entry: Entry, quantity: Quantity, golden: Golden) -> Judged:
 def _as_number_or_sample(entry: Entry, quantity: Quantity, golden: Golden) -> Judged:
     if entry.margin is None:
         return _as_number(entry, quantity, golden)
-    return judge_sample(entry, quantity)
+    return judge_sample(entry, quantity, family=_family(golden))
 
 
 @level(Level.R2, Level.R3)
@@ -69,7 +69,13 @@ def _as_sample(entry: Entry, quantity: Quantity, golden: Golden) -> Judged:
             reason,
             reported_only=True,
         )
-    return judge_sample(entry, quantity)
+    return judge_sample(entry, quantity, family=_family(golden))
+
+
+def _family(golden: Golden) -> int:
+    """How many statistical comparisons give the verdict."""
+    margins = sum(one.margin is not None or one.between is not None for one in golden.entries)
+    return max(1, margins + len(golden.bands))
 
 
 def compare(
@@ -93,7 +99,10 @@ def compare(
         if entry.declared is not None and judged.found is not None:
             judged = held_to_declaration(entry, judged)
         comparisons.append(comparison(entry, judged))
-    comparisons.extend(judge_band(band, predict, golden.level) for band in golden.bands)
+    family = _family(golden)
+    comparisons.extend(
+        judge_band(band, predict, golden.level, family=family) for band in golden.bands
+    )
     return comparisons
 
 

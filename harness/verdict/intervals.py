@@ -76,8 +76,13 @@ def binomial(share: Values, questions: int, runs: int) -> Values:
     return np.asarray(p * (1.0 - p) / questions)
 
 
-def half_widths(run: Error, golden: Error) -> HalfWidths:
-    """Intervals for the difference of a run's mean and a golden one; infinite without any df."""
+def half_widths(run: Error, golden: Error, *, family: int = 1) -> HalfWidths:
+    """Intervals for the difference of a run's mean and a golden one; infinite without any df.
+
+    Of a `family` of comparisons that give one verdict, any one that is different makes the verdict
+    so: drift and difference are tested at their level over the family's size (Bonferroni).
+    Equivalence needs none of it: all of them have to be equivalent.
+    """
     total = np.asarray(run.variance + golden.variance)
     se = np.sqrt(total)
     if run.df <= 0 or golden.df <= 0:
@@ -93,12 +98,12 @@ def half_widths(run: Error, golden: Error) -> HalfWidths:
         own, other = student(probability, run.df), student(probability, golden.df)
         return np.asarray(np.where(usable, (weight * own + (1.0 - weight) * other) * se, math.inf))
 
-    safest = student(1.0 - ALPHA_DIFFERENT / 2, min(run.df, golden.df))
+    safest = student(1.0 - ALPHA_DIFFERENT / (2 * family), min(run.df, golden.df))
     return HalfWidths(
         se=se,
         df=df,
         equivalence=cochran_cox(1.0 - ALPHA_EQUIVALENT),
-        drift=cochran_cox(1.0 - ALPHA_DRIFTED / 2),
+        drift=cochran_cox(1.0 - ALPHA_DRIFTED / (2 * family)),
         difference=np.where(usable, safest * se, math.inf),
     )
 

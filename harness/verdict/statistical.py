@@ -36,8 +36,11 @@ class _Run:
     sd: float | None
 
 
-def judge_sample(entry: Entry, quantity: Quantity) -> Judged:
-    """Judge one entry by its margin; without what a test needs it is inconclusive, with why."""
+def judge_sample(entry: Entry, quantity: Quantity, *, family: int = 1) -> Judged:
+    """Judge one entry by its margin; without what a test needs it is inconclusive, with why.
+
+    `family` is the number of comparisons that give one verdict together.
+    """
     assert quantity.value is not None
     found = quantity.value / entry.scale
     difference = found - entry.value
@@ -63,7 +66,7 @@ def judge_sample(entry: Entry, quantity: Quantity) -> Judged:
             "the golden entry says nothing of its own uncertainty: it has neither sd and runs, nor "
             "questions, nor runs"
         )
-    half = half_widths(run.error, golden)
+    half = half_widths(run.error, golden, family=family)
     # The ends of a claimed range are no measured mean, from which something could drift.
     verdict = Verdict(str(outcome(difference, half, margin, run.grain)))
     if entry.between is not None and verdict is Verdict.DRIFTED:

@@ -169,7 +169,7 @@ PIN = DataPin(path="far/big.csv", sha256="cd" * 32, bytes=9, rows=1)
 
 def test_data_with_an_address_need_not_be_here(tmp_path):
     suite = make_suite(tmp_path, FETCHED)
-    lock = build_lock(suite, *REGISTRIES, {"big": PIN})
+    lock = build_lock(suite, *REGISTRIES, fetched={"big": PIN})
     assert lock.data["big"] == PIN
     assert drift_of(suite, lock) == []
     other = replace(PIN, sha256="ef" * 32)
@@ -190,5 +190,5 @@ def test_data_with_an_address_is_pinned_all_the_same(tmp_path, suite):
 
 def test_another_path_of_fetched_data_is_a_difference(tmp_path):
     suite = make_suite(tmp_path, FETCHED)
-    lock = build_lock(suite, *REGISTRIES, {"big": replace(PIN, path="near/big.csv")})
+    lock = build_lock(suite, *REGISTRIES, fetched={"big": replace(PIN, path="near/big.csv")})
     assert drift_of(suite, lock) == ["data/big/path: locked near/big.csv, found far/big.csv"]

@@ -150,7 +150,8 @@ BAND = {
         ({"predicted": [[0.9, 0.8], [0.8, 0.7]]}, "each of 3 x"),
         ({"se": [[0.1, 0.1, 0.1]]}, "`se` needs a row"),
         ({"predicted": [[0.9, 0.8, float("nan")], [0.8, 0.7, 0.6]]}, "not finite"),
-        ({"kind": "recorded"}, "published"),
+        ({"kind": "recorded"}, "needs `runs` and `se`"),
+        ({"kind": "transcribed"}, "published"),
     ],
 )
 def test_bands_off_their_grid_are_refused(changes: dict, message: str) -> None:
