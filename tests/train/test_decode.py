@@ -60,7 +60,7 @@ def make_policy(
         **options,
     )
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config).eval()
+    model = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
     # Biases and norms begin at 0 and 1, where leaving one out would not be seen.
     with torch.no_grad():
         for parameter in model.parameters():
@@ -112,10 +112,11 @@ def trimmed(response: list[int], eos: int) -> list[int]:
 @every_model
 @pytest.mark.parametrize("eos", [EOS, "met"])
 def test_greedy_is_transformers_generate(name: str, eos: int | str) -> None:
-    policy = make_policy(name)
+    policy = make_policy(name, eos=-1)
     sampling = Sampling(temperature=0.0, max_new_tokens=10)
-    if eos == "met":  # an end token that one response meets halfway
-        policy.tokenizer.eos_token_id = generate(policy, PROMPTS, 1, sampling)[0][3]
+    endless = generate(policy, PROMPTS, 1, sampling)
+    # One that a response meets halfway, or whichever it is.
+    policy.tokenizer.eos_token_id = endless[0][3] if eos == "met" else eos
     width = max(map(len, PROMPTS))
     padded = torch.tensor([[PAD] * (width - len(one)) + one for one in PROMPTS])
     attended = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in PROMPTS])
@@ -159,7 +160,8 @@ def test_every_token_is_that_of_a_read_of_the_whole_prefix(name: str, temperatur
 def test_the_fused_steps_are_the_models_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = make_policy(name, eos=-1)
     sampling = Sampling(temperature=1.0, max_new_tokens=9, seed=3)
-    draw, seen = decode._draw, []
+    draw = decode._draw
+    seen: list[list[Tensor]] = []
 
     def note(logits: Tensor, uniform: Tensor | None, how: Sampling) -> Tensor:
         seen[-1].append(logits)
@@ -237,11 +239,13 @@ def test_frequencies_are_those_of_the_softmax(temperature: float) -> None:
             for a in range(6)
             if a != 2
         }
-        pairs = {(a, b): first[a] * second[a][b] for a, b in product(second, range(6))}
-        return {(2,): first[2], **pairs}
+        expected: dict[tuple[int, ...], float] = {(2,): first[2]}
+        for a, b in product(second, range(6)):
+            expected[a, b] = first[a] * second[a][b]
+        return expected
 
     def statistic(expected: dict[tuple[int, ...], float]) -> tuple[float, int]:
-        counts = {one: 0 for one in expected}
+        counts = dict.fromkeys(expected, 0)
         for one in found:
             counts[tuple(one)] += 1
         # What is rarer than 5 times is counted together, as the approximation asks.
