@@ -1,15 +1,15 @@
 """How often the verdict on suite exp1, tier micro, is right.
 
-Fresh seeds (those of the tiers micro and micro-fresh, which the golden file has never seen) are taken
-three at a time, in every combination, as the default slice takes three: a share of `reproduced` below
-90% would make the tier useless. The combinations share seeds, so that the shares are those of so many
-seeds and no more. Negative controls are the same slices with one thing wrong, of which none may come
-out `reproduced`: two sizes swapped, one seed only, and cells trained again with a learning rate ten
-times as large or small, or with a scorer in which one rule is changed (the first number of an answer
-counts, not its box), of three sizes and put in the place of the right ones.
+Fresh seeds (those of the tiers micro and micro-fresh, which the golden file has never seen) are
+taken three at a time, in every combination, as the default slice takes three: a share of
+`reproduced` below 90% would make the tier useless. The combinations share seeds, so that the shares
+are those of so many seeds and no more. Negative controls are the same slices with one thing wrong,
+of which none may come out `reproduced`: two sizes swapped, one seed only, and cells trained again
+with a learning rate ten times as large or small, or with a scorer in which one rule is changed (the
+first number of an answer counts, not its box), of three sizes and put in the place of the right ones.
 
-The cells must be in the store before: `harness run exp1 --tier micro` and `--tier micro-fresh`, in the
-workspace that HARNESS_WORKSPACE names.
+The cells must be in the store before: `harness run exp1 --tier micro` and `--tier micro-fresh`, in
+the workspace that HARNESS_WORKSPACE names.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def measure() -> Iterator[Row]:
     slices = list(itertools.combinations(seeds, SLICE))
     verdicts = Counter(_verdict(locked, _of(fresh, chosen)) for chosen in slices)
     note = f"{len(slices)} slices of {len(seeds)} fresh seeds: {_told(verdicts)}"
-    yield Row("fresh slices not reproduced", 1 - verdicts["reproduced"] / len(slices), "", 0.1, note)
+    yield Row(
+        "fresh slices not reproduced", 1 - verdicts["reproduced"] / len(slices), "", 0.1, note
+    )
     swapped = Counter(_verdict(locked, _swapped(_of(fresh, chosen))) for chosen in slices)
     yield _control("two sizes swapped", swapped)
     yield _control("one seed only", Counter(_verdict(locked, _of(fresh, (s,))) for s in seeds))

@@ -162,8 +162,8 @@ def lock(loaded: Loaded) -> Locked:
 def check_data(suite: Suite, fetched: Mapping[str, Path] | None = None) -> None:
     """Hold every data file against its declaration; done whenever its bytes are new.
 
-    Of data sets that do not stand in its folder, those in `fetched` are looked into: name -> the folder that the
-    path starts from.
+    Of data sets that do not stand in its folder, those in `fetched` are looked into: name -> the
+    folder that the path starts from.
 
     Raises:
         DataError: a missing column, NaN, infinity or a repeated key, with file and line.

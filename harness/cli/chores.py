@@ -203,7 +203,7 @@ def golden_record(
     workspace: Workspace = DEFAULT_WORKSPACE,
     dry_run: DryRun = False,
 ) -> None:
-    """Make a trained tier's golden file from the seeds of another tier, with the suite's margins."""
+    """Make a trained tier's golden file from another tier's seeds, with the suite's margins."""
     from harness import pipeline
     from harness.recording import record_golden
 

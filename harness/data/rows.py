@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from harness.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ def _row(line: bytes, where: str) -> Row:
         raise DataError("a row is not an object", where=where, found=f"{raw!r:.80}")
     extra = raw.get("extra_info") or {}
     try:
-        messages = tuple({"role": str(m["role"]), "content": str(m["content"])} for m in raw["prompt"])
+        messages = tuple(
+            {"role": str(m["role"]), "content": str(m["content"])} for m in raw["prompt"]
+        )
         row = Row(
             data_source=str(raw["data_source"]),
             ability=str(raw["ability"]),

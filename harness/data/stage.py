@@ -71,7 +71,9 @@ def stage(
         raise InfrastructureError(
             f"data sets cannot be made readable: {error.strerror}", where=str(folder)
         ) from None
-    return Staged(folder, {name: origins[name] for name, one in declared.items() if not one.in_suite})
+    return Staged(
+        folder, {name: origins[name] for name, one in declared.items() if not one.in_suite}
+    )
 
 
 def _stage_one(one: Fetched, pin: Pin, suite_root: Path, link: Path) -> str:

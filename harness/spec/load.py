@@ -77,9 +77,7 @@ def _expand_analyses(source: Source) -> tuple[dict[str, Any], _Origins]:
         value["tiers"] = {
             name: {
                 **tier,
-                "measure": _expanded(
-                    tier["measure"], source, ("tiers", name, "measure"), origins
-                ),
+                "measure": _expanded(tier["measure"], source, ("tiers", name, "measure"), origins),
             }
             if isinstance(tier, dict) and isinstance(tier.get("measure"), dict)
             else tier

@@ -8,27 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, LiteralString
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     PrivateAttr,
-    StringConstraints,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
 from harness.errors import SuiteError
 from harness.spec.measures import (
-    Analysis,
     AxisName,
-    CurveTable,
-    Figure,
     Measures,
     Model,
     Name,
-    Summary,
-    Table,
     Text,
 )
 from harness.spec.nearest import did_you_mean
@@ -176,7 +168,7 @@ class Generated(Model):
     """A data set that a generator of this harness makes, the same bytes on every machine."""
 
     name: Literal["micro", "micro-base"] = Field(
-        description="micro makes micro-Guru; micro-base hands out a base model that was made for it."
+        description="micro makes micro-Guru; micro-base hands out a base model made for it."
     )
     version: int = Field(ge=1, description="Of the generator; another one makes other bytes.")
     seed: int = Field(default=0, ge=0, description="Of its draws (micro).")

@@ -124,9 +124,7 @@ def _usable(predicted: Predicted) -> NDArray[np.float64] | str:
     return draws
 
 
-def _half_widths(
-    draws: NDArray[np.float64], df: int, band: Band, family: int
-) -> HalfWidths:
+def _half_widths(draws: NDArray[np.float64], df: int, band: Band, family: int) -> HalfWidths:
     from scipy import stats
 
     own = draws.std(axis=0, ddof=1)

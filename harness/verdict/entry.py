@@ -188,7 +188,8 @@ class Band(Strict):
     """Published predictions on a fixed grid, judged together by one simultaneous band.
 
     `predicted[i][j]` is the published loss at size N[i] and abscissa x[j], and `se` the standard
-    error of each, where the source gives one; `margin` is an absolute difference in loss. A `recorded` band was predicted by a fit of this harness to `runs` seeds.
+    error of each, where the source gives one; `margin` is an absolute difference in loss. A
+    `recorded` band was predicted by a fit of this harness to `runs` seeds.
     """
 
     id: str

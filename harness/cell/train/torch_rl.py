@@ -2,9 +2,9 @@
 
 What it does is in `rl/`: `run.py` is the whole run, `learner.py` one step of it, `policy.py` the
 model, `decode.py` generation, `advantages.py`, `losses.py` and `kl.py` the equations, and
-`settings.py` what a suite may say. The same settings and seed give the same weights, bit for bit, on
-one machine with one number of threads; other machines differ in the last digits, and training makes
-other runs of that: they are compared by statistics.
+`settings.py` what a suite may say. The same settings and seed give the same weights, bit for bit,
+on one machine with one number of threads; other machines differ in the last digits, and training
+makes other runs of that: they are compared by statistics.
 """
 
 from __future__ import annotations

@@ -1,19 +1,21 @@
 """micro-Guru: verifiable problems in the Guru row schema, small enough for a model of 0.05M.
 
-Which split a problem belongs to follows from its prompt alone, so that no split shares a prompt with
-another, whatever the seeds of the two data sets.
+Which split a problem belongs to follows from its prompt alone, so that no split shares a prompt
+with another, whatever the seeds of the two data sets.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from harness.data.micro.domains import DOMAINS
 from harness.data.micro.problems import Domain, Draws, Problem
 from harness.errors import SuiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Raised when a single byte of what a seed gives can change.
 VERSION: Final = 1
@@ -112,9 +114,7 @@ def _hash(prompt: str) -> str:
     return hashlib.sha256(prompt.encode()).hexdigest()
 
 
-def _row(
-    domain: Domain, problem: Problem, grade: int, split: str, index: int
-) -> dict[str, object]:
+def _row(domain: Domain, problem: Problem, grade: int, split: str, index: int) -> dict[str, object]:
     return {
         "data_source": domain.source,
         "prompt": [{"role": "user", "content": problem.prompt}],

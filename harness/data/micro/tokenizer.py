@@ -7,12 +7,12 @@ that build each word from left to right, an end token, and a pad token that is n
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.data.micro.domains import DOMAINS
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from transformers import PreTrainedTokenizerBase
 
 END: Final = "<|endoftext|>"

@@ -1,0 +1,1 @@
+"""The small engine of reinforcement learning."""

@@ -286,7 +286,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021) on (R, W, heads, S); halves are rotated against each other."""
+    """Rotary positions (Su et al. 2021) on (R, W, heads, S): halves rotate against each other."""
     first, second = x.chunk(2, dim=-1)
     return torch.addcmul(x * cos, torch.cat((-second, first), dim=-1), sin)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.cell.contract import DivergedError
 from harness.cell.train.rl import advantages as estimators
 from harness.cell.train.rl.kl import kl_penalty, token_rewards_with_kl
 from harness.cell.train.rl.losses import aggregate, policy_loss, value_loss
 from harness.cell.train.rl.policy import Critic, micro_batches
 from harness.cell.train.rl.seeds import derived_seed
-from harness.cell.contract import DivergedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,9 +124,7 @@ class Learner:
         if ref_logp is not None and algorithm.kl.place == "reward":
             penalty = kl_penalty(old_logp, ref_logp, algorithm.kl.form)
         rewards = token_rewards_with_kl(rollout.scores, mask, penalty, algorithm.kl.coef)
-        advantages, returns = _ESTIMATORS[algorithm.name](
-            algorithm, rollout, rewards, values
-        )
+        advantages, returns = _ESTIMATORS[algorithm.name](algorithm, rollout, rewards, values)
         return _Signal(advantages, old_logp, ref_logp, values, returns), told
 
     def _logp(self, policy: Policy, batch: Batch) -> Tensor:
@@ -257,17 +255,13 @@ def _ppo(
 ) -> tuple[Tensor, Tensor | None]:
     assert values is not None
     critic = algorithm.critic
-    return estimators.gae(
-        rewards, values, rollout.batch.mask, gamma=critic.gamma, lam=critic.lam
-    )
+    return estimators.gae(rewards, values, rollout.batch.mask, gamma=critic.gamma, lam=critic.lam)
 
 
 def _reinforce_plus_plus(
     algorithm: Algorithm, rollout: Rollout, rewards: Tensor, _values: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    return estimators.reinforce_plus_plus(
-        rewards, rollout.batch.mask, gamma=algorithm.critic.gamma
-    )
+    return estimators.reinforce_plus_plus(rewards, rollout.batch.mask, gamma=algorithm.critic.gamma)
 
 
 def _reinforce_plus_plus_baseline(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +18,7 @@ from harness.cell.train.rl.losses import entropy_from_logits, logp_from_logits
 from harness.errors import DataError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from collections.abc import Iterator, Sequence
 
     from harness.cell.contract import PinnedFile
@@ -86,9 +86,7 @@ def make_batch(
         attended[row, start:end] = True
     positions = (attended.cumsum(dim=1) - 1).clamp(min=0)
     mask = attended[:, width:].clone()
-    return Batch(
-        ids.to(device), attended.to(device), positions.to(device), mask.to(device), width
-    )
+    return Batch(ids.to(device), attended.to(device), positions.to(device), mask.to(device), width)
 
 
 class Meter:
@@ -97,7 +95,7 @@ class Meter:
     Attributes:
         total: so far.
         backward: FLOPs of a backward pass, in forward passes: 2, or 1 where adapters alone are
-            trained, since the frozen weights need no gradient (theirs own is left out: it is small).
+            trained: the frozen weights need no gradient, and the adapters' own is left out.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -107,7 +105,7 @@ class Meter:
         self._is_on = True
 
     def read(self, rows: int, width: int, logits: int) -> None:
-        """A pass over `rows` sequences of `width` tokens, padding included; `logits` places each."""
+        """A pass over `rows` sequences of `width` tokens, padding included, to `logits` of them."""
         times = 1.0 + self.backward * torch.is_grad_enabled()
         self._add(times * rows * full_flops(self._shape, width, logits))
 
@@ -210,11 +208,10 @@ class Policy:
 
         The folder must be empty or absent.
         """
+        model: Any = self.model
         if self.has_adapters:
-            merged = copy.deepcopy(self.model).merge_and_unload()  # type: ignore[operator]
-        else:
-            merged = self.model
-        merged.save_pretrained(folder)
+            model = copy.deepcopy(model).merge_and_unload()
+        model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
@@ -360,7 +357,7 @@ def load_policy(folder: Path, dtype: str = "float32") -> Policy:
             folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the libraries raise
+    except Exception as error:
         raise DataError(
             "the checkpoint cannot be loaded",
             where=where,

@@ -1,8 +1,8 @@
 """Which problems a run trains on, in which order.
 
 A run of S steps with B problems each draws D = S * B problems. With data reuse tau it has D / tau
-different ones and goes through them tau times (Tan et al. 2025, section 4.3: the total is fixed, the
-number of different problems is not). A batch is shared out between domains by their weights.
+different ones and goes through them tau times (Tan et al. 2025: the total is fixed, the number of
+different problems is not). A batch is shared out between domains by their weights.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _shares(weights: Mapping[str, float], steps: int, batch: int) -> list[dict[s
 
 def _queue(rows: Sequence[Row], total: int, order: str, tau: int, seed: int) -> list[Row]:
     """`total` draws: the first `total / tau` rows of a shuffle, gone through `tau` times."""
-    source = random.Random(seed)
+    source = random.Random(seed)  # noqa: S311 - no secret
     shuffled = list(rows)
     source.shuffle(shuffled)
     unique = shuffled[: -(-total // tau)]

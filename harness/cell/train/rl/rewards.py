@@ -61,7 +61,7 @@ class Rewards:
                 raise DataError(str(error), where=f"data source {source}") from None
             if name not in self._pinned:
                 raise DataError(
-                    f"answers of data source {source!r} are scored by {name!r}, which is not pinned",
+                    f"data source {source!r} is scored by {name!r}, which is not pinned",
                     where="spec.json",
                     expected=f"scorers: [{name}, ...] in the tier",
                     hint="name it under `scorers` of the tier, then `harness lock`",
@@ -74,9 +74,7 @@ class Rewards:
             DataError: a row's reference answer is broken.
         """
         keys = [(id(row), text) for row, text in zip(rows, texts, strict=True)]
-        new = {
-            key: row for key, row in zip(keys, rows, strict=True) if key not in self._known
-        }
+        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
         if len(self._known) + len(new) > _KEPT:
             self._known.clear()
             new = dict(zip(keys, rows, strict=True))
@@ -92,6 +90,8 @@ class Rewards:
         try:
             found = reward_scorers.score_batch(asked, workers=self._workers, compat=self._compat)
         except reward_scorers.ScorerError as error:
-            raise DataError(f"an answer cannot be scored: {error}", where="settings.problems") from None
+            raise DataError(
+                f"an answer cannot be scored: {error}", where="settings.problems"
+            ) from None
         self._known.update(zip(new, found, strict=True))
         return [self._known[key] for key in keys]

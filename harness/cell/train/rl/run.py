@@ -7,7 +7,6 @@ import math
 import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -101,9 +100,7 @@ class Run:
 
     # Steps
 
-    def _train(
-        self, policy: Policy, learner: Learner, metrics: MetricsWriter, done: int
-    ) -> None:
+    def _train(self, policy: Policy, learner: Learner, metrics: MetricsWriter, done: int) -> None:
         settings = self._settings
         schedule = Schedule(
             self._training_rows(),
@@ -325,7 +322,7 @@ class Run:
         for count, value in ((totals.silent, 0), (totals.full, 1)):
             if steps and count >= max(2, steps // 2):
                 warnings.append(
-                    f"every reward was {value} in {count} of {steps} steps: nothing was learned there"
+                    f"every reward was {value} in {count} of {steps} steps: they taught nothing"
                 )
         return warnings
 

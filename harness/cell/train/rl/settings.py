@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 - read_settings resolves the annotations
 from dataclasses import dataclass, field
 
 ALGORITHMS = ("grpo", "ppo", "reinforce_plus_plus", "reinforce_plus_plus_baseline")
@@ -118,7 +118,7 @@ class Kl:
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters (Hu et al. 2021) on all linear maps of the policy, in place of its weights."""
+    """Low-rank adapters (Hu et al. 2021) on all linear maps, trained in place of the weights."""
 
     r: int = 8
     alpha: float = 16.0
@@ -185,7 +185,9 @@ class Algorithm:
             epochs=self.epochs,
         )
         if 0 < self.clip_c <= 1:
-            raise ValueError("`clip_c` bounds from above what is already clipped: 0, or more than 1")
+            raise ValueError(
+                "`clip_c` bounds from above what is already clipped: 0, or more than 1"
+            )
         if self.rollout_n * self.prompts % self.minibatches:
             raise ValueError("`minibatches` must divide prompts x rollout_n")
         if self.name in ("grpo", "reinforce_plus_plus_baseline") and self.rollout_n < 2:
