@@ -6,7 +6,7 @@ taken three at a time, in every combination, as the default slice takes three: a
 are those of so many seeds and no more. Negative controls are the same slices with one thing wrong,
 of which none may come out `reproduced`: two sizes swapped, one seed only, and cells trained again
 with a learning rate ten times as large or small, or with a scorer in which one rule is changed (the
-first number of an answer counts, not its box), of three sizes and put in the place of the right ones.
+first number of an answer counts, not its box), of three sizes, in the place of the right ones.
 
 The cells must be in the store before: `harness run exp1 --tier micro` and `--tier micro-fresh`, in
 the workspace that HARNESS_WORKSPACE names.

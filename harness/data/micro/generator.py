@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness.data.micro.domains import DOMAINS
 from harness.data.micro.problems import Domain, Draws, Problem
@@ -46,7 +46,7 @@ def generate(
         for name in names:
             if name not in known:
                 raise SuiteError(f"micro-Guru has no {kind} {name!r}", expected=", ".join(known))
-    rows = []
+    rows: list[dict[str, object]] = []
     for split, size in sizes.items():
         for name in domains:
             found = _problems(DOMAINS[name], seed, split, size)

@@ -247,7 +247,7 @@ class _FusedCache:
             rotated = _rotate(qkv[:, :, : heads + groups], cos, sin).transpose(1, 2)
             memory[0, :, :, start:end] = rotated[:, heads:]
             memory[1, :, :, start:end] = qkv[:, :, heads + groups :].transpose(1, 2)
-            y = _attention(rotated[:, :heads], *memory[:, :, :, :end], bias)
+            y = _attention(rotated[:, :heads], memory[0, :, :, :end], memory[1, :, :, :end], bias)
             y = y.transpose(1, 2).reshape(rows, width, heads * size)
             x = x + functional.linear(y, layer.out, layer.out_bias)
             y = functional.rms_norm(x, x.shape[-1:], layer.norm2, self._eps)

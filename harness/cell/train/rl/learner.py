@@ -100,7 +100,7 @@ class Learner:
         for epoch in range(self._algorithm.epochs):
             source = torch.Generator().manual_seed(derived_seed(self._seed, f"order/{epoch}", step))
             order = torch.randperm(rows, generator=source).to(rollout.batch.ids.device)
-            for minibatch in order.split(size):
+            for minibatch in torch.split(order, size):
                 for name, value in self._minibatch(rollout.batch, signal, minibatch, step).items():
                     sums.setdefault(name, []).append(value)
         told |= {name: math.fsum(values) / len(values) for name, values in sums.items()}
@@ -157,7 +157,7 @@ class Learner:
         for part in micro_batches(len(rows), self._train.micro_batch):
             chosen = rows[part.start : part.stop]
             loss, parts = self._policy_loss(batch, signal, chosen, tokens, sequences)
-            loss.backward()
+            torch.autograd.backward(loss)
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
         parameters = self.policy.trainable()
@@ -229,7 +229,7 @@ class Learner:
                 clip=self._algorithm.critic.clip or None,
                 total_tokens=tokens,
             )
-            loss.backward()
+            torch.autograd.backward(loss)
             total += float(loss.detach())
         norm = torch.nn.utils.clip_grad_norm_(self.critic.parameters(), self._train.grad_clip)
         if not (math.isfinite(total) and math.isfinite(float(norm))):

@@ -18,8 +18,8 @@ from harness.cell.train.rl.losses import entropy_from_logits, logp_from_logits
 from harness.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-    from collections.abc import Iterator, Sequence
 
     from harness.cell.contract import PinnedFile
     from harness.cell.train.rl.settings import Lora, Model
@@ -158,7 +158,8 @@ class Policy:
     @property
     def causal_lm(self) -> Any:
         """The Hugging Face model itself, without peft's wrapper."""
-        return self.model.get_base_model() if self.has_adapters else self.model
+        model: Any = self.model
+        return model.get_base_model() if self.has_adapters else model
 
     @property
     def has_adapters(self) -> bool:
@@ -174,7 +175,7 @@ class Policy:
         named = self.causal_lm.named_parameters()
         return sum(one.numel() for name, one in named if "lora_" not in name)
 
-    def encode(self, messages: Sequence[dict[str, str]]) -> list[int]:
+    def encode(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """Token ids of a prompt, as the tokenizer's chat template writes it."""
         text = self.tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=True
@@ -193,7 +194,7 @@ class Policy:
         Both are of the distribution at `temperature`, from which the responses were drawn.
         """
         states = predicting_states(self.causal_lm.model, batch)
-        self.meter.read(*batch.ids.shape, states.shape[1])
+        self.meter.read(len(batch), batch.ids.shape[1], states.shape[1])
         logits = self.causal_lm.lm_head(states).float() / temperature
         logp = logp_from_logits(logits, batch.responses)
         return logp, entropy_from_logits(logits) if with_entropy else None
@@ -241,7 +242,7 @@ class Critic(nn.Module):
 
     def values(self, batch: Batch) -> Tensor:
         """(B, T) expected score, in the state before each token of the responses."""
-        self._meter.read(*batch.ids.shape, 0)
+        self._meter.read(len(batch), batch.ids.shape[1], 0)
         values: Tensor = self.head(predicting_states(self.backbone, batch)).squeeze(-1).float()
         return values
 
@@ -298,8 +299,8 @@ def _new(settings: Model, seed: int) -> Policy:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = Qwen2ForCausalLM(config).to(getattr(torch, settings.dtype))
-    return Policy(model, tokenizer, "cpu")
+    make: Any = Qwen2ForCausalLM
+    return Policy(make(config).to(getattr(torch, settings.dtype)), tokenizer, "cpu")
 
 
 def _load_weights(policy: Policy, file: PinnedFile) -> None:
@@ -352,8 +353,9 @@ def load_policy(folder: Path, dtype: str = "float32") -> Policy:
             expected=f"a Hugging Face folder with {CONFIG_FILE}, weights and a tokenizer",
             hint="correct settings.model.checkpoint; the path starts at the data folder",
         )
+    load: Any = AutoModelForCausalLM.from_pretrained
     try:
-        model, told = AutoModelForCausalLM.from_pretrained(
+        model, told = load(
             folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -397,7 +399,8 @@ def add_adapters(policy: Policy, settings: Lora, seed: int) -> Policy:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    config = LoraConfig(
+    make: Any = LoraConfig  # a fractional alpha is fine
+    config = make(
         r=settings.r,
         lora_alpha=settings.alpha,
         lora_dropout=0.0,

@@ -87,7 +87,7 @@ def warm_up(
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * (1.0 - 0.9 * step / settings.steps)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(policy.trainable(), 1.0)
         optimizer.step()
         if stop(step + 1):
