@@ -126,7 +126,7 @@ def fitted_policy() -> Policy:
     blank = tiny_policy()
     policy = Policy(copy.deepcopy(blank.model), blank.tokenizer, "cpu")
     rows = as_rows(sums(55))
-    prompts = [policy.encode(one.messages) for one in rows]  # type: ignore[arg-type]
+    prompts = [policy.encode(one.messages) for one in rows]
     said = [[*policy.tokenizer(one.solution)["input_ids"], policy.eos] for one in rows]
     batch = make_batch(prompts, said, policy.pad, "cpu")
     optimiser = torch.optim.Adam(policy.model.parameters(), lr=1e-2)

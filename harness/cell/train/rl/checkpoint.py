@@ -39,11 +39,14 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        written_by = state.pop("computed_by")
     except Exception as error:  # noqa: BLE001 - a disk may have damaged it in any way
         sys.stderr.write(f"{path} cannot be read ({error!r:.120}); the cell starts again\n")
         return None
-    if state.pop("computed_by") != computed_by():
-        sys.stderr.write(f"{path} was written on another machine; the cell starts again\n")
+    if written_by != computed_by():
+        sys.stderr.write(
+            f"{path} was written on another machine or by another torch; the cell starts again\n"
+        )
         return None
     return state
 
@@ -51,7 +54,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 def computed_by() -> dict[str, str | int]:
     """What the last digits of a computation depend on, besides what is computed."""
     return {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a class of its own, which `weights_only` refuses
         "cpu": _processor(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),

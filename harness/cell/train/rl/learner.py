@@ -148,7 +148,7 @@ class Learner:
         """One update of the policy and, where there is one, of the critic."""
         told: dict[str, float] = {}
         if self.critic is not None and self._critic_optimizer is not None:
-            told |= self._step_critic(batch, signal, rows)
+            told |= self._step_critic(batch, signal, rows, step)
             if step <= self._algorithm.critic.warm_up:
                 return told
         self._optimizer.zero_grad(set_to_none=True)
@@ -210,7 +210,9 @@ class Learner:
         parts["loss"] = float(loss.detach())
         return loss, parts
 
-    def _step_critic(self, batch: Batch, signal: _Signal, rows: Tensor) -> dict[str, float]:
+    def _step_critic(
+        self, batch: Batch, signal: _Signal, rows: Tensor, step: int
+    ) -> dict[str, float]:
         assert self.critic is not None
         assert self._critic_optimizer is not None
         assert signal.old_values is not None
@@ -233,7 +235,7 @@ class Learner:
             total += float(loss.detach())
         norm = torch.nn.utils.clip_grad_norm_(self.critic.parameters(), self._train.grad_clip)
         if not (math.isfinite(total) and math.isfinite(float(norm))):
-            raise _not_finite(0, f"value loss {total}, gradient norm {float(norm)}")
+            raise _not_finite(step, f"value loss {total}, gradient norm {float(norm)}")
         self._critic_optimizer.step()
         return {"value_loss": total}
 

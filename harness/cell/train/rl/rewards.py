@@ -88,10 +88,19 @@ class Rewards:
             for (_, text), row in new.items()
         ]
         try:
-            found = reward_scorers.score_batch(asked, workers=self._workers, compat=self._compat)
-        except reward_scorers.ScorerError as error:
+            found = reward_scorers.score_batch(
+                asked, workers=self._workers, compat=self._compat, errors="return"
+            )
+        except reward_scorers.ScorerError as error:  # a worker's, of no row in particular
             raise DataError(
                 f"an answer cannot be scored: {error}", where="settings.problems"
             ) from None
-        self._known.update(zip(new, found, strict=True))
+        for (key, row), one in zip(new.items(), found, strict=True):
+            if isinstance(one, reward_scorers.ScorerError):
+                raise DataError(
+                    f"an answer cannot be scored: {one}",
+                    where=row.where,
+                    hint="correct the row, or take it out of the data set",
+                )
+            self._known[key] = one
         return [self._known[key] for key in keys]

@@ -43,12 +43,14 @@ class Totals:
         problems: drawn for training (D). tokens: of their prompts and responses.
         flops: 6 N tokens, the papers' count. counted: matrix products that were really done, those
             of generation, of the reference and of padding included; evaluations are not.
+        warm_up: loss at the end of the warm-up in nats per token; NaN without one.
     """
 
     problems: int = 0
     tokens: int = 0
     flops: float = 0.0
     counted: float = 0.0
+    warm_up: float = math.nan
     silent: int = 0  # steps whose rewards were all 0
     full: int = 0  # steps whose rewards were all 1
     warnings: list[str] = field(default_factory=list)
@@ -68,6 +70,15 @@ class Run:
         self._rewards = Rewards(settings.compat, pinned=pinned)
         self._asked = self._questions("heldout", settings.evaluation.questions)
         self._rewards.check([*self._training_rows(), *self._asked])
+        self._schedule = Schedule(
+            self._training_rows(),
+            settings.problems.domains,
+            steps=settings.train.steps,
+            batch=settings.algorithm.prompts,
+            order=settings.problems.order,
+            tau=settings.problems.tau,
+            seed=settings.seed,
+        )
         self._totals = Totals()
         self._lines: list[Mapping[str, object]] = []
 
@@ -83,10 +94,10 @@ class Run:
             self._cell.read_data(settings.model.data) if settings.model.data else None,
         )
         n_parameters = policy.n_parameters()
-        loss = math.nan
         if state is None:
             weights = settings.warm_up.domains or settings.problems.domains
-            loss = warm_up(policy, self._rows.get("train", []), settings.warm_up, weights, seed)
+            train = self._rows.get("train", [])
+            self._totals.warm_up = warm_up(policy, train, settings.warm_up, weights, seed)
         if settings.train.lora is not None:
             policy = add_adapters(policy, settings.train.lora, derived_seed(seed, "adapters"))
         learner = Learner(policy, settings.algorithm, settings.train, seed)
@@ -96,24 +107,15 @@ class Run:
                 done = 0
                 self._write(metrics, 0, self._evaluate(policy, 0))
             self._train(policy, learner, metrics, done)
-            return self._finish(policy, metrics, n_parameters, loss)
+            return self._finish(policy, metrics, n_parameters)
 
     # Steps
 
     def _train(self, policy: Policy, learner: Learner, metrics: MetricsWriter, done: int) -> None:
         settings = self._settings
-        schedule = Schedule(
-            self._training_rows(),
-            settings.problems.domains,
-            steps=settings.train.steps,
-            batch=settings.algorithm.prompts,
-            order=settings.problems.order,
-            tau=settings.problems.tau,
-            seed=settings.seed,
-        )
         saved = time.monotonic()
         for step in range(done + 1, settings.train.steps + 1):
-            numbers = self._step(policy, learner, schedule[step - 1], step)
+            numbers = self._step(policy, learner, self._schedule[step - 1], step)
             is_last = step == settings.train.steps
             if is_last or step % settings.evaluation.every == 0:
                 numbers |= {"evals": self._evaluate(policy, step)}
@@ -204,7 +206,7 @@ class Run:
             return answer(policy, rows, n, sampling, self._rewards)
 
     def _finish(
-        self, policy: Policy, metrics: MetricsWriter, n_parameters: int, warm_up_loss: float
+        self, policy: Policy, metrics: MetricsWriter, n_parameters: int
     ) -> dict[str, object]:
         settings, totals = self._settings, self._totals
         folder = self._cell.out / FINAL
@@ -221,8 +223,8 @@ class Run:
             "warnings": self._warnings(),
             "domains": self._before_and_after() if self._settings.train.steps else [],
         }
-        if math.isfinite(warm_up_loss):
-            result["warm_up_loss"] = warm_up_loss
+        if math.isfinite(totals.warm_up):
+            result["warm_up_loss"] = totals.warm_up
         evals = dict(metrics.evals)
         if settings.evaluation.final_samples:
             evals |= self._final_answers(policy, result)

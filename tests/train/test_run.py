@@ -1,0 +1,474 @@
+"""A whole run of the engine: what it leaves, that it repeats, that it learns."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from harness.cell import contract
+from harness.cell.__main__ import main
+from harness.cell.contract import DivergedError
+from harness.cell.train.rl.run import FINAL
+from harness.errors import DataError
+from tests.train.support import (
+    MEASURED,
+    STEPS,
+    VARIANTS,
+    Finished,
+    environment,
+    finished,
+    merged,
+    toy_rows,
+    train,
+    train_with,
+    write_spec,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+every_variant = pytest.mark.parametrize("name", VARIANTS)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return train_with(tmp_path_factory.mktemp("plain"), {"evaluation": {"final_samples": 2}})
+
+
+# What it leaves
+
+
+def test_a_line_for_every_step_and_one_before_the_first(plain: Finished) -> None:
+    assert [line["step"] for line in plain.lines] == list(range(STEPS + 1))
+    told = {"samples", "tokens", "flops", "flops_counted", "evals", "step"}
+    learnt = {"reward", "same_reward", "response_length", "finished"}
+    learnt |= {"loss", "entropy", "clip_fraction", "grad_norm"}
+    assert set(plain.lines[0]) == told
+    assert all(set(line) == told | learnt | set(MEASURED) for line in plain.lines[1:])
+
+
+def test_evaluations_come_first_last_and_every_so_often(plain: Finished) -> None:
+    asked = [line["step"] for line in plain.lines if line["evals"]]
+    assert asked == [0, 2, 4, 5]
+    for line in plain.lines:
+        if line["evals"]:
+            rate, error = (line["evals"][f"heldout.{one}"] for one in ("pass_at_1", "ErrRate"))
+            assert error == pytest.approx(1 - rate)
+            assert line["evals"]["heldout.pass_at_2"] >= rate
+
+
+def test_samples_tokens_and_flops_are_totals(plain: Finished) -> None:
+    parameters = plain.result["parameters"]
+    before = dict.fromkeys(("samples", "tokens", "flops", "flops_counted"), 0)
+    assert {name: plain.lines[0][name] for name in before} == before
+    for line, last in zip(plain.lines[1:], plain.lines, strict=False):
+        assert line["samples"] == 4 * line["step"]
+        # 16 responses of this mean length, and as many prompts of a token or more.
+        responses = round(16 * line["response_length"])
+        assert line["tokens"] - last["tokens"] >= responses + 16
+        assert line["flops"] == pytest.approx(6 * parameters * line["tokens"])
+        assert line["flops_counted"] > last["flops_counted"]
+    for name in before:
+        assert plain.result[name] == plain.lines[-1][name]
+
+
+def test_the_result_tells_the_last_evaluation(plain: Finished) -> None:
+    assert plain.result["status"] == "ok"
+    assert plain.result["steps"] == STEPS + 1
+    evals = plain.result["evals"]
+    assert plain.lines[-1]["evals"].items() <= evals.items()
+    counts = plain.result["counts"]["heldout"]
+    assert counts["n"] == 2
+    rate = sum(counts["c"]) / (2 * len(counts["c"]))
+    assert evals["final.heldout.pass_at_1"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("changes", [{}, VARIANTS["lora"]], ids=["full", "lora"])
+def test_the_checkpoint_is_a_hugging_face_folder(tmp_path: Path, changes: dict[str, Any]) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    done = train_with(tmp_path, changes)
+    model = AutoModelForCausalLM.from_pretrained(done.out / FINAL)
+    tokenizer = AutoTokenizer.from_pretrained(done.out / FINAL)
+    assert sum(one.numel() for one in model.parameters()) == done.result["parameters"]
+    assert len(tokenizer) <= model.config.vocab_size
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "1+2="}], tokenize=False, add_generation_prompt=True
+    )
+    assert text == "1+2=\n"
+    if not changes:
+        assert weights_sha256(model) == done.result["weights_sha256"]
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    digest = sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+# Repeating
+
+
+@every_variant
+def test_one_seed_gives_one_run(tmp_path: Path, name: str) -> None:
+    spec = write_spec(tmp_path, VARIANTS[name])
+    first = train(tmp_path, spec, "first")
+    assert train(tmp_path, spec, "second").outcome == first.outcome
+
+
+def test_another_seed_gives_another_run(tmp_path: Path, plain: Finished) -> None:
+    other = train_with(tmp_path, {"seed": 8, "evaluation": {"final_samples": 2}})
+    assert other.result["weights_sha256"] != plain.result["weights_sha256"]
+    assert other.curve != plain.curve
+
+
+def test_evaluations_do_not_move_the_training(tmp_path: Path, plain: Finished) -> None:
+    seldom = train_with(tmp_path, {"evaluation": {"every": 100, "questions": 1, "samples": 1}})
+    assert seldom.result["weights_sha256"] == plain.result["weights_sha256"]
+    assert seldom.result["flops_counted"] == plain.result["flops_counted"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"algorithm": {"kl": {"coef": 0.5}}},
+        {"algorithm": {"kl": {"coef": 0.5, "place": "reward"}, "name": "reinforce_plus_plus"}},
+        {"algorithm": {"name": "reinforce_plus_plus"}},
+        {"algorithm": {"name": "ppo"}},
+        {"algorithm": {"entropy": 0.1}},
+        {"algorithm": {"epochs": 2}},
+        {"train": {"weight_decay": 0.5}},
+        {"train": {"temperature": 0.7}},
+        {"train": {"lr_warm_up": 5}},
+        {"problems": {"order": "curriculum"}},
+        {"problems": {"tau": 5}},
+    ],
+    ids=lambda one: json.dumps(one),
+)
+def test_settings_are_not_ignored(tmp_path: Path, plain: Finished, changes: dict[str, Any]) -> None:
+    assert train_with(tmp_path, changes).result["weights_sha256"] != plain.result["weights_sha256"]
+
+
+# Broken off and resumed
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+
+import peft
+import torch
+from transformers import Qwen2ForCausalLM, Qwen2Tokenizer
+
+from harness.cell import contract
+from harness.cell.__main__ import run_cell
+from harness.cell.train.rl import run
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def train(root, during):
+    run.CHECKPOINT_S = -1.0
+    write, save = contract.MetricsWriter.write, torch.save
+    def write_or_die(self, step, **numbers):
+        if step == 4 and during == "step":
+            die()
+        write(self, step, **numbers)
+    def save_or_die(state, file):
+        if state["step"] == 4 and during == "checkpoint":
+            file.write(b"half of it")
+            file.flush()
+            die()
+        save(state, file)
+    contract.MetricsWriter.write, torch.save = write_or_die, save_or_die
+    (root / "killed").mkdir()
+    run_cell(root / "spec.json", root / "killed", root, root / "resume")
+
+# Nothing was computed yet in the parent, so that its children may fork.
+for root, during in json.loads(sys.argv[1]):
+    if not (child := os.fork()):
+        try:
+            train(Path(root), during)
+        finally:
+            os._exit(1)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (root, status)
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of cells that `kill -9` ended in step 4, or while they wrote its checkpoint."""
+    roots = {name: tmp_path_factory.mktemp(name) for name in (*VARIANTS, "checkpoint")}
+    for name, root in roots.items():
+        write_spec(root, VARIANTS.get(name))
+    asked = [(str(root), "step" if name in VARIANTS else name) for name, root in roots.items()]
+    subprocess.run([sys.executable, "-c", KILLED, json.dumps(asked)], check=True, env=environment())
+    return roots
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, "checkpoint"])
+def test_after_kill_9_a_cell_ends_as_it_would_have(
+    killed: dict[str, Path], name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = killed[name]
+    assert not (root / "killed" / "result.json").exists()
+    assert json.loads((root / "resume" / "checkpointed.json").read_bytes()) == {"step": 3}
+    resumed = train(root, root / "spec.json", "resumed", root / "resume")
+    assert "starts again" not in capfd.readouterr().err
+    assert resumed.outcome == train(root, root / "spec.json", "whole").outcome
+
+
+def test_only_what_is_left_is_done_again(
+    killed: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.cell.train.rl.learner import Learner
+
+    root, steps, update = killed["grpo"], [], Learner.update
+
+    def counted(self: Learner, rollout: Any, step: int) -> dict[str, float]:
+        steps.append(step)
+        return update(self, rollout, step)
+
+    monkeypatch.setattr(Learner, "update", counted)
+    train(root, root / "spec.json", "counted", root / "resume")
+    assert steps == [4, 5]
+
+
+def foreign(content: bytes) -> bytes:
+    """The same state, written by another torch."""
+    return changed_state(content, computed_by={"torch": "1.0"})
+
+
+def unsigned(content: bytes) -> bytes:
+    return changed_state(content, computed_by=None)
+
+
+def changed_state(content: bytes, **changes: object) -> bytes:
+    import io
+
+    state = torch.load(io.BytesIO(content), weights_only=True) | changes
+    file = io.BytesIO()
+    torch.save({name: value for name, value in state.items() if value is not None}, file)
+    return file.getvalue()
+
+
+DAMAGES: dict[str, Any] = {
+    "empty": lambda _: b"",
+    "garbage": lambda _: b"garbage" * 100,
+    "truncated": lambda content: content[: len(content) // 2],
+    "a byte short": lambda content: content[:-1],
+    "another torch": foreign,
+    "unsigned": unsigned,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_state_that_cannot_be_used_is_told_and_the_cell_starts_again(
+    tmp_path: Path, killed: dict[str, Path], damage: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    state = (killed["reinforce_plus_plus"] / "resume" / "state.pt").read_bytes()
+    (tmp_path / "resume").mkdir()
+    (tmp_path / "resume" / "state.pt").write_bytes(DAMAGES[damage](state))
+    spec = write_spec(tmp_path, VARIANTS["reinforce_plus_plus"])
+    again = train(tmp_path, spec, "again", tmp_path / "resume")
+    assert "state.pt" in (told := capfd.readouterr().err)
+    assert "the cell starts again" in told
+    assert again.outcome == train(tmp_path, spec, "whole").outcome
+    assert not (tmp_path / "resume" / ".state.pt.partial").exists()
+
+
+# Learning
+
+
+# Adapters leave the embeddings as they are, and need a larger model and more answers.
+LONGER: dict[str, dict[str, Any]] = {name: {"train": {"steps": 10}} for name in VARIANTS} | {
+    "lora": {
+        "model": {"hidden": 32, "intermediate": 64},
+        "warm_up": {"steps": 100},
+        "problems": {"tau": 3},
+        "algorithm": {"prompts": 8, "rollout_n": 8, "minibatches": 4},
+        "train": {"steps": 15},
+    }
+}
+
+
+@every_variant
+def test_right_answers_become_more(tmp_path: Path, name: str) -> None:
+    """One answer of the four that the warm-up taught is right."""
+    asked = {"every": 100, "questions": 4, "samples": 8}
+    longer = merged(merged(VARIANTS[name], LONGER[name]), {"evaluation": asked})
+    done = train_with(tmp_path, longer)
+    before, after = (done.lines[at]["evals"]["heldout.pass_at_1"] for at in (0, -1))
+    assert before < 0.5
+    assert after > before + 0.25
+    assert done.result["warnings"] == []
+
+
+def test_without_reward_nothing_is_learnt(tmp_path: Path) -> None:
+    weights = {
+        train_with(root, {"train": {"steps": steps}}, rows=toy_rows(truth="9")).result[
+            "weights_sha256"
+        ]
+        for steps in (0, 3)
+        if (root := tmp_path / str(steps)).mkdir() is None
+    }
+    assert len(weights) == 1
+
+
+def test_an_entropy_bonus_keeps_answers_random(tmp_path: Path) -> None:
+    entropies = []
+    for weight in (0.0, 0.3):
+        root = tmp_path / str(weight)
+        root.mkdir()
+        done = train_with(root, {"algorithm": {"entropy": weight}})
+        entropies.append(done.lines[-1]["entropy"])
+    assert entropies[1] > entropies[0]
+
+
+def test_a_penalty_keeps_the_policy_near_the_reference(tmp_path: Path) -> None:
+    far = []
+    for weight in (1e-6, 1.0):
+        root = tmp_path / str(weight)
+        root.mkdir()
+        kl = {"coef": weight, "form": "low_var_kl"}
+        done = train_with(root, {"algorithm": {"kl": kl}, "train": {"steps": 10}})
+        assert done.lines[1]["kl"] == pytest.approx(0, abs=1e-6)
+        far.append(done.lines[-1]["kl"])
+    assert far[1] < far[0] / 2
+
+
+# Warnings
+
+
+@pytest.mark.parametrize(("truth", "value"), [("9", 0), ("5", 1)])
+def test_steps_that_teach_nothing_are_warned_of(tmp_path: Path, truth: str, value: int) -> None:
+    rows = [{**row, "extra_info": {**row["extra_info"]}} for row in toy_rows(truth=truth)]
+    for row in rows:
+        row["extra_info"]["solution"] = "\\boxed{5}"
+    changes = {"warm_up": {"steps": 150}, "train": {"temperature": 0.5}}
+    done = train_with(tmp_path, changes, rows=rows)
+    assert [line["reward"] for line in done.lines[1:]] == [value] * STEPS
+    assert all(line["same_reward"] == 1 for line in done.lines[1:])
+    (warning,) = done.result["warnings"]
+    assert f"every reward was {value} in {STEPS} of {STEPS} steps" in warning
+
+
+def test_answers_that_never_end_are_cut_off(tmp_path: Path) -> None:
+    done = train_with(tmp_path, {"warm_up": {"steps": 0}, "train": {"max_new_tokens": 2}})
+    assert all(line["finished"] == 0 for line in done.lines[1:])
+    assert all(line["response_length"] == 2 for line in done.lines[1:])
+    assert "warm_up_loss" not in done.result
+
+
+def test_no_steps_are_an_evaluation(tmp_path: Path) -> None:
+    done = train_with(tmp_path, {"train": {"steps": 0}})
+    assert [line["step"] for line in done.lines] == [0]
+    assert done.result["samples"] == 0
+    assert done.result["evals"] == done.lines[0]["evals"]
+
+
+# Faults
+
+
+def test_an_update_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="diverged at step") as caught:
+        train_with(tmp_path, {"train": {"lr": 1e30}})
+    assert "lower `lr`" in str(caught.value.hint)
+    assert not (tmp_path / "out" / contract.RESULT_FILE).exists()
+
+
+def test_a_critic_that_is_not_finite_ends_the_run_at_its_step(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"diverged at step [1-9]"):
+        train_with(tmp_path, {"algorithm": {"name": "ppo", "critic": {"lr": 1e30}}})
+
+
+def test_a_warm_up_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="warm-up step"):
+        train_with(tmp_path, {"warm_up": {"lr": 1e30}})
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown setting": ({"train": {"stpes": 3}}, "unknown setting settings.train.stpes"),
+    "unknown section": ({"optimizer": {}}, "unknown setting settings.optimizer"),
+    "wrong type": ({"train": {"steps": "many"}}, "settings.train.steps is wrong"),
+    "unknown algorithm": ({"algorithm": {"name": "dpo"}}, "`name` must be one of"),
+    "minibatches": ({"algorithm": {"minibatches": 3}}, "must divide"),
+    "parameters": ({"model": {"parameters": 1000}}, "another size"),
+    "tau": ({"train": {"steps": 11}}, "too few training problems"),
+    "domain": ({"problems": {"domains": {"logic": 1}}}, "no questions of domain 'logic'"),
+    "data": ({"problems": {"data": "nothing"}}, "'nothing' is not pinned"),
+    "model data": ({"model": {"data": "nothing"}}, "'nothing' is not pinned"),
+    "checkpoint": (
+        {"model": {"checkpoint": "nowhere", "hidden": 0}},
+        "no checkpoint stands there",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_run_is_refused(tmp_path: Path, name: str) -> None:
+    changes, message = REFUSED[name]
+    with pytest.raises(DataError) as caught:
+        train_with(tmp_path, changes)
+    assert message in str(caught.value)
+    assert not (tmp_path / "out" / contract.METRICS_FILE).exists()
+
+
+def test_the_number_of_parameters_that_is_told_is_the_one_to_write(
+    tmp_path: Path, plain: Finished
+) -> None:
+    right = {"model": {"parameters": plain.result["parameters"]}, "train": {"steps": 0}}
+    assert train_with(tmp_path, right).result["parameters"] == plain.result["parameters"]
+
+
+def test_a_row_without_solution_is_named(tmp_path: Path) -> None:
+    rows = [dict(row) for row in toy_rows()]
+    rows[2]["extra_info"] = {"split": "train"}
+    with pytest.raises(DataError, match="reference solution") as caught:
+        train_with(tmp_path, {}, rows=rows)
+    assert caught.value.where == "rows.jsonl:3"
+
+
+def test_a_broken_reference_answer_is_named(tmp_path: Path) -> None:
+    rows = [dict(row) for row in toy_rows()]
+    broken = next(at for at, row in enumerate(rows) if row["extra_info"]["split"] == "heldout")
+    rows[broken]["reward_model"] = {"ground_truth": ""}
+    with pytest.raises(DataError, match="cannot be scored") as caught:
+        train_with(tmp_path, {}, rows=rows)
+    assert caught.value.where == f"rows.jsonl:{broken + 1}"
+
+
+def test_a_scorer_that_is_not_pinned_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'math', which is not pinned"):
+        train_with(tmp_path, {}, scorers={"arc": 1})
+
+
+def test_the_command_tells_a_failure_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, out = write_spec(tmp_path, {"train": {"lr": 1e30}}), tmp_path / "out"
+    out.mkdir()
+    monkeypatch.setenv(contract.DATA_VARIABLE, str(tmp_path))
+    assert main([str(spec), str(out)]) == contract.FAILED
+    error = json.loads((out / contract.ERROR_FILE).read_bytes())
+    assert error["kind"] == "DivergedError"
+    assert error["resumable"] is False, "a state may hold what is not finite already"
+    assert "diverged" in capsys.readouterr().err
+
+
+def test_the_command_gives_what_the_function_gives(tmp_path: Path, plain: Finished) -> None:
+    spec, out = write_spec(tmp_path, {"evaluation": {"final_samples": 2}}), tmp_path / "out"
+    out.mkdir()
+    variables = {**environment(), contract.DATA_VARIABLE: str(tmp_path)}
+    variables.pop(contract.RESUME_VARIABLE, None)
+    command = [sys.executable, "-m", "harness.cell", str(spec), str(out)]
+    subprocess.run(command, check=True, env=variables, stdin=subprocess.DEVNULL)
+    assert finished(out).outcome == plain.outcome
