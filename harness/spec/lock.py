@@ -307,7 +307,7 @@ def _cells_under(suite: Suite, tier: str, lock: Lock) -> list[CellsPin]:
 
 
 def _used_laws(suite: Suite) -> set[str]:
-    seen = [suite, *map(suite.for_tier, suite.tiers)]
+    seen = map(suite.for_tier, suite.tiers)
     return {law for one in seen for analysis in one.analyses for law in analysis.laws}
 
 

@@ -322,6 +322,7 @@ class Suite(Measures):
     # Where each analysis was written, by the path of its list; and of what a tier replaces, where.
     _origins: dict[KeyPath, list[KeyPath]] = PrivateAttr(default_factory=dict)
     _replaced: dict[str, KeyPath] = PrivateAttr(default_factory=dict)
+    _whole: Suite | None = PrivateAttr(default=None)  # what this is a tier's view of
 
     @property
     def path(self) -> Path:
@@ -357,6 +358,8 @@ class Suite(Measures):
 
     def for_tier(self, name: str) -> Suite:
         """The suite as the tier sees it: with what its `measure` replaces."""
+        if self._whole is not None:
+            return self._whole.for_tier(name)
         measure = next(
             (
                 (ancestor, found)
@@ -370,6 +373,7 @@ class Suite(Measures):
         owner, found = measure
         keys = found.model_fields_set
         view = self.model_copy(update={key: getattr(found, key) for key in keys})
+        view._whole = self
         view._replaced = {key: ("tiers", owner, "measure", key) for key in keys}
         return view
 
