@@ -143,7 +143,8 @@ def _outcome(analysis: Analysis, curves: Curves, labels: Collection[str]) -> Out
     resampled = None
     if analysis.resample is not None:
         by = analysis.resample
-        resampled = resample(fitted, rows, by=by.by, n=by.n, seed=by.seed)
+        if _can_draw(by.by, rows, analysis.group):
+            resampled = resample(fitted, rows, by=by.by, n=by.n, seed=by.seed)
     errors = held_out(fitted, selected, analysis.held_out)
     rivals, notes = _rivals(analysis, fitted, selected, errors)
     return Outcome(
@@ -255,3 +256,14 @@ def _lacking(lacking: Sequence[Mapping[str, object]]) -> str:
     named = [" ".join(label_text(*label) for label in labels.items()) for labels in lacking]
     shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
     return f"{len(named)} of the cells it needs have no result ({shown})"
+
+
+def _can_draw(by: str, rows: Curves, group: str) -> bool:
+    """Whether there is more than one of what is drawn in some curve.
+
+    A run of one seed has no spread: its fit stands, and what needs a spread is inconclusive.
+    """
+    if by in ("curve", "block") or by not in rows.columns:
+        return True
+    pairs = set(zip(rows.columns[group].tolist(), rows.columns[by].tolist(), strict=True))
+    return len(pairs) > len({curve for curve, _ in pairs})

@@ -40,7 +40,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "reinforce_plus_plus": {"algorithm": {"name": "reinforce_plus_plus"}},
     "reinforce_plus_plus_baseline": {"algorithm": {"name": "reinforce_plus_plus_baseline"}},
-    "lora": {"algorithm": {"kl": {"coef": 0.01}}, "train": {"lora": {"r": 4, "alpha": 8}, "lr": 1e-2}},
+    "lora": {
+        "algorithm": {"kl": {"coef": 0.01}},
+        "train": {"lora": {"r": 4, "alpha": 8}, "lr": 1e-2},
+    },
 }
 
 

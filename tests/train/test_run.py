@@ -288,14 +288,15 @@ def test_a_state_that_cannot_be_used_is_told_and_the_cell_starts_again(
 # Learning
 
 
-# Enough answers for every seed, and a model large enough for adapters.
+# Enough answers for any seed, and a model large enough for adapters.
 LONGER: dict[str, Any] = {
+    "seed": 9,
     "model": {"hidden": 32, "intermediate": 64},
     "warm_up": {"steps": 100},
     "problems": {"tau": 3},
     "algorithm": {"prompts": 8, "rollout_n": 8, "minibatches": 4},
-    "train": {"steps": 12, "lr": 4e-3},
-    "evaluation": {"every": 100, "questions": 4, "samples": 8},
+    "train": {"steps": 10, "lr": 4e-3},
+    "evaluation": {"every": 1, "questions": 4, "samples": 8},
 }
 
 
@@ -303,9 +304,9 @@ LONGER: dict[str, Any] = {
 def test_right_answers_become_more(tmp_path: Path, name: str) -> None:
     """One answer of the four that the warm-up taught is right."""
     done = train_with(tmp_path, merged(LONGER, VARIANTS[name]))
-    before, after = (done.lines[at]["evals"]["heldout.pass_at_1"] for at in (0, -1))
-    assert before < 0.5
-    assert after > before + 0.25
+    right = [line["evals"]["heldout.pass_at_1"] for line in done.lines]
+    assert right[0] < 0.4
+    assert sum(right[-5:]) / 5 > right[0] + 0.2
 
 
 def test_without_reward_nothing_is_learnt(tmp_path: Path) -> None:
@@ -397,6 +398,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "wrong type": ({"train": {"steps": "many"}}, "settings.train.steps is wrong"),
     "unknown algorithm": ({"algorithm": {"name": "dpo"}}, "`name` must be one of"),
     "minibatches": ({"algorithm": {"minibatches": 3}}, "must divide"),
+    "policy": ({"compat": "lenient"}, "`compat` must be one of strict"),
     "parameters": ({"model": {"parameters": 1000}}, "another size"),
     "tau": ({"train": {"steps": 11}}, "too few training problems"),
     "domain": ({"problems": {"domains": {"logic": 1}}}, "no questions of domain 'logic'"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - read_settings resolves the annotations
 from dataclasses import dataclass, field
 
+from reward_scorers.router import POLICIES
+
 ALGORITHMS = ("grpo", "ppo", "reinforce_plus_plus", "reinforce_plus_plus_baseline")
 ORDERS = ("shuffled", "curriculum")
 AGGREGATIONS = (
@@ -275,6 +277,9 @@ class TrainingSettings:
     compat: str = "strict"
     warm_up: WarmUp = field(default_factory=WarmUp)
     evaluation: Evaluation = field(default_factory=Evaluation)
+
+    def __post_init__(self) -> None:
+        _one_of("compat", self.compat, POLICIES)
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
