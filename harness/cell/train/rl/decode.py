@@ -125,7 +125,13 @@ def _read_prompts(
     ids, attended = ids.to(policy.device), attended.to(policy.device)
     model = policy.causal_lm
     kind = getattr(model.config, "model_type", "")
-    is_plain = kind in _FUSED and not getattr(model.config, "use_sliding_window", False)
+    config = model.config
+    is_plain = (
+        kind in _FUSED
+        and config.hidden_act == "silu"
+        and not getattr(config, "use_sliding_window", False)
+        and not getattr(config, "mlp_bias", False)
+    )
     cache: Any = (_FusedCache if is_plain else _ModelCache)(policy, attended, room)
     return cache, cache.read(ids)
 
