@@ -47,6 +47,7 @@ def _check_measures(suite: Suite, tiers: list[str], laws: Collection[str] | None
     _check_analyses(suite, laws)
     _check_summaries(suite)
     _check_judge(suite)
+    _check_goldens(suite)
     _check_outputs(suite)
 
 
@@ -236,21 +237,36 @@ def _check_judge(suite: Suite) -> None:
             expected="at least one glob pattern of quantity names",
             hint='judge: ["fit/*"]',
         )
+    for number, pattern in enumerate(suite.judge):
+        _check_pattern(suite, pattern, suite.at("judge", number))
+
+
+def _check_goldens(suite: Suite) -> None:
+    """What a golden file is recorded from is known before any cell runs."""
+    names = [analysis.name for analysis in suite.analyses]
+    for number, margin in enumerate(suite.margins):
+        _check_pattern(suite, margin.match, suite.at("margins", number, "match"))
+    entries = [(band.fit, suite.at("bands", i, "fit")) for i, band in enumerate(suite.bands)]
+    for fit, where in entries:
+        _known("analysis", fit, names, where)
+    _unique("bands", entries)
+
+
+def _check_pattern(suite: Suite, pattern: str, where: str) -> None:
+    """Raise SuiteError if a glob pattern of quantity names can match none."""
     names = {
         "fit": [analysis.name for analysis in suite.analyses],
         "summary": [summary.name for summary in suite.summaries],
     }
-    for number, pattern in enumerate(suite.judge):
-        where = suite.at("judge", number)
-        kind, _, rest = pattern.partition("/")
-        if kind not in names or not rest:
-            raise SuiteError(
-                f"`{pattern}` names no quantity",
-                where=where,
-                expected="fit/NAME/PARAMETER or summary/NAME/..., where * stands for anything",
-                found=pattern,
-            )
-        _matches({"fit": "analysis", "summary": "summary"}[kind], rest, names[kind], where)
+    kind, _, rest = pattern.partition("/")
+    if kind not in names or not rest:
+        raise SuiteError(
+            f"`{pattern}` names no quantity",
+            where=where,
+            expected="fit/NAME/PARAMETER or summary/NAME/..., where * stands for anything",
+            found=pattern,
+        )
+    _matches({"fit": "analysis", "summary": "summary"}[kind], rest, names[kind], where)
 
 
 def _matches(kind: str, pattern: str, names: list[str], where: str) -> None:

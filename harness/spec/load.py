@@ -145,10 +145,16 @@ def _suite_error(error: ValidationError, source: Source, origins: _Origins) -> S
         path = _file_path(details, source, origins)
         return (details["type"] == "missing", *source.position(path)), path, details
 
-    # The errors of one analysis stand once for each of its records.
-    (_, path, first), *others = sorted(
-        (located(details) for details in error.errors()), key=lambda entry: entry[0]
-    )
+    # The errors of one analysis stand once for each of its records. A list that is too short only
+    # because its items are wrong is no error of its own.
+    found = [located(details) for details in error.errors()]
+    told = [
+        one
+        for one in found
+        if one[2]["type"] != "too_short"
+        or not any(path[: len(one[1])] == one[1] and path != one[1] for _, path, _ in found)
+    ]
+    (_, path, first), *others = sorted(told, key=lambda entry: entry[0])
     more = len({other[1] for other in others} - {path})
     report = _report(path, first, source)
     if more:
@@ -208,6 +214,9 @@ def _report(path: KeyPath, details: ErrorDetails, source: Source) -> SuiteError:
             expected=context["expected"],
             found=context["found"],
         )
+    if kind == "string_too_short" and context["min_length"] > 1:
+        expected = f"at least {context['min_length']} characters"
+        return SuiteError(f"`{key}` is too short", where=where, expected=expected, found=found)
     if kind in _EXPECTED:
         message = f"`{key}` has the wrong type"
         return SuiteError(message, where=where, expected=_EXPECTED[kind], found=found)

@@ -1,8 +1,13 @@
 """The tokenizer of small models: a byte-level Qwen2 tokenizer with a token for each fixed word.
 
-Any text comes back as it was. A folder whose configuration says qwen2 is always read by
-transformers' Qwen2Tokenizer, so that this one is made of its parts: the 256 byte symbols, merges
-that build each word from left to right, an end token, and a pad token that is not the end token.
+Any text comes back, in Unicode's composed form (NFC). A folder whose configuration says qwen2 is
+always read by transformers' Qwen2Tokenizer, so that this one is made of its parts: the 256 byte
+symbols, merges that build each word from left to right, an end token, and a pad token that is not
+the end token.
+
+Three words, blue, cube and tree, are several tokens all the same: merges of words before them (lun,
+bem, return) take their letters first. The base models were made with these tokens, so that other
+ones need another version of them.
 """
 
 from __future__ import annotations

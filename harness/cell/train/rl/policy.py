@@ -341,7 +341,8 @@ def load_policy(folder: Path, dtype: str = "float32") -> Policy:
     response's end is known by its mask.
 
     Raises:
-        DataError: missing, truncated, no causal language model, or a tokenizer without end token.
+        DataError: missing, truncated, no causal language model, or a tokenizer without end token or
+            chat template.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -366,6 +367,22 @@ def load_policy(folder: Path, dtype: str = "float32") -> Policy:
             found=f"{type(error).__name__}: {_first_line(error)}",
             hint="copy the checkpoint again: a file may be truncated, or of another architecture",
         ) from error
+    _check_model(model, told, where)
+    _check_tokenizer(tokenizer, model.config.vocab_size, where)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return Policy(model, tokenizer, "cpu")
+
+
+def _check_model(model: Any, told: Mapping[str, Any], where: str) -> None:
+    """Refuse what has no backbone and head apart, and weights of another model."""
+    if not (hasattr(model, "model") and hasattr(model, "lm_head")):
+        raise DataError(
+            f"the architecture {type(model).__name__} cannot be trained here",
+            where=where,
+            expected="a causal language model of a backbone `model` and a head `lm_head`",
+            hint="take a checkpoint of Qwen2, Llama, Mistral or one that is built like them",
+        )
     # Tied heads are not stored, and are told neither as missing nor as unexpected.
     for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         if names := sorted(map(str, told[kind])):
@@ -375,23 +392,36 @@ def load_policy(folder: Path, dtype: str = "float32") -> Policy:
                 found=f"{kind.replace('_', ' ')}: {', '.join(names[:3])}",
                 hint=f"use the {CONFIG_FILE} that was saved with the weights",
             )
+
+
+def _check_tokenizer(tokenizer: Any, embeddings: int, where: str) -> None:
+    # transformers makes an empty one, silently, where the files are missing.
+    if not tokenizer("1 + 1", add_special_tokens=False)["input_ids"]:
+        raise DataError(
+            "the tokenizer has no vocabulary",
+            where=where,
+            hint="copy tokenizer.json or vocab.json from where the weights came from",
+        )
     if tokenizer.eos_token_id is None:
         raise DataError(
             "the tokenizer has no end token, so that no response could end",
             where=where,
             hint="set eos_token in tokenizer_config.json",
         )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if len(tokenizer) > model.config.vocab_size:
+    if tokenizer.chat_template is None:
+        raise DataError(
+            "the tokenizer has no chat template, which writes prompts",
+            where=where,
+            hint="add chat_template.jinja: for a base model, the contents of the messages",
+        )
+    if len(tokenizer) > embeddings:
         raise DataError(
             "the tokenizer has more tokens than the model has embeddings",
             where=where,
-            expected=f"at most {model.config.vocab_size}",
+            expected=f"at most {embeddings}",
             found=str(len(tokenizer)),
             hint="use the tokenizer that was saved with the weights",
         )
-    return Policy(model, tokenizer, "cpu")
 
 
 def add_adapters(policy: Policy, settings: Lora, seed: int) -> Policy:

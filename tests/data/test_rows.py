@@ -1,0 +1,117 @@
+"""Rows of the Guru schema: what is read from a good line, and what is said of a bad one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.data.rows import Row, load_rows
+from harness.errors import DataError
+
+GOOD = {
+    "data_source": "math__micro",
+    "prompt": [{"role": "user", "content": "1+1="}],
+    "ability": "math",
+    "reward_model": {"style": "rule", "ground_truth": "2"},
+    "extra_info": {"split": "train", "index": 0, "difficulty": 1, "solution": "\\boxed{2}"},
+}
+
+
+def lines(*rows: object) -> bytes:
+    return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+
+
+def changed(**changes: object) -> dict[str, object]:
+    return {**GOOD, **changes}
+
+
+def without(key: str) -> dict[str, object]:
+    return {name: value for name, value in GOOD.items() if name != key}
+
+
+def test_a_good_line() -> None:
+    assert load_rows(lines(GOOD), "a.jsonl") == [
+        Row(
+            data_source="math__micro",
+            ability="math",
+            messages=({"role": "user", "content": "1+1="},),
+            ground_truth="2",
+            extra_info=GOOD["extra_info"],
+            split="train",
+            difficulty=1,
+            solution="\\boxed{2}",
+            where="a.jsonl:1",
+        )
+    ]
+
+
+@pytest.mark.parametrize("extra", [None, {}, {"index": 3}])
+def test_what_a_data_set_does_not_tell_is_none(extra) -> None:
+    for row in (changed(extra_info=extra), without("extra_info")):
+        (read,) = load_rows(lines(row), "a")
+        assert (read.split, read.difficulty, read.solution) == (None, None, None)
+
+
+@pytest.mark.parametrize("truth", ["2", ["1", "2"], {"functional": "assert 1"}, 4, None])
+def test_a_ground_truth_is_anything(truth) -> None:
+    row = changed(reward_model={"ground_truth": truth})
+    assert load_rows(lines(row), "a")[0].ground_truth == truth
+
+
+def test_empty_lines_count_and_are_passed_over() -> None:
+    read = load_rows(b"\n" + lines(GOOD) + b"  \r\n" + lines(GOOD).rstrip(), "a")
+    assert [row.where for row in read] == ["a:2", "a:4"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_of_a_prompt_stays_one_line(text) -> None:
+    """Line ends that only Unicode knows do not split a line of JSON."""
+    row = changed(prompt=[{"role": "user", "content": text}])
+    (read,) = load_rows(json.dumps(row, ensure_ascii=False).encode(), "a")
+    assert read.messages[0]["content"] == text
+
+
+SCHEMA = "not a row of the Guru schema"
+BAD = {
+    "not JSON": (b"{'a': 1}", "not JSON", "column 2"),
+    "cut off": (lines(GOOD)[:-9], "not JSON"),
+    "not UTF-8": (b'{"a": "\xff"}', "not JSON"),
+    "a list": (b"[1, 2]", "a row is not an object", "[1, 2]"),
+    "a number": (b"7", "a row is not an object", "7"),
+    "null": (b"null", "a row is not an object"),
+    "no data source": (lines(without("data_source")), SCHEMA, "'data_source'"),
+    "no prompt": (lines(without("prompt")), SCHEMA, "'prompt'"),
+    "no ability": (lines(without("ability")), SCHEMA, "'ability'"),
+    "no reward model": (lines(without("reward_model")), SCHEMA, "'reward_model'"),
+    "no ground truth": (lines(changed(reward_model={})), SCHEMA, "'ground_truth'"),
+    "reward model of text": (lines(changed(reward_model="rule")), SCHEMA, "TypeError"),
+    "prompt of text": (lines(changed(prompt="1+1=")), SCHEMA, "TypeError"),
+    "prompt without a list": (lines(changed(prompt=3)), SCHEMA, "TypeError"),
+    "message without role": (lines(changed(prompt=[{"content": "1"}])), SCHEMA, "'role'"),
+    "message without content": (lines(changed(prompt=[{"role": "user"}])), SCHEMA, "'content'"),
+    "empty prompt": (lines(changed(prompt=[])), "a row without a prompt"),
+    "extra_info of text": (lines(changed(extra_info="train")), SCHEMA, "AttributeError"),
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "parts"),
+    [(content, message, parts) for content, message, *parts in BAD.values()],
+    ids=BAD,
+)
+def test_a_bad_line_is_told_with_its_number(content, message, parts) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        load_rows(lines(GOOD, GOOD) + content, "data/a.jsonl")
+    assert caught.value.where == "data/a.jsonl:3"
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+def test_no_rows(content) -> None:
+    with pytest.raises(DataError, match="no rows") as caught:
+        load_rows(content, "a.jsonl")
+    assert caught.value.where == "a.jsonl"
