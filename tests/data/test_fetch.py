@@ -29,6 +29,11 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 class Declared:
     path: str = "star/answers.csv"
     url: str | None = "https://example.org/commit/answers.csv"
+    generator: None = None
+
+    @property
+    def in_suite(self) -> bool:
+        return self.url is None
 
 
 @dataclass(frozen=True)
