@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.checking import predict
-from harness.errors import SuiteError
+from harness.errors import InfrastructureError, SuiteError
 from harness.pipeline import golden_path
+from harness.spec.grid import Grid
+from harness.spec.lock import load_lock
 from harness.verdict.entry import Band, Entry, Kind
-from harness.verdict.golden import Change, Golden, save_golden
+from harness.verdict.golden import Change, Golden, load_golden, save_golden
 from harness.verdict.model import Level
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.spec.measures import GoldenBand, Margin
-    from harness.steps import Checked, Loaded
+    from harness.spec.suite import Suite
+    from harness.steps import Checked, Loaded, Locked
     from harness.verdict.model import Quantity
 
 FEWEST_SEEDS = 8  # a standard deviation of fewer is off by a third or more, one time in three
@@ -39,12 +42,16 @@ def record_golden(source: Checked, target: Loaded, reason: str, *, dry_run: bool
         target: the tier that is judged by the file; its suite sets margins and bands.
 
     Raises:
-        SuiteError: cells are missing, fewer than eight seeds, a quantity to judge without margin or
-            spread, a fit without refits, or a golden that holds published numbers.
+        SuiteError: both tiers share cells, cells are missing, nothing to judge, fewer than eight
+            seeds, a quantity to judge without margin or spread, a fit without refits, or a golden
+            that holds numbers of other kinds.
+        InfrastructureError: the file cannot be written.
     """
     suite, tier = target.suite, target.tier
     path = golden_path(suite, tier.name)
+    before = _recorded_before(path)
     collected = source.fitted.collected
+    _check_apart(collected.locked, suite, tier.name)
     if collected.absent:
         raise SuiteError(
             f"{len(collected.absent)} cells of tier {collected.locked.loaded.tier.name!r} have no "
@@ -57,10 +64,18 @@ def record_golden(source: Checked, target: Loaded, reason: str, *, dry_run: bool
         for name, quantity in sorted(source.quantities.items())
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in suite.judge)
     ]
-    runs = min((entry.runs or 0 for entry in entries), default=0)
+    if not entries:
+        raise SuiteError(
+            "`judge` names none of the numbers that the seeds gave",
+            where=str(suite.path),
+            expected="glob patterns of quantity names: summary/NAME/*",
+            found=", ".join(suite.judge) or "no patterns",
+        )
+    runs = min(entry.runs or 0 for entry in entries)
     bands = [_band(source, one, runs, machine) for one in suite.bands]
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     names = (*(entry.id for entry in entries), *(band.id for band in bands))
+    change = Change(date=date, reason=reason, entries=names)
     golden = Golden(
         schema=1,
         suite=suite.name,
@@ -70,11 +85,50 @@ def record_golden(source: Checked, target: Loaded, reason: str, *, dry_run: bool
         objective_slack_reason="not used at this level",
         entries=tuple(entries),
         bands=tuple(bands),
-        history=(Change(date=date, reason=reason, entries=names),),
+        history=(*(before.history if before else ()), change),
     )
     if not dry_run:
-        save_golden(golden, path)
+        try:
+            save_golden(golden, path)
+        except OSError as error:
+            message = f"the golden file cannot be written: {error.strerror}"
+            raise InfrastructureError(message, where=str(path)) from None
     return golden
+
+
+def _recorded_before(path: Path) -> Golden | None:
+    """The file that is to be replaced; a published number is not replaced by a run.
+
+    Raises:
+        SuiteError: it holds more than recorded numbers.
+    """
+    before = load_golden(path)
+    if before is None:
+        return None
+    parts = (*before.entries, *before.bands)
+    kept = [one.id for one in parts if one.kind is not Kind.RECORDED]
+    kept += [one.id for one in before.not_recomputed]
+    if kept or before.refused:
+        raise SuiteError(
+            "the golden file holds more than recorded numbers, which a run does not replace",
+            where=str(path),
+            found=", ".join(kept[:3]) or "refusals",
+            hint="record into the golden file of a tier that nobody has published",
+        )
+    return before
+
+
+def _check_apart(source: Locked, suite: Suite, tier: str) -> None:
+    """Raise SuiteError where the golden's tier and the tier that it judges share cells."""
+    judged = {identity for _, identity in Grid(suite, tier, load_lock(suite)).ids()}
+    shared = sum(identity in judged for _, identity in source.grid.ids())
+    if shared:
+        raise SuiteError(
+            f"{shared} cells of tier {source.loaded.tier.name!r} are cells of tier {tier!r} too: "
+            "they would be judged by themselves",
+            where=suite.at("tiers", source.loaded.tier.name),
+            hint="give one of the two other values of `seed`",
+        )
 
 
 def _entry(quantity: Quantity, margin: Margin, machine: str) -> Entry:
