@@ -17,6 +17,7 @@ from harness.checking import predict
 from harness.errors import InfrastructureError, SuiteError
 from harness.pipeline import golden_path
 from harness.spec.grid import Grid
+from harness.spec.identity import canonical_json
 from harness.spec.lock import load_lock
 from harness.verdict.entry import Band, Entry, Kind
 from harness.verdict.golden import Change, Golden, load_golden, save_golden
@@ -105,7 +106,7 @@ def _recorded_before(path: Path) -> Golden | None:
     before = load_golden(path)
     if before is None:
         return None
-    parts = (*before.entries, *before.bands)
+    parts: tuple[Entry | Band, ...] = (*before.entries, *before.bands)
     kept = [one.id for one in parts if one.kind is not Kind.RECORDED]
     kept += [one.id for one in before.not_recomputed]
     if kept or before.refused:
@@ -119,16 +120,24 @@ def _recorded_before(path: Path) -> Golden | None:
 
 
 def _check_apart(source: Locked, suite: Suite, tier: str) -> None:
-    """Raise SuiteError where the golden's tier and the tier that it judges share cells."""
-    judged = {identity for _, identity in Grid(suite, tier, load_lock(suite)).ids()}
-    shared = sum(identity in judged for _, identity in source.grid.ids())
+    """Raise SuiteError where a cell of the golden's tier has axis values of one that it judges.
+
+    Their ids differ, being of different tiers; their seed, and so their chance, is the same.
+    """
+    judged = _axis_values(Grid(suite, tier, load_lock(suite)))
+    shared = len(judged & _axis_values(source.grid))
     if shared:
+        name = source.loaded.tier.name
         raise SuiteError(
-            f"{shared} cells of tier {source.loaded.tier.name!r} are cells of tier {tier!r} too: "
-            "they would be judged by themselves",
-            where=suite.at("tiers", source.loaded.tier.name),
+            f"{shared} cells of tier {name!r} are cells of tier {tier!r} too: they would be judged "
+            "by themselves",
+            where=suite.at("tiers", name),
             hint="give one of the two other values of `seed`",
         )
+
+
+def _axis_values(grid: Grid) -> set[bytes]:
+    return {canonical_json(grid.cell(ordinal, name).values) for ordinal, name in grid.ids()}
 
 
 def _entry(quantity: Quantity, margin: Margin, machine: str) -> Entry:

@@ -80,7 +80,7 @@ def test_other_files_are_not_looked_into(tmp_path):
 @pytest.mark.parametrize("name", list_suites())
 def test_the_data_of_every_suite_keep_their_declaration(name):
     suite = load_suite(list_suites()[name])
-    here = {key: one for key, one in suite.data.items() if one.url is None}
+    here = {key: one for key, one in suite.data.items() if one.in_suite}
     rows = {key: check_table(suite.root, declared) for key, declared in here.items()}
     assert rows == {key: load_lock(suite).data[key].rows for key in here}
     assert all(rows.values())

@@ -261,7 +261,7 @@ def test_what_is_refused_writes_nothing(name, folder, harness) -> None:
     before, after, parts = REFUSED[name]
     edit(folder / "suite.yaml", before, after)
     if name == "shared seeds":
-        extend_seeds(folder / "curves.csv")
+        give_seeds_of_the_middle(folder / "curves.csv")
     told = record(harness)
     assert told.code == 2, told.out
     for part in parts:
@@ -270,7 +270,7 @@ def test_what_is_refused_writes_nothing(name, folder, harness) -> None:
     assert not golden_of(folder).exists()
 
 
-def extend_seeds(table: Path) -> None:
+def give_seeds_of_the_middle(table: Path) -> None:
     """Give seeds 8 and 9 the curves of 0 and 1."""
     lines = table.read_text().splitlines()
     for line in lines[1:]:
@@ -291,8 +291,11 @@ def test_a_reason_is_asked_for(folder, harness) -> None:
     assert "say why" in harness("golden", "record", "seeds", *asked).err
 
 
-def test_a_folder_that_cannot_be_written(folder, harness) -> None:
-    (folder.parent.parent / "golden").write_text("a file where the folder should be")
+def test_a_disk_without_space_is_no_statement_about_the_suite(folder, harness, monkeypatch) -> None:
+    def full(golden, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.recording.save_golden", full)
     told = record(harness)
     assert told.code == 5
-    assert "golden file cannot be written" in told.err
+    assert "golden file cannot be written: No space left on device" in told.err
