@@ -29,12 +29,18 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True)
 class DataPin:
-    """A data file as it was when the suite was locked. `rows` is known for CSV and JSON lines."""
+    """A data file as it was when the suite was locked.
+
+    Attributes:
+        rows: known for CSV and JSON lines.
+        recipe: what the suite told the generator that made it; None where none did.
+    """
 
     path: str
     sha256: str
     bytes: int
     rows: int | None
+    recipe: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,9 @@ class Lock:
         entries = asdict(self)
         if not self.tasks:
             del entries["tasks"]  # most suites ask none
+        for pin in entries["data"].values():
+            if pin["recipe"] is None:
+                del pin["recipe"]
         return json.dumps({"schema": LOCK_SCHEMA, **entries}, indent=2, sort_keys=True) + "\n"
 
     def _get(self, entries: Mapping[str, _V], name: str, kind: str) -> _V:
@@ -295,7 +304,7 @@ def _pin(suite: Suite, name: str, fetched: Mapping[str, DataPin]) -> DataPin:
             where=suite.at("data", name),
             hint=f"harness lock {suite.handle}",
         )
-    return fetched[name]
+    return replace(fetched[name], recipe=entry.recipe)
 
 
 def _cells_under(suite: Suite, tier: str, lock: Lock) -> list[CellsPin]:

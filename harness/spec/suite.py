@@ -205,6 +205,14 @@ class DataSet(Model):
         """Whether the file stands in the suite's folder."""
         return self.url is None and self.generator is None
 
+    @property
+    def recipe(self) -> str | None:
+        """What a generator is told, in one line; None without one."""
+        if self.generator is None:
+            return None
+        told = self.generator.model_dump(exclude_none=True)
+        return ", ".join(f"{key} {value}" for key, value in told.items())
+
 
 class Budget(Model):
     """What a run may cost."""

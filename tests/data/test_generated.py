@@ -176,6 +176,7 @@ def test_locking_pins_what_the_generators_make(made, harness, seeds) -> None:  #
         "sha256": SHA256,
         "bytes": len(MADE),
         "rows": 2,
+        "recipe": f"name micro, version {micro.VERSION}, seed 7",
     }
     base = micro.base_bytes("math-31K")
     assert data["base"] == {
@@ -183,6 +184,7 @@ def test_locking_pins_what_the_generators_make(made, harness, seeds) -> None:  #
         "sha256": hashlib.sha256(base).hexdigest(),
         "bytes": len(base),
         "rows": None,
+        "recipe": f"name micro-base, version {micro.BASES_VERSION}, seed 0, model math-31K",
     }
     assert sorted(file.name for file in made.iterdir()) == ["suite.lock", "suite.yaml"]
 
@@ -194,6 +196,18 @@ def test_locking_again_tells_what_is_made_now(made, harness, monkeypatch) -> Non
     told = harness("lock", "made", "--dry-run")
     assert "data/problems/rows: locked 2, found 3" in told.out
     assert f"data/problems/sha256: locked {SHA256}" in told.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("seed: 7", "seed: 8"), ("model: math-31K", "model: math-60K")]
+)
+def test_another_recipe_is_a_drift(made, harness, old, new) -> None:  # noqa: F811
+    """The cache has the file of the pin, which is no longer the one that the suite asks for."""
+    assert harness("lock", "made").code == 0
+    (made / "suite.yaml").write_text(SUITE.replace(old, new))
+    told = harness("plan", "made", "--tier", "micro")
+    assert told.code == 4
+    assert f"{old.replace(':', '')}, found name" in told.err.replace("\n", " ")
 
 
 def test_a_suite_that_asks_for_another_version_is_not_locked(made, harness) -> None:  # noqa: F811
