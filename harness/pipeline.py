@@ -346,7 +346,7 @@ def check(fitted: Fitted) -> Checked:
     from harness.checking import objective_ratio, predict, quantities_of, with_missing
     from harness.verdict.compare import compare, unjudged
     from harness.verdict.expectation import Expected
-    from harness.verdict.model import Verdict, overall
+    from harness.verdict.model import Level, Verdict, overall
 
     loaded = fitted.collected.locked.loaded
     quantities, known = quantities_of(fitted), golden(loaded)
@@ -361,8 +361,10 @@ def check(fitted: Fitted) -> Checked:
     absent = fitted.collected.absent
     if (without_entry or absent) and verdict is not Verdict.NOT_REPRODUCED:
         verdict = Verdict.INCONCLUSIVE
-    # Only a whole tier, as it was locked, may become a golden.
-    recorded = {} if absent or fitted.collected.locked.drift else without_entry
+    # Only a whole tier, as it was locked, may become a golden, and a trained one only by seeds that
+    # it does not judge (`recording`).
+    trained = Level(loaded.tier.level) is Level.R3
+    recorded = {} if absent or fitted.collected.locked.drift or trained else without_entry
     foretold = loaded.tier.expect
     expected = Expected(Verdict(foretold.verdict), foretold.reason) if foretold else None
     return Checked(
@@ -381,15 +383,26 @@ def timed(timing: dict[str, float], step: str) -> Iterator[None]:
 
 
 def report(checked: Checked, timing: Mapping[str, float]) -> Path:
-    """Write the report folder, named by suite, tier and time; returns the path of report.html."""
-    from harness.report.write import write_report
-    from harness.reporting import report_input
+    """Write the report folder, named by suite, tier and time; returns the path of report.html.
+
+    If the last report was of the same inputs it is returned as it is: drawing it again would take
+    most of the time of a run that has nothing to do.
+    """
+    from harness.report.last import last_report
+    from harness.reporting import inputs_of, report_input
 
     loaded = checked.fitted.collected.locked.loaded
+    reports = loaded.request.workspace / "reports"
+    golden = golden_path(loaded.suite, loaded.tier.name)
+    inputs = inputs_of(checked, golden, store_of(loaded.request))
+    last = last_report(reports, f"{loaded.suite.name}-{loaded.tier.name}", inputs)
+    if last is not None:
+        return last
+    from harness.report.write import write_report
+
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     run_id = f"{loaded.suite.name}-{loaded.tier.name}-{now}"
-    folder = loaded.request.workspace / "reports" / run_id
-    return write_report(report_input(checked, run_id, timing), folder)
+    return write_report(report_input(checked, run_id, timing, inputs), reports / run_id)
 
 
 def exit_code(checked: Checked, *, as_expected: bool) -> ExitCode:

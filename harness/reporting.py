@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import shlex
 from fnmatch import fnmatchcase
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import harness
 from harness.errors import SuiteError
 from harness.report.model import CellError, LockDrift, ReportInput, SummaryNumbers
 from harness.run.provenance import collect as collect_provenance
+from harness.run.record import RECORD_FILE
 from harness.spec.expression import compile_expression
+from harness.spec.lock import LOCK_NAME
 from harness.spec.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.run.store import Store
     from harness.spec.measures import Figure, Summary
     from harness.spec.suite import Suite
     from harness.steps import Checked, Request
@@ -119,8 +125,34 @@ def _known_parameters(names: Sequence[str], known: Sequence[str], where: str) ->
             )
 
 
-def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> ReportInput:
-    """Everything that the report of this run says."""
+def inputs_of(checked: Checked, golden: Path, store: Store) -> str:
+    """Of all that a report of these cells shows, its time and machine aside.
+
+    Equal hashes stand for equal reports: the cells' results, the suite's file, lock and golden, the
+    workspace's command, this harness and the libraries that compute and draw.
+    """
+    collected = checked.fitted.collected
+    loaded = collected.locked.loaded
+    suite, request = loaded.suite, loaded.request
+    files = [suite.path, suite.root / LOCK_NAME, golden]
+    done = [store.folder(one.cell.id) / RECORD_FILE for one in collected.results]
+    code = Path(harness.__file__).parent.rglob("*.py")
+    told = [
+        *(file.read_bytes() if file.is_file() else b"" for file in (*files, *done)),
+        *(f"{file} {file.stat().st_mtime_ns}".encode() for file in sorted(code)),
+        repr([(one.cell.id, one.status, one.message) for one in collected.absent]).encode(),
+        repr((request, collect_provenance())).encode(),
+    ]
+    digest = sha256()
+    for one in told:
+        digest.update(sha256(one).digest())
+    return digest.hexdigest()
+
+
+def report_input(
+    checked: Checked, run_id: str, timing: Mapping[str, float], inputs_sha256: str = ""
+) -> ReportInput:
+    """Everything that the report of this run says; `inputs_sha256` as `inputs_of` gives it."""
     collected = checked.fitted.collected
     locked = collected.locked
     loaded = locked.loaded
@@ -137,6 +169,7 @@ def report_input(checked: Checked, run_id: str, timing: Mapping[str, float]) -> 
         tier=loaded.tier.name,
         level=loaded.tier.level,
         run_id=run_id,
+        inputs_sha256=inputs_sha256,
         verdict=checked.verdict,
         comparisons=checked.comparisons,
         fits={name: one.fit for name, one in done.items()},

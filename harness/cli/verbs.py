@@ -177,11 +177,12 @@ def everything(
         loaded = pipeline.load(asked)
         # What would spoil the end is told before cells run.
         pipeline.golden(loaded)
-        check_figures(loaded.suite)
         check_parameters(loaded.suite)
         locked = pipeline.lock(loaded)
     with pipeline.timed(timing, "plan"):
         planned = pipeline.plan(locked)
+        if planned.finished < planned.total:
+            check_figures(loaded.suite)
     if dry_run:
         _show_plan(planned, as_json=as_json)
         return
@@ -342,7 +343,10 @@ def _record_first_run(checked: Checked, *, dry_run: bool) -> None:
     if not checked.without_entry:
         return
     told = f"{len(checked.without_entry)} quantities have no golden entry"
-    if not checked.recorded:
+    tier = checked.fitted.collected.locked.loaded.tier
+    if tier.level == "R3":
+        told += "; a trained tier's are made of other seeds: harness golden record --help"
+    elif not checked.recorded:
         told += "; they are recorded from a whole tier as it was locked, which this run is not"
     elif dry_run:
         told += " and would be recorded"

@@ -38,6 +38,7 @@ def render_json(report: ReportInput, figures: Sequence[Rendered | Omitted]) -> s
         "tier": report.tier,
         "level": report.level,
         "run_id": report.run_id,
+        "inputs_sha256": report.inputs_sha256,
         "verdict": report.verdict,
         "headline": judged.headline(report),
         "rows": [

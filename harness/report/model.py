@@ -136,6 +136,7 @@ class ReportInput:
         incomplete: by analysis, why it could not be done or may not be compared.
         cell_errors: cells without a valid record.
         provenance: nested mappings and scalars, shown and stored as they are.
+        inputs_sha256: stands for all that the report was made of, so that it is not made twice.
         timing: seconds by step of the pipeline.
         drift: accepted lock drift, or None.
         notes: sentences shown beside the verdict.
@@ -169,6 +170,7 @@ class ReportInput:
     incomplete: Mapping[str, str] = field(default_factory=dict)
     cell_errors: Sequence[CellError] = ()
     provenance: Mapping[str, object] = field(default_factory=dict)
+    inputs_sha256: str = ""
     timing: Mapping[str, float] = field(default_factory=dict)
     drift: LockDrift | None = None
     notes: Sequence[str] = ()

@@ -11,6 +11,7 @@ normal departures.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +24,7 @@ from harness.verdict.intervals import (
     SAME,
     HalfWidths,
     outcome,
+    student,
 )
 from harness.verdict.model import Comparison, Level, Statistics, Verdict
 
@@ -125,8 +127,6 @@ def _usable(predicted: Predicted) -> NDArray[np.float64] | str:
 
 
 def _half_widths(draws: NDArray[np.float64], df: int, band: Band, family: int) -> HalfWidths:
-    from scipy import stats
-
     own = draws.std(axis=0, ddof=1)
     # A source that gives no error is taken to be as uncertain as the run that repeats it.
     golden = own if band.se is None else np.array(band.se)
@@ -136,7 +136,7 @@ def _half_widths(draws: NDArray[np.float64], df: int, band: Band, family: int) -
     largest = departures.max(axis=(1, 2))
 
     def width(alpha: float) -> NDArray[np.float64]:
-        wider = stats.t.ppf(1 - alpha / 2, df) / stats.norm.ppf(1 - alpha / 2)
+        wider = student(1 - alpha / 2, df) / student(1 - alpha / 2, math.inf)
         return np.asarray(np.quantile(largest, 1 - alpha) * wider * se)
 
     return HalfWidths(

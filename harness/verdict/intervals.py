@@ -111,9 +111,10 @@ def half_widths(run: Error, golden: Error, *, family: int = 1) -> HalfWidths:
 @lru_cache(maxsize=4096)
 def student(probability: float, df: float) -> float:
     """Student's quantile; the normal one for infinite degrees of freedom."""
-    from scipy import stats
+    # Not scipy.stats, whose import takes longer than most checks.
+    from scipy import special
 
-    return float(stats.norm.ppf(probability) if math.isinf(df) else stats.t.ppf(probability, df))
+    return float(special.ndtri(probability) if math.isinf(df) else special.stdtrit(df, probability))
 
 
 def outcome(
