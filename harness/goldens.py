@@ -49,10 +49,19 @@ def update_goldens(checked: Checked, reason: str, *, dry_run: bool) -> list[Gold
     differences; with `dry_run` nothing is written.
 
     Raises:
-        SuiteError: some cells of the tier have no result.
+        SuiteError: some cells of the tier have no result, or the tier trains: its own seeds, taken
+            for its golden, would be held against themselves.
         InfrastructureError: the golden file cannot be written.
     """
     collected = checked.fitted.collected
+    loaded = collected.locked.loaded
+    if Level(loaded.tier.level) is Level.R3:
+        raise SuiteError(
+            f"the golden of tier {loaded.tier.name!r} is not made of the seeds that it judges",
+            where=loaded.suite.at("tiers", loaded.tier.name),
+            hint=f"harness golden record {loaded.suite.handle} --tier {loaded.tier.name} --from "
+            'TIER --reason "...", with a tier of at least eight other seeds',
+        )
     if collected.absent:
         raise SuiteError(
             f"{len(collected.absent)} cells of the tier have no result; goldens are of whole tiers",

@@ -286,6 +286,24 @@ def test_a_tier_does_not_judge_itself(folder, harness) -> None:
     assert "16 cells of tier 'golden' are cells of tier 'golden' too" in told.err
 
 
+def test_a_run_does_not_become_its_own_golden(folder, harness) -> None:
+    assert record(harness).code == 0
+    before = golden_of(folder).read_bytes()
+    assert harness("run", "seeds", "--tier", "micro").code == 0
+    told = harness("golden", "update", "seeds", "--tier", "micro", "--reason", "it drifted")
+    assert told.code == 2
+    assert "harness golden record seeds --tier micro --from" in told.err.replace("\n", " ")
+    assert golden_of(folder).read_bytes() == before
+
+
+def test_a_first_run_of_a_trained_tier_records_nothing(folder, harness) -> None:
+    assert harness("lock", "seeds").code == 0
+    told = harness("all", "seeds", "--tier", "micro")
+    assert told.code == 3
+    assert "harness golden record" in told.err
+    assert not golden_of(folder).exists()
+
+
 def test_a_reason_is_asked_for(folder, harness) -> None:
     asked = ("--tier", "micro", "--from", "golden", "--reason", " ")
     assert "say why" in harness("golden", "record", "seeds", *asked).err
