@@ -383,7 +383,7 @@ def test_one_broken_suite_hides_no_other(checkout, harness) -> None:
     Path("suites/broken/suite.yaml").write_text("schema: [\n")
     left = harness("suites")
     assert left.code == 0
-    assert "exp1 v2 (published)" in left.out
+    assert "exp1 v2 (published, micro, " in left.out
     assert "broken: cannot be read" in left.out
     cell = json.loads(harness("expand", "exp1", "--json").out.splitlines()[0])["id"]
     assert harness("explain", cell[:10]).code == 0

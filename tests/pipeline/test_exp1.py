@@ -42,7 +42,7 @@ def test_it_ends_well_and_says_so(run) -> None:
     workspace, done = run
     assert done.returncode == 0, done.stderr
     assert "verdict: reproduced" in done.stdout
-    assert "14/14" in done.stderr
+    assert "14 of 14 cells in " in done.stderr
     [report] = workspace.glob("reports/exp1-published-*/report.html")
     assert f"report: {report}" in done.stdout.replace("\n", "")
 

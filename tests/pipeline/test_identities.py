@@ -1,7 +1,7 @@
 """The identity of every cell of every suite, as recorded when the suite's version was released.
 
-Never change a recorded file: if a suite's cells move, raise the suite's version and record a new
-one (`harness expand SUITE --json` gives the ids).
+Never change a recorded line: if a suite's cells move, raise the suite's version and record a new
+file (`harness expand SUITE --json` gives the ids). A new tier moves none: its cells are added.
 """
 
 from __future__ import annotations
