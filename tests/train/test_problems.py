@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.cell.train.rl.problems import Schedule
@@ -159,6 +159,7 @@ def test_a_seed_is_an_order(seed: int) -> None:
 # Shares of domains
 
 
+@example(steps=40, batch=1, seed=0, weights={"a": 6, "b": 6, "c": 2}, unit=1.0)
 @given(
     **SIZES,
     weights=st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 9), min_size=1, max_size=6),
@@ -167,11 +168,7 @@ def test_a_seed_is_an_order(seed: int) -> None:
 def test_shares_follow_the_weights(
     steps: int, batch: int, seed: int, weights: dict[str, int], unit: float
 ) -> None:
-    """Every domain is within one problem of its due after every step, in any unit.
-
-    Here each is due at least one problem a step; see the next test for smaller shares.
-    """
-    batch = batch * sum(weights.values()) + 1
+    """Every domain is within one problem of its due after every step, in any unit."""
     rows = [row for domain in weights for row in rows_of(domain, steps * batch)]
     scaled = {domain: unit * weight for domain, weight in weights.items()}
     batches = plan(rows, scaled, steps=steps, batch=batch, seed=seed)
@@ -182,27 +179,6 @@ def test_shares_follow_the_weights(
         for domain, weight in weights.items():
             due = weight / sum(weights.values()) * batch * step
             assert abs(given_[domain] - due) < 1 + 1e-6
-
-
-@pytest.mark.xfail(
-    strict=True,
-    reason="the largest remainder takes back what it gave where a batch has less than one of a "
-    "domain: that batch is too large",
-)
-@pytest.mark.parametrize(
-    ("weights", "batch"),
-    [
-        ({"a": 6, "b": 6, "c": 2}, 1),
-        ({"a": 4, "b": 3, "c": 9, "d": 5, "e": 6, "f": 1}, 1),
-    ],
-)
-def test_a_batch_is_never_larger_where_a_domain_is_due_less_than_one(
-    weights: dict[str, int], batch: int
-) -> None:
-    rows = [row for domain in weights for row in rows_of(domain, 60)]
-    batches = plan(rows, weights, steps=40, batch=batch)
-    assert {len(one) for one in batches} == {batch}
-    assert max(Counter(row.where for row in flat(batches)).values()) == 1
 
 
 def test_a_batch_of_equal_domains_has_as_many_of_each() -> None:

@@ -61,6 +61,16 @@ class Schedule:
             for batch_rows, share in zip(self._batches, shares, strict=True):
                 batch_rows.extend(chosen[start : start + share[domain]])
                 start += share[domain]
+        self._different = _count_different(self._batches)
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows that are ever trained on, each once."""
+        return list({id(row): row for batch in self._batches for row in batch}.values())
+
+    def different(self, steps: int) -> int:
+        """How many different problems the first `steps` steps train on: at the end D / tau."""
+        return self._different[steps]
 
     def __getitem__(self, step: int) -> Sequence[Row]:
         """The problems of a step, counted from 0."""
@@ -71,19 +81,33 @@ class Schedule:
 
 
 def _shares(weights: Mapping[str, float], steps: int, batch: int) -> list[dict[str, int]]:
-    """How many problems of each domain every batch has: over all steps as near as can be."""
+    """How many problems of each domain every batch has: over all steps as near as can be.
+
+    Places are given one by one. A domain may have the place t if it has less than its exact due of
+    the first t; of those the one whose next problem falls due first has it (the quota method of
+    Balinski and Young 1975). No domain is ever a whole problem ahead or behind, and none is taken
+    back.
+    """
     total = sum(weights.values())
     given = dict.fromkeys(weights, 0)
     shares = []
-    for step in range(1, steps + 1):
-        due = {name: weight / total * batch * step for name, weight in weights.items()}
-        share = {name: int(due[name]) - given[name] for name in weights}
-        behind = sorted(weights, key=lambda name: (int(due[name]) - due[name], name))
-        for name in behind[: batch - sum(share.values())]:
-            share[name] += 1
-        given = {name: given[name] + share[name] for name in weights}
-        shares.append(share)
+    for step in range(steps):
+        before = dict(given)
+        for place in range(step * batch + 1, (step + 1) * batch + 1):
+            may = [name for name in weights if given[name] * total < weights[name] * place]
+            given[min(may, key=lambda name: ((given[name] + 1) / weights[name], name))] += 1
+        shares.append({name: given[name] - before[name] for name in weights})
     return shares
+
+
+def _count_different(batches: Sequence[Sequence[Row]]) -> list[int]:
+    """How many rows were drawn once or more before each step, and after the last."""
+    seen: set[int] = set()
+    counts = [0]
+    for batch in batches:
+        seen.update(map(id, batch))
+        counts.append(len(seen))
+    return counts
 
 
 def _queue(rows: Sequence[Row], total: int, order: str, tau: int, seed: int) -> list[Row]:
