@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ class DivergedError(DataError):
 
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+_TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")  # as libraries in Rust end what the system told them
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,10 +337,16 @@ def host_failure(error: BaseException) -> InfrastructureError | None:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+        code = _error_number(cause)
+        if code in DISK_ERRORS:
             return InfrastructureError(
-                f"the disk failed inside the cell: {cause.strerror}",
-                where=str(cause.filename or ""),
+                f"the disk failed inside the cell: {os.strerror(code)}",
+                where=str(getattr(cause, "filename", None) or ""),
+            )
+        if code in _TOO_MANY_FILES:
+            return InfrastructureError(
+                f"the cell could open no more files: {os.strerror(code)}",
+                hint="run fewer cells at a time (--workers), or raise `ulimit -n`",
             )
         if _is_out_of_memory(cause):
             return InfrastructureError(
@@ -348,9 +357,17 @@ def host_failure(error: BaseException) -> InfrastructureError | None:
     return None
 
 
+def _error_number(error: BaseException) -> int:
+    """The system's number of an error, 0 if it has none; safetensors and tokenizers write it."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    told = _OS_ERROR.search(str(error))
+    return int(told[1]) if told else 0
+
+
 def _is_out_of_memory(error: BaseException) -> bool:
     """As Python, the system, torch on a CPU and torch on a GPU say it; torch is not imported."""
-    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+    if isinstance(error, MemoryError) or _error_number(error) == errno.ENOMEM:
         return True
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error).lower()

@@ -8,15 +8,16 @@ numbers, and other such dataclasses.
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from harness.errors import DataError
 
 _T = TypeVar("_T")
+_LARGEST = 10**18  # more than anything is counted to, and within 64 bits
 
 
 def read_settings(cls: type[_T], section: object, where: str = "settings") -> _T:
@@ -52,7 +53,12 @@ def read_settings(cls: type[_T], section: object, where: str = "settings") -> _T
     try:
         return cls(**values)
     except ValueError as error:
-        raise DataError(f"{where}: {error}", where="spec.json", found=repr(dict(section))) from None
+        raise DataError(
+            f"{where}: {error}",
+            where="spec.json",
+            found=repr(dict(section)),
+            hint=f"correct `{where}` in suite.yaml",
+        ) from None
 
 
 def _read(hint: Any, value: object, where: str) -> object:
@@ -86,15 +92,24 @@ def _read_union(hint: Any, value: object, where: str) -> object:
 
 def _scalar(hint: type, value: object, where: str) -> object:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if not abs(value) <= sys.float_info.max:  # a whole number may have any number of digits
             raise _refusal(where, "a finite number", value)
         return float(value)
-    if hint is int and isinstance(value, float) and value.is_integer():
-        return int(value)  # canonical JSON writes whole numbers of any type alike
+    if hint is int and _is_whole(value):
+        if abs(value) >= _LARGEST:
+            raise _refusal(where, "a whole number of at most 18 digits", value)
+        return int(value)
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     raise _refusal(where, names.get(hint, hint.__name__), value)
+
+
+def _is_whole(value: object) -> TypeGuard[int | float]:
+    """Canonical JSON writes whole numbers of any type alike."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _refusal(where: str, expected: str, value: object) -> DataError:

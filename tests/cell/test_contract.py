@@ -12,6 +12,7 @@ import pytest
 
 from harness.cell import contract
 from harness.cell.__main__ import main
+from harness.cell.engines import Engine
 from harness.errors import DataError
 from harness.run import record
 from tests.cell.support import CURVE, Suite, write_suite
@@ -53,6 +54,35 @@ def test_failure_leaves_an_error_and_no_result(
     assert (error["kind"], error["message"]) == ("DataError", "no row is selected")
     assert error["where"] == "curve.csv"
     assert "curve.csv: no row is selected" in capsys.readouterr().err
+
+
+def test_full_disk_that_a_library_tells_is_the_hosts_fault(
+    suite: Suite, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SafetensorError(Exception):
+        """Neither an OSError nor a RuntimeError."""
+
+    def full(_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("harness.cell.__main__.find_engine", lambda _: Engine("replay", 1, full))
+    monkeypatch.setenv("HARNESS_DATA", str(suite.root))
+    assert main([str(suite.spec(curve=CURVE)), str(suite.out)]) == contract.HOST_FAILED
+    error = json.loads((suite.out / "error.json").read_text())
+    assert error["kind"] == "InfrastructureError"
+    assert error["message"] == "the disk failed inside the cell: No space left on device"
+    assert error["resumable"] is True
+    assert "SafetensorError" in capsys.readouterr().err
+
+
+def test_an_engines_own_fault_is_not_hidden(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("harness.cell.__main__.find_engine", lambda _: Engine("replay", 1, broken))
+    with pytest.raises(ZeroDivisionError):
+        main([str(suite.spec(curve=CURVE)), str(suite.out)])
+    assert not (suite.out / "error.json").exists()
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:

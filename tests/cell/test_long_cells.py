@@ -152,6 +152,10 @@ class OutOfMemoryError(RuntimeError):
     """As torch names its own."""
 
 
+class SafetensorError(Exception):
+    """As safetensors names its own, which is no error of the system's."""
+
+
 def wrapped(cause: Exception) -> Exception:
     """What torch.save raises where the file that it was given fails."""
     error = RuntimeError("unexpected pos 704 vs 598")
@@ -168,6 +172,11 @@ def wrapped(cause: Exception) -> Exception:
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk failed"),
         (wrapped(OSError(errno.ENOSPC, "No space left on device")), "disk failed"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "disk failed"),
+        (Exception("Cannot allocate memory (os error 12)"), "out of memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "no more files"),
+        (SafetensorError("file not found (os error 2)"), None),
+        (SafetensorError("HeaderTooLarge"), None),
         (RuntimeError("shapes do not match"), None),
         (OSError(errno.ENOENT, "No such file"), None),
     ],

@@ -61,6 +61,17 @@ def test_a_ground_truth_is_anything(truth) -> None:
     assert load_rows(lines(row), "a")[0].ground_truth == truth
 
 
+def test_a_difficulty_may_be_written_as_a_float() -> None:
+    (row,) = load_rows(with_extra(difficulty=3.0), "a")
+    assert (row.difficulty, type(row.difficulty)) == (3, int)
+
+
+def test_both_halves_of_a_character_are_one() -> None:
+    """JSON writes what lies beyond 16 bits as a pair."""
+    (row,) = load_rows(lines(changed(prompt=[{"role": "user", "content": "\U0001f600"}])), "a")
+    assert row.messages[0]["content"] == "\U0001f600"
+
+
 def test_empty_lines_count_and_are_passed_over() -> None:
     read = load_rows(b"\n" + lines(GOOD) + b"  \r\n" + lines(GOOD).rstrip(), "a")
     assert [row.where for row in read] == ["a:2", "a:4"]
@@ -74,6 +85,12 @@ def test_any_text_of_a_prompt_stays_one_line(text) -> None:
     assert read.messages[0]["content"] == text
 
 
+def with_extra(**changes: object) -> bytes:
+    return lines(changed(extra_info={**GOOD["extra_info"], **changes}))
+
+
+HALF = "half of a surrogate pair"
+WRONG_GRADE = "extra_info.difficulty is wrong"
 SCHEMA = "not a row of the Guru schema"
 BAD = {
     "not JSON": (b"{'a': 1}", "not JSON", "column 2"),
@@ -93,6 +110,34 @@ BAD = {
     "message without role": (lines(changed(prompt=[{"content": "1"}])), SCHEMA, "'role'"),
     "message without content": (lines(changed(prompt=[{"role": "user"}])), SCHEMA, "'content'"),
     "empty prompt": (lines(changed(prompt=[])), "a row without a prompt"),
+    "message of a number": (
+        lines(changed(prompt=[{"role": "user", "content": 3}])),
+        "prompt: content is wrong",
+        "text",
+    ),
+    "message of null": (
+        lines(changed(prompt=[{"role": None, "content": "1"}])),
+        "prompt: role is wrong",
+        "None",
+    ),
+    "split of a list": (with_extra(split=["train"]), "extra_info.split is wrong", "['train']"),
+    "split of a number": (with_extra(split=3), "extra_info.split is wrong", "text, or none"),
+    "solution of a number": (with_extra(solution=3), "extra_info.solution is wrong", "3"),
+    "difficulty of text": (with_extra(difficulty="hard"), WRONG_GRADE, "'hard'"),
+    "difficulty of a half": (with_extra(difficulty=0.5), WRONG_GRADE, "0.5"),
+    "difficulty of yes": (with_extra(difficulty=True), WRONG_GRADE, "True"),
+    "difficulty of NaN": (with_extra(difficulty=float("nan")), WRONG_GRADE, "nan"),
+    "difficulty of infinity": (with_extra(difficulty=float("inf")), WRONG_GRADE, "inf"),
+    "difficulty of 20 digits": (with_extra(difficulty=10**19), WRONG_GRADE, "whole number"),
+    "difficulty of 400 digits": (with_extra(difficulty=10**400), WRONG_GRADE, "whole number"),
+    "half a character in the prompt": (
+        lines(changed(prompt=[{"role": "user", "content": "1\ud8001+1="}])),
+        HALF,
+        r"'\ud800'",
+    ),
+    "half a character in bytes": (lines(GOOD)[:-2] + b', "x": "\xed\xa0\x80"}', HALF),
+    "half a character in a key": (with_extra(**{"\udc80": 1}), HALF, r"'\udc80'"),
+    "too deep": (b"[" * 100_000 + b"]" * 100_000, "not JSON"),
     "extra_info of text": (lines(changed(extra_info="train")), SCHEMA, "AttributeError"),
 }
 

@@ -11,7 +11,7 @@ import reward_scorers
 from harness.cell.train.rl import rewards as module
 from harness.cell.train.rl.rewards import Rewards
 from harness.data.rows import Row, load_rows
-from harness.errors import DataError
+from harness.errors import DataError, InfrastructureError
 from reward_scorers import versions
 
 if TYPE_CHECKING:
@@ -110,6 +110,27 @@ def test_a_broken_reference_answer_names_its_row(truth: object) -> None:
     with pytest.raises(DataError, match="cannot be scored") as caught:
         Rewards(pinned=PINNED)(rows, ["\\boxed{5}"] * 3)
     assert caught.value.where == "rows.jsonl:1"
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_a_lost_worker_is_no_fault_of_the_data(
+    monkeypatch: pytest.MonkeyPatch, is_raised: bool
+) -> None:
+    """It is retried, and no answer has a score from it."""
+    lost = reward_scorers.WorkerError("the sandbox failed")
+
+    def fail(rows: Sequence[object], **_: object) -> list[reward_scorers.WorkerError]:
+        if is_raised:
+            raise lost
+        return [lost] * len(rows)
+
+    score = reward_scorers.score_batch
+    monkeypatch.setattr(reward_scorers, "score_batch", fail)
+    rewards, one = Rewards(pinned=PINNED), row()
+    with pytest.raises(InfrastructureError, match="the sandbox failed"):
+        rewards([one], ["\\boxed{5}"])
+    monkeypatch.setattr(reward_scorers, "score_batch", score)
+    assert rewards([one], ["\\boxed{5}"])[0]["score"] == 1.0
 
 
 def test_a_broken_row_does_not_spoil_what_is_known() -> None:

@@ -9,13 +9,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from harness.cell import contract
 from harness.cell.__main__ import main
 from harness.cell.contract import DivergedError
+from harness.cell.train.rl import run
 from harness.cell.train.rl.run import FINAL
-from harness.errors import DataError
+from harness.errors import DataError, InfrastructureError
+from reward_scorers import versions
 from tests.train.support import (
     MEASURED,
     STEPS,
@@ -33,6 +34,8 @@ from tests.train.support import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
+
 every_variant = pytest.mark.parametrize("name", VARIANTS)
 
 
@@ -46,7 +49,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 def test_a_line_for_every_step_and_one_before_the_first(plain: Finished) -> None:
     assert [line["step"] for line in plain.lines] == list(range(STEPS + 1))
-    told = {"samples", "tokens", "flops", "flops_counted", "evals", "step"}
+    told = {"samples", "unique_samples", "tokens", "flops", "flops_counted", "evals", "step"}
     learnt = {"reward", "same_reward", "response_length", "finished"}
     learnt |= {"loss", "entropy", "clip_fraction", "grad_norm"}
     assert set(plain.lines[0]) == told
@@ -76,6 +79,15 @@ def test_samples_tokens_and_flops_are_totals(plain: Finished) -> None:
         assert line["flops_counted"] > last["flops_counted"]
     for name in before:
         assert plain.result[name] == plain.lines[-1][name]
+
+
+@pytest.mark.parametrize(("tau", "order"), [(1, "shuffled"), (3, "shuffled"), (5, "curriculum")])
+def test_different_problems_are_counted(tmp_path: Path, tau: int, order: str) -> None:
+    """D / tau of them in the end, however often each is seen."""
+    changes = {"problems": {"tau": tau, "order": order}, "warm_up": {"steps": 0}}
+    told = [line["unique_samples"] for line in train_with(tmp_path, changes).lines]
+    different = -(-4 * STEPS // tau)
+    assert told == [min(4 * step, different) for step in range(STEPS + 1)]
 
 
 def test_the_result_tells_the_last_evaluation(plain: Finished) -> None:
@@ -154,135 +166,6 @@ def test_evaluations_do_not_move_the_training(tmp_path: Path, plain: Finished) -
 )
 def test_settings_are_not_ignored(tmp_path: Path, plain: Finished, changes: dict[str, Any]) -> None:
     assert train_with(tmp_path, changes).result["weights_sha256"] != plain.result["weights_sha256"]
-
-
-# Broken off and resumed
-
-
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-
-import peft
-import torch
-from transformers import Qwen2ForCausalLM, Qwen2Tokenizer
-
-from harness.cell import contract
-from harness.cell.__main__ import run_cell
-from harness.cell.train.rl import run
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def train(root, during):
-    run.CHECKPOINT_S = -1.0
-    write, save = contract.MetricsWriter.write, torch.save
-    def write_or_die(self, step, **numbers):
-        if step == 4 and during == "step":
-            die()
-        write(self, step, **numbers)
-    def save_or_die(state, file):
-        if state["step"] == 4 and during == "checkpoint":
-            file.write(b"half of it")
-            file.flush()
-            die()
-        save(state, file)
-    contract.MetricsWriter.write, torch.save = write_or_die, save_or_die
-    (root / "killed").mkdir()
-    run_cell(root / "spec.json", root / "killed", root, root / "resume")
-
-# Nothing was computed yet in the parent, so that its children may fork.
-for root, during in json.loads(sys.argv[1]):
-    if not (child := os.fork()):
-        try:
-            train(Path(root), during)
-        finally:
-            os._exit(1)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (root, status)
-"""
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of cells that `kill -9` ended in step 4, or while they wrote its checkpoint."""
-    roots = {name: tmp_path_factory.mktemp(name) for name in (*VARIANTS, "checkpoint")}
-    for name, root in roots.items():
-        write_spec(root, VARIANTS.get(name))
-    asked = [(str(root), "step" if name in VARIANTS else name) for name, root in roots.items()]
-    subprocess.run([sys.executable, "-c", KILLED, json.dumps(asked)], check=True, env=environment())
-    return roots
-
-
-@pytest.mark.parametrize("name", [*VARIANTS, "checkpoint"])
-def test_after_kill_9_a_cell_ends_as_it_would_have(
-    killed: dict[str, Path], name: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    root = killed[name]
-    assert not (root / "killed" / "result.json").exists()
-    assert json.loads((root / "resume" / "checkpointed.json").read_bytes()) == {"step": 3}
-    resumed = train(root, root / "spec.json", "resumed", root / "resume")
-    assert "starts again" not in capfd.readouterr().err
-    assert resumed.outcome == train(root, root / "spec.json", "whole").outcome
-
-
-def test_only_what_is_left_is_done_again(
-    killed: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from harness.cell.train.rl.learner import Learner
-
-    root, steps, update = killed["grpo"], [], Learner.update
-
-    def counted(self: Learner, rollout: Any, step: int) -> dict[str, float]:
-        steps.append(step)
-        return update(self, rollout, step)
-
-    monkeypatch.setattr(Learner, "update", counted)
-    train(root, root / "spec.json", "counted", root / "resume")
-    assert steps == [4, 5]
-
-
-def foreign(content: bytes) -> bytes:
-    """The same state, written by another torch."""
-    return changed_state(content, computed_by={"torch": "1.0"})
-
-
-def unsigned(content: bytes) -> bytes:
-    return changed_state(content, computed_by=None)
-
-
-def changed_state(content: bytes, **changes: object) -> bytes:
-    import io
-
-    state = torch.load(io.BytesIO(content), weights_only=True) | changes
-    file = io.BytesIO()
-    torch.save({name: value for name, value in state.items() if value is not None}, file)
-    return file.getvalue()
-
-
-DAMAGES: dict[str, Any] = {
-    "empty": lambda _: b"",
-    "garbage": lambda _: b"garbage" * 100,
-    "truncated": lambda content: content[: len(content) // 2],
-    "a byte short": lambda content: content[:-1],
-    "another torch": foreign,
-    "unsigned": unsigned,
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_state_that_cannot_be_used_is_told_and_the_cell_starts_again(
-    tmp_path: Path, killed: dict[str, Path], damage: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    state = (killed["reinforce_plus_plus"] / "resume" / "state.pt").read_bytes()
-    (tmp_path / "resume").mkdir()
-    (tmp_path / "resume" / "state.pt").write_bytes(DAMAGES[damage](state))
-    spec = write_spec(tmp_path, VARIANTS["reinforce_plus_plus"])
-    again = train(tmp_path, spec, "again", tmp_path / "resume")
-    assert "state.pt" in (told := capfd.readouterr().err)
-    assert "the cell starts again" in told
-    assert again.outcome == train(tmp_path, spec, "whole").outcome
-    assert not (tmp_path / "resume" / ".state.pt.partial").exists()
 
 
 # Learning
@@ -386,6 +269,25 @@ def test_a_critic_that_is_not_finite_ends_the_run_at_its_step(tmp_path: Path) ->
         train_with(tmp_path, {"algorithm": {"name": "ppo", "critic": {"lr": 1e30}}})
 
 
+@pytest.mark.parametrize("lr", [1e37, 1e20, 1e300])
+def test_a_last_update_that_is_not_finite_is_not_measured(tmp_path: Path, lr: float) -> None:
+    """No loss comes after it, and answers of such a model would only look wrong.
+
+    Weights of 1e20 are finite, and their squares are not, by which states are normalised.
+    """
+    changes = {"train": {"lr": lr, "steps": 1}, "algorithm": {"minibatches": 1}}
+    with pytest.raises(DivergedError, match="diverged at step 1"):
+        train_with(tmp_path, changes)
+    assert not (tmp_path / "out" / FINAL).exists()
+    assert len((tmp_path / "out" / contract.METRICS_FILE).read_text().splitlines()) == 1
+
+
+def test_a_warm_up_whose_last_update_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError) as caught:
+        train_with(tmp_path, {"warm_up": {"lr": 1e37, "steps": 1}})
+    assert caught.value.where == "settings.warm_up"
+
+
 def test_a_warm_up_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="warm-up step"):
         train_with(tmp_path, {"warm_up": {"lr": 1e30}})
@@ -401,6 +303,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "parameters": ({"model": {"parameters": 1000}}, "another size"),
     "tau": ({"train": {"steps": 11}}, "too few training problems"),
     "domain": ({"problems": {"domains": {"logic": 1}}}, "no questions of domain 'logic'"),
+    "penalty": ({"algorithm": {"kl": {"coef": 1, "place": "reward"}}}, "place: loss"),
+    "seed": ({"seed": -1}, "`seed` must be 0 to 4294967295"),
+    "final split": (
+        {"evaluation": {"final_samples": 2, "final_splits": ["ood"]}},
+        "no questions of domain 'math' in split 'ood'",
+    ),
+    "task": ({"evaluation": {"lm_eval": ["nosuch"]}}, "no task 'nosuch'"),
+    "rows of a task": (
+        {"evaluation": {"lm_eval": ["micro_code"]}},
+        "no rows of ability 'codegen' in split 'heldout'",
+    ),
+    "prompt": ({"model": {"positions": 9}}, "of the prompt and 6 of the response"),
+    "solution": (
+        {"model": {"positions": 9}, "train": {"max_new_tokens": 2}},
+        "of the prompt and 5 of the response",
+    ),
     "data": ({"problems": {"data": "nothing"}}, "'nothing' is not pinned"),
     "model data": ({"model": {"data": "nothing"}}, "'nothing' is not pinned"),
     "checkpoint": (
@@ -434,13 +352,35 @@ def test_a_row_without_solution_is_named(tmp_path: Path) -> None:
     assert caught.value.where == "rows.jsonl:3"
 
 
-def test_a_broken_reference_answer_is_named(tmp_path: Path) -> None:
-    rows = [dict(row) for row in toy_rows()]
-    broken = next(at for at, row in enumerate(rows) if row["extra_info"]["split"] == "heldout")
+@pytest.mark.parametrize("split", ["train", "heldout", "ood"])
+def test_a_broken_reference_answer_is_named_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
+) -> None:
+    monkeypatch.delattr(run, "warm_up")
+    rows = [dict(row) for row in toy_rows(train=20)]
+    rows.append({**rows[0], "extra_info": {**rows[0]["extra_info"], "split": "ood"}})
+    broken = [row["extra_info"]["split"] for row in rows].index(split)
     rows[broken]["reward_model"] = {"ground_truth": ""}
+    final = {"final_samples": 1, "final_splits": ["ood"]}
     with pytest.raises(DataError, match="cannot be scored") as caught:
-        train_with(tmp_path, {}, rows=rows)
+        train_with(tmp_path, {"evaluation": final}, rows=rows)
     assert caught.value.where == f"rows.jsonl:{broken + 1}"
+
+
+def test_what_is_asked_in_the_end_is_checked_in_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scorer of the final split, and a benchmark that is not at hand."""
+    monkeypatch.delattr(run, "warm_up")
+    rows = [dict(row) for row in toy_rows()]
+    split = {**rows[0]["extra_info"], "split": "ood"}
+    rows.append({**rows[0], "data_source": "stem__web", "extra_info": split})
+    final = {"final_samples": 1, "final_splits": ["ood"]}
+    with pytest.raises(DataError, match="which is not pinned"):
+        train_with(tmp_path, {"evaluation": final}, rows=rows, scorers={"math": versions()["math"]})
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InfrastructureError, match="a task of lm-eval cannot be loaded"):
+        train_with(tmp_path / "other", {"evaluation": {"lm_eval": ["gsm8k"]}})
 
 
 def test_a_scorer_that_is_not_pinned_is_refused(tmp_path: Path) -> None:

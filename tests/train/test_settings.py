@@ -6,8 +6,8 @@ import copy
 import json
 from collections.abc import Mapping  # noqa: TC003 - read_settings evaluates the annotations
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -45,6 +45,8 @@ class Whole:
 
 
 NEEDED = {"name": "a", "rate": 1.5}
+HUGE = 10**400  # no floating-point number is that large
+DIGITS = "a whole number of at most 18 digits"
 
 
 def test_what_may_be_left_out_has_its_default() -> None:
@@ -113,6 +115,10 @@ def test_values_that_are_of_another_type_but_mean_the_same(
         ({"is_on": "yes"}, "settings.is_on is wrong", "true or false", "'yes'"),
         ({"limit": 2.5}, "settings.limit is wrong", "a whole number", "2.5"),
         ({"limit": float("inf")}, "settings.limit is wrong", "a whole number", "inf"),
+        ({"limit": 1e300}, "settings.limit is wrong", DIGITS, "1e+300"),
+        ({"limit": HUGE}, "settings.limit is wrong", DIGITS, f"{HUGE}"[:80]),
+        ({"rate": HUGE}, "settings.rate is wrong", "a finite number", f"{HUGE}"[:80]),
+        ({"rate": -HUGE}, "settings.rate is wrong", "a finite number", f"-{HUGE}"[:80]),
         ({"limit": False}, "settings.limit is wrong", "a whole number", "False"),
         ({"limit": "7"}, "settings.limit is wrong", "a whole number", "'7'"),
         ({"tags": "x"}, "settings.tags is wrong", "a list", "'x'"),
@@ -176,6 +182,7 @@ def test_what_a_class_refuses_itself_is_told_at_its_place() -> None:
     with pytest.raises(DataError, match=r"settings\.part: `size` must not be negative") as refused:
         read_settings(Whole, {**NEEDED, "part": {"size": -1}})
     assert refused.value.found == "{'size': -1}"
+    assert refused.value.hint == "correct `settings.part` in suite.yaml"
 
 
 def test_a_long_value_is_cut() -> None:
@@ -185,7 +192,7 @@ def test_a_long_value_is_cut() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=4),
+    st.none() | st.booleans() | st.integers(-HUGE, HUGE) | st.floats() | st.text(max_size=4),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
     ),
@@ -236,9 +243,16 @@ def test_the_least_that_training_needs() -> None:
         ("model.dtype", "float16", "settings.model: `dtype` must be one of float32, bfloat16"),
         ("model.hidden", 30, "settings.model: heads must divide hidden"),
         ("model.kv_heads", 3, "settings.model: heads must divide hidden, and kv_heads must"),
+        ("model.hidden", 36, "settings.model: hidden / heads must be even"),
         ("model.layers", 0, "settings.model: give `checkpoint`, or all of hidden"),
+        ("model.heads", -4, "settings.model: give `checkpoint`, or all of hidden"),
+        ("model.positions", 0, "settings.model: `positions` must be positive"),
+        ("model.positions", 4, "settings: responses of `train.max_new_tokens` (64) and a prompt"),
+        ("model.parameters", -1, "settings.model: `parameters` must be positive"),
         ("problems.domains", {}, "settings.problems: `domains` needs at least one"),
         ("problems.domains", {"math": 0}, "settings.problems: `domains` needs at least one"),
+        ("problems.domains", {"math": -1}, "settings.problems: `domains` needs at least one"),
+        ("problems.domains", {"math": 1e308}, "settings.problems: weights of `domains` must be"),
         ("problems.order", "random", "settings.problems: `order` must be one of shuffled, curr"),
         ("problems.tau", 0, "settings.problems: `tau` must be positive"),
         ("algorithm.name", "dpo", "settings.algorithm: `name` must be one of grpo, ppo"),
@@ -250,24 +264,101 @@ def test_the_least_that_training_needs() -> None:
         ("algorithm.kl.form", "k4", "settings.algorithm.kl: `form` must be one of k1, k2"),
         ("algorithm.kl.place", "both", "settings.algorithm.kl: `place` must be one of loss"),
         ("algorithm.kl", {"coef": 0.1, "form": "k1"}, "settings.algorithm.kl: k1 in the loss"),
+        ("algorithm.kl.coef", -1, "settings.algorithm.kl: `coef` must not be negative"),
+        (
+            "algorithm.kl",
+            {"coef": 1, "place": "reward"},
+            "settings.algorithm: grpo learns from sc",
+        ),
+        ("algorithm.clip_c", -3, "settings.algorithm: `clip_c` must not be negative"),
+        ("algorithm.clip_low", -1, "settings.algorithm: `clip_low` must be from 0 to 1"),
+        ("algorithm.clip_low", 5, "settings.algorithm: `clip_low` must be from 0 to 1"),
+        ("algorithm.clip_high", -0.2, "settings.algorithm: `clip_high` must not be negative"),
+        ("algorithm.entropy", -1, "settings.algorithm: `entropy` must not be negative"),
         ("algorithm.critic.lr", "1e-3", "settings.algorithm.critic.lr is wrong"),
+        ("algorithm.critic.lr", -1, "settings.algorithm.critic: `lr` must be positive"),
+        ("algorithm.critic.gamma", -3, "settings.algorithm.critic: `gamma` must be from 0 to 1"),
+        ("algorithm.critic.lam", 7, "settings.algorithm.critic: `lam` must be from 0 to 1"),
+        ("algorithm.critic.clip", -1, "settings.algorithm.critic: `clip` must not be negative"),
+        ("algorithm.critic.warm_up", -1, "settings.algorithm.critic: `warm_up` must not be neg"),
         ("train.lr", 0, "settings.train: `lr` must be positive"),
         ("train.temperature", 0, "settings.train: `temperature` must be positive"),
-        ("train.steps", -1, "settings.train: `steps` and `micro_batch` must not be negative"),
+        ("train.steps", -1, "settings.train: `steps` must not be negative"),
+        ("train.micro_batch", -1, "settings.train: `micro_batch` must not be negative"),
+        ("train.lr_warm_up", -5, "settings.train: `lr_warm_up` must not be negative"),
+        ("train.weight_decay", -1, "settings.train: `weight_decay` must not be negative"),
+        ("train.temperature", 1e-30, "settings.train: `temperature` must be from 0.01 to 100"),
+        ("train.temperature", 1e30, "settings.train: `temperature` must be from 0.01 to 100"),
+        ("train.max_new_tokens", 512, "settings: responses of `train.max_new_tokens` (512) and"),
         ("train.steps", 2.5, "settings.train.steps is wrong"),
         ("train.lora", {"r": 0}, "settings.train.lora: `r` must be positive"),
+        ("train.lora", {"r": 100000}, "settings: `train.lora.r` must be at most `model.hidden`"),
         ("train.learning_rate", 1, "unknown setting settings.train.learning_rate"),
         ("warm_up.steps", -1, "settings.warm_up: `steps` must not be negative"),
         ("warm_up.batch", 0, "settings.warm_up: `batch` must be positive"),
+        ("warm_up.domains", {}, "settings.warm_up: `domains` needs at least one"),
         ("evaluation.every", 0, "settings.evaluation: `every` must be positive"),
         ("evaluation.domains", "math", "settings.evaluation.domains is wrong"),
+        ("evaluation.domains", ["a", "a"], "settings.evaluation: `domains` names one twice"),
+        ("evaluation.final_splits", ["a", "a"], "settings.evaluation: `final_splits` names one"),
+        ("evaluation.lm_eval", ["a", "a"], "settings.evaluation: `lm_eval` names one twice"),
+        ("evaluation.temperature", -1, "settings.evaluation: `temperature` must be from 0.01"),
+        ("evaluation.final_samples", -1, "settings.evaluation: `final_samples` must not be neg"),
+        ("evaluation.final_questions", -1, "settings.evaluation: `final_questions` must not be"),
+        (
+            "evaluation",
+            {"final_samples": 2, "final_splits": []},
+            "settings.evaluation: `final_samples` are asked for, and `final_splits` is empty",
+        ),
         ("seed", "one", "settings.seed is wrong"),
+        ("seed", -1, "settings: `seed` must be 0 to 4294967295"),
+        ("seed", 2**32, "settings: `seed` must be 0 to 4294967295"),
     ],
 )
 def test_settings_that_cannot_be_trained_with(path: str, value: object, message: str) -> None:
     with pytest.raises(DataError) as refused:
         read_settings(TrainingSettings, with_change(path, value))
     assert refused.value.message.startswith(message)
+
+
+@pytest.mark.parametrize("name", rl.ALGORITHMS)
+def test_a_penalty_in_the_rewards_is_never_dropped(name: str) -> None:
+    """Only PPO and REINFORCE++ learn from rewards; without a weight there is nothing to drop."""
+    for coef in (0, 0.1):
+        written = with_change("algorithm", {"name": name, "kl": {"coef": coef, "place": "reward"}})
+        if coef and name not in ("ppo", "reinforce_plus_plus"):
+            with pytest.raises(DataError, match="place: loss"):
+                read_settings(TrainingSettings, written)
+        else:
+            assert read_settings(TrainingSettings, written).algorithm.kl.coef == coef
+
+
+def paths(cls: type, prefix: str = "") -> list[str]:
+    """All settings that there are, dots between sections."""
+    found = []
+    for name, hint in get_type_hints(cls).items():
+        inner = [one for one in (hint, *get_args(hint)) if is_dataclass(one)]
+        found += [*paths(inner[0], f"{prefix}{name}.")] if inner else [f"{prefix}{name}"]
+    return found
+
+
+NUMBERS = st.integers(-HUGE, HUGE) | st.integers(-3, 3) | st.floats() | st.floats(-2, 2)
+
+
+@given(path=st.sampled_from(paths(TrainingSettings)), value=NUMBERS)
+def test_any_number_is_read_or_refused(path: str, value: float) -> None:
+    """And what is read is what was written: no number is taken for another."""
+    with suppress(DataError):
+        found: Any = read_settings(TrainingSettings, with_change(path, value))
+        for name in path.split("."):
+            found = getattr(found, name)
+        assert found == value
+        assert value >= 0, "no setting is negative"
+
+
+def test_the_likeliest_answer_may_be_evaluated() -> None:
+    written = with_change("evaluation.temperature", 0)
+    assert read_settings(TrainingSettings, written).evaluation.temperature == 0
 
 
 @pytest.mark.parametrize("name", rl.ALGORITHMS)

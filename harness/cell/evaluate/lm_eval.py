@@ -23,7 +23,7 @@ from harness.errors import DataError, HarnessError, InfrastructureError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["BACKENDS", "evaluate", "task_hashes"]
+__all__ = ["BACKENDS", "check_tasks", "evaluate", "task_hashes"]
 
 BACKENDS: Final = ("hf", "vllm")
 _OFFLINE: Final = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -84,7 +84,7 @@ def evaluate(
         with _language_model(model, tokenizer, backend, batch_size, seed) as lm:
             micro = [loaded["tasks"][one.name] for one in files if one.is_micro]
             for task in micro:
-                _check_prompts(task, lm, max_new_tokens)
+                _check_prompts(task, lm.tokenizer, lm.max_length, max_new_tokens)
             found = _run(
                 lm,
                 [one.name for one in files] if loaded["groups"] else [*loaded["tasks"].values()],
@@ -99,6 +99,34 @@ def evaluate(
     if log_samples_to is not None:
         _log_samples(log_samples_to, found["samples"])
     return _metrics(tasks, found["results"])
+
+
+def check_tasks(
+    tasks: Sequence[str],
+    tokenizer: Any,
+    longest: int | None,
+    *,
+    data: Path,
+    max_new_tokens: int | None = None,
+) -> None:
+    """Refuse before hours of training what `evaluate` would refuse after them.
+
+    Args:
+        longest: tokens that the model can hold; None where it does not tell.
+        tasks, data, max_new_tokens: as for `evaluate`.
+
+    Raises:
+        DataError, InfrastructureError: as `evaluate` does.
+    """
+    files = find_tasks(tasks)
+    if not files:
+        return
+    _check("hf", None)
+    with _offline():
+        loaded = _load(_task_manager(files, data), files, allow_unsafe_code=False)
+    for one in files:
+        if one.is_micro:
+            _check_prompts(loaded["tasks"][one.name], tokenizer, longest, max_new_tokens)
 
 
 def _check(backend: str, model: Any) -> None:
@@ -219,9 +247,10 @@ def _language_model(
         model.train(was_training)
 
 
-def _check_prompts(task: Any, lm: Any, max_new_tokens: int | None) -> None:
+def _check_prompts(
+    task: Any, tokenizer: Any, longest: int | None, max_new_tokens: int | None
+) -> None:
     """Raise where lm-eval would cut prompts off at their beginning without a word."""
-    tokenizer = lm.tokenizer
     if not getattr(tokenizer, "chat_template", None):
         raise DataError(
             "the tokenizer has no chat template, by which micro tasks write their prompts",
@@ -235,11 +264,11 @@ def _check_prompts(task: Any, lm: Any, max_new_tokens: int | None) -> None:
         messages = [{"role": "user", "content": question}]
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         length = len(tokenizer(text, add_special_tokens=False)["input_ids"])
-        if length + room > lm.max_length:
+        if longest is not None and length + room > longest:
             raise DataError(
                 "the model's context cannot hold a prompt with its response",
                 where=task.config.task,
-                expected=f"at most {lm.max_length} tokens",
+                expected=f"at most {longest} tokens",
                 found=f"{length} of the prompt and {room} of the response: {question!r:.60}",
                 hint="let responses be shorter, or the model's `positions` more",
             )

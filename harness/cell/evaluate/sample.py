@@ -13,7 +13,7 @@ from harness.analysis.pass_at_k import pass_at_k
 from harness.cell.train.rl.decode import Sampling, generate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.cell.train.rl.policy import Policy
     from harness.cell.train.rl.rewards import Rewards
@@ -80,18 +80,21 @@ def answer(
     rewards: Rewards,
     *,
     batch: int = 1024,
+    encode: Callable[[Row], Sequence[int]] | None = None,
 ) -> Answers:
     """Ask the policy every question n times and score what it says.
 
     Args:
+        encode: token ids of a question; the policy's own way, unless given.
         batch: responses drawn at the same time, at most (but never less than one question's).
     """
     texts: list[str] = []
     tokens: list[int] = []
     finished: list[bool] = []
     at_once = max(1, batch // n)
+    read = encode or (lambda row: policy.encode(row.messages))
     for start in range(0, len(rows), at_once):
-        prompts = [policy.encode(row.messages) for row in rows[start : start + at_once]]
+        prompts = [read(row) for row in rows[start : start + at_once]]
         part = Sampling(sampling.temperature, sampling.max_new_tokens, sampling.seed + start)
         for response in generate(policy, prompts, n, part):
             texts.append(policy.decode(response))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import sys
 from pathlib import Path
@@ -9,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.cell.contract import sync_folders, write_whole
+from harness.cell.contract import host_failure, sync_folders, write_whole
+from harness.errors import InfrastructureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import BinaryIO
 
 STATE_FILE = "state.pt"
+_SEAL = b"\nsha256 "  # and 64 digits, after what torch wrote, which its reader does not look at
+_SEAL_LENGTH = len(_SEAL) + 64
+_BLOCK = 1 << 20
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
@@ -24,23 +30,37 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
         OSError: the disk refuses; the last state is still there.
     """
     content = {**state, "computed_by": computed_by()}
-    write_whole(folder / STATE_FILE, lambda file: torch.save(content, file))
+    write_whole(folder / STATE_FILE, lambda file: _write_sealed(file, content))
     sync_folders(folder)
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
     """The last whole state, or None if there is none that can be gone on from.
 
-    On other software or another kind of processor it would not give the numbers of an uninterrupted
-    run, so that the cell starts again.
+    A damaged one is told and passed over. On other software or another kind of processor it would
+    not give the numbers of an uninterrupted run, so that the cell starts again too.
+
+    Raises:
+        InfrastructureError: the host cannot read it now; it may be whole, and another attempt shall
+            find it.
     """
     path = folder / STATE_FILE
     if not path.is_file():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            _check_seal(file)
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         written_by = state.pop("computed_by")
-    except Exception as error:  # noqa: BLE001 - a disk may have damaged it in any way
+    except Exception as error:
+        if (failure := host_failure(error)) is not None:
+            raise failure from error
+        if isinstance(error, OSError):
+            raise InfrastructureError(
+                f"the state of an earlier attempt cannot be read: {error.strerror}",
+                where=str(path),
+                hint="make the file readable, or delete it: the cell then starts again",
+            ) from error
         sys.stderr.write(f"{path} cannot be read ({error!r:.120}); the cell starts again\n")
         return None
     if written_by != computed_by():
@@ -49,6 +69,43 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         )
         return None
     return state
+
+
+class _Hashed:
+    """A file to write to that remembers the SHA-256 of what went through."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _write_sealed(file: BinaryIO, content: Mapping[str, Any]) -> None:
+    """torch's own format checks nothing when it is read: one flipped bit is another weight."""
+    hashed: Any = _Hashed(file)
+    torch.save(content, hashed)
+    file.write(_SEAL + hashed.digest.hexdigest().encode())
+
+
+def _check_seal(file: BinaryIO) -> None:
+    """Raise ValueError unless the bytes are those that were written; go back to their start."""
+    left = file.seek(0, 2) - _SEAL_LENGTH
+    if left < 0:
+        raise ValueError("too short")
+    file.seek(0)
+    digest = hashlib.sha256()
+    while block := file.read(min(_BLOCK, left)):
+        digest.update(block)
+        left -= len(block)
+    if file.read() != _SEAL + digest.hexdigest().encode():
+        raise ValueError("not the bytes that were written, by their SHA-256")
+    file.seek(0)
 
 
 def computed_by() -> dict[str, str | int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import reward_scorers
-from harness.errors import DataError
+from harness.errors import DataError, InfrastructureError
 from reward_scorers.scoring import find_scorer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Rewards:
                 )
 
     def check(self, rows: Sequence[Row]) -> None:
-        """Refuse rows whose scorer the tier does not pin: its change could move their scores.
+        """Refuse rows whose scorer the tier does not pin: a change of it could move their scores.
 
         Raises:
             DataError: no scorer for a data source, or one that is not pinned.
@@ -67,11 +67,21 @@ class Rewards:
                     hint="name it under `scorers` of the tier, then `harness lock`",
                 )
 
+    def check_truths(self, rows: Sequence[Row]) -> None:
+        """Refuse broken reference answers now: scorers look at them before an empty answer.
+
+        Raises:
+            DataError: at the row.
+        """
+        self(rows, [""] * len(rows))
+
     def __call__(self, rows: Sequence[Row], texts: Sequence[str]) -> list[Scored]:
         """One score for each row and text.
 
         Raises:
             DataError: a row's reference answer is broken.
+            InfrastructureError: the sandbox or a worker of the scorers failed, which says nothing
+                of an answer.
         """
         keys = [(id(row), text) for row, text in zip(rows, texts, strict=True)]
         new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
@@ -91,11 +101,11 @@ class Rewards:
             found = reward_scorers.score_batch(
                 asked, workers=self._workers, compat=self._compat, errors="return"
             )
-        except reward_scorers.ScorerError as error:  # a worker's, of no row in particular
-            raise DataError(
-                f"an answer cannot be scored: {error}", where="settings.problems"
-            ) from None
+        except reward_scorers.WorkerError as error:
+            raise _lost(error) from error
         for (key, row), one in zip(new.items(), found, strict=True):
+            if isinstance(one, reward_scorers.WorkerError):
+                raise _lost(one)
             if isinstance(one, reward_scorers.ScorerError):
                 raise DataError(
                     f"an answer cannot be scored: {one}",
@@ -104,3 +114,11 @@ class Rewards:
                 )
             self._known[key] = one
         return [self._known[key] for key in keys]
+
+
+def _lost(error: reward_scorers.WorkerError) -> InfrastructureError:
+    return InfrastructureError(
+        f"answers could not be scored: {error}",
+        where="reward_scorers",
+        hint="run the cell again; docs/sandbox.md tells what a sandbox needs",
+    )

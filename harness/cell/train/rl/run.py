@@ -14,6 +14,7 @@ import torch
 from harness.cell.contract import mapping_at
 from harness.cell.evaluate.sample import Answers, answer
 from harness.cell.train.rl.checkpoint import computed_by, load_state, save_state
+from harness.cell.train.rl.checks import Prompts, check_finite, context_length
 from harness.cell.train.rl.decode import Sampling, generate
 from harness.cell.train.rl.flops import six_nd
 from harness.cell.train.rl.learner import Learner, Rollout
@@ -69,7 +70,9 @@ class Run:
         pinned = mapping_at(mapping_at(cell.document, "pins"), "scorers")
         self._rewards = Rewards(settings.compat, pinned=pinned)
         self._asked = self._questions("heldout", settings.evaluation.questions)
-        self._rewards.check([*self._training_rows(), *self._asked])
+        self._final = self._final_questions()
+        asked = [*self._asked, *(row for rows in self._final.values() for row in rows)]
+        self._rewards.check([*self._training_rows(), *asked])
         self._schedule = Schedule(
             self._training_rows(),
             settings.problems.domains,
@@ -79,12 +82,17 @@ class Run:
             tau=settings.problems.tau,
             seed=settings.seed,
         )
+        self._used = [*self._schedule.rows, *asked]
+        self._rewards.check_truths(self._used)
         self._totals = Totals()
         self._lines: list[Mapping[str, object]] = []
+        self._prompts: Prompts
+        self._saved = 0.0  # when the last checkpoint was written, or the run began
 
     def __call__(self) -> dict[str, object]:
         """Train and evaluate; returns what result.json says besides the contract's keys."""
         settings, seed = self._settings, self._settings.seed
+        self._saved = time.monotonic()
         state = load_state(self._cell.resume) if self._cell.resume is not None else None
         policy = open_policy(
             settings.model,
@@ -94,6 +102,7 @@ class Run:
             self._cell.read_data(settings.model.data) if settings.model.data else None,
         )
         n_parameters = policy.n_parameters()
+        self._check(policy)
         if state is None:
             weights = settings.warm_up.domains or settings.problems.domains
             train = self._rows.get("train", [])
@@ -101,28 +110,45 @@ class Run:
         if settings.train.lora is not None:
             policy = add_adapters(policy, settings.train.lora, derived_seed(seed, "adapters"))
         learner = Learner(policy, settings.algorithm, settings.train, seed)
-        done = self._restore(policy, learner, state) if state is not None else -1
+        if state is not None:
+            done = self._restore(policy, learner, state)
+        else:
+            done = 0
+            self._save(policy, learner, done)
         with self._cell.metrics(kept=self._lines) as metrics:
-            if done < 0:
-                done = 0
+            if not self._lines:
                 self._write(metrics, 0, self._evaluate(policy, 0))
             self._train(policy, learner, metrics, done)
             return self._finish(policy, metrics, n_parameters)
+
+    def _check(self, policy: Policy) -> None:
+        """Refuse now what would be refused when hours of training are done."""
+        settings = self._settings
+        self._prompts = Prompts(policy, settings.train.max_new_tokens)
+        self._prompts.check(self._used)
+        if settings.evaluation.lm_eval:
+            from harness.cell.evaluate.lm_eval import check_tasks
+
+            check_tasks(
+                settings.evaluation.lm_eval,
+                policy.tokenizer,
+                context_length(policy),
+                data=self._cell.data_root / self._data_path,
+                max_new_tokens=settings.train.max_new_tokens,
+            )
 
     # Steps
 
     def _train(self, policy: Policy, learner: Learner, metrics: MetricsWriter, done: int) -> None:
         settings = self._settings
-        saved = time.monotonic()
         for step in range(done + 1, settings.train.steps + 1):
             numbers = self._step(policy, learner, self._schedule[step - 1], step)
             is_last = step == settings.train.steps
             if is_last or step % settings.evaluation.every == 0:
                 numbers |= {"evals": self._evaluate(policy, step)}
             self._write(metrics, step, numbers.pop("evals", {}), **numbers)
-            if self._cell.resume is not None and time.monotonic() - saved > CHECKPOINT_S:
-                self._save(policy, learner, step)
-                saved = time.monotonic()
+            # What follows the last step may take long, and needs none of the steps again.
+            self._save(policy, learner, step, now=is_last)
 
     def _step(
         self, policy: Policy, learner: Learner, problems: Sequence[Row], step: int
@@ -137,7 +163,7 @@ class Run:
             derived_seed(settings.seed, "rollout", step),
         )
         counted = policy.meter.total
-        prompts = [policy.encode(row.messages) for row in problems]
+        prompts = [self._prompts(row) for row in problems]
         responses = generate(policy, prompts, n, sampling)
         generated = time.perf_counter()
         texts = [policy.decode(response) for response in responses]
@@ -174,6 +200,7 @@ class Run:
         totals = self._totals
         line = {
             "samples": totals.problems,
+            "unique_samples": self._schedule.different(step),
             "tokens": totals.tokens,
             "flops": totals.flops,
             "flops_counted": totals.counted,
@@ -193,6 +220,8 @@ class Run:
     def _evaluate(self, policy: Policy, step: int) -> dict[str, float]:
         """Held-out numbers by domain (`heldout.math.pass_at_1`) and over all questions."""
         settings = self._settings.evaluation
+        place = "settings.train" if step else "settings.warm_up"
+        check_finite(policy, self._prompts(self._asked[0]), step, place)
         answers = self._answer(policy, self._asked, settings.samples, f"heldout/{step}")
         return _numbers("heldout", answers)
 
@@ -203,7 +232,7 @@ class Run:
             derived_seed(self._settings.seed, purpose),
         )
         with policy.meter.paused():
-            return answer(policy, rows, n, sampling, self._rewards)
+            return answer(policy, rows, n, sampling, self._rewards, encode=self._prompts)
 
     def _finish(
         self, policy: Policy, metrics: MetricsWriter, n_parameters: int
@@ -226,7 +255,7 @@ class Run:
         if math.isfinite(totals.warm_up):
             result["warm_up_loss"] = totals.warm_up
         evals = dict(metrics.evals)
-        if settings.evaluation.final_samples:
+        if self._final:
             evals |= self._final_answers(policy, result)
         if settings.evaluation.lm_eval:
             evals |= self._lm_eval(policy)
@@ -249,8 +278,7 @@ class Run:
         settings = self._settings.evaluation
         evals: dict[str, float] = {}
         parts, counts = [], {}
-        for split in settings.final_splits:
-            rows = self._questions(split, settings.final_questions or settings.questions)
+        for split, rows in self._final.items():
             answers = self._answer(policy, rows, settings.final_samples, f"final/{split}")
             evals |= _numbers(f"final.{split}", answers)
             counts[split] = {"n": answers.n, "c": answers.counts()}
@@ -292,15 +320,27 @@ class Run:
                 raise DataError(
                     f"no questions of domain {domain!r} in split {split!r}",
                     where=f"data set {self._settings.problems.data}",
-                    hint="correct `evaluation.domains`, or generate more",
+                    expected=f"splits {', '.join(self._rows)}",
+                    hint="correct `evaluation`, or generate more",
                 )
             chosen.extend(mine[:most])
         return chosen
 
+    def _final_questions(self) -> dict[str, list[Row]]:
+        """Split -> the questions that are asked of it after the last step."""
+        settings = self._settings.evaluation
+        if not settings.final_samples:
+            return {}
+        most = settings.final_questions or settings.questions
+        return {split: self._questions(split, most) for split in settings.final_splits}
+
     # Checkpoints
 
-    def _save(self, policy: Policy, learner: Learner, step: int) -> None:
-        assert self._cell.resume is not None
+    def _save(self, policy: Policy, learner: Learner, step: int, *, now: bool = False) -> None:
+        """Write a checkpoint where a killed cell would lose too much without, or `now`."""
+        folder = self._cell.resume
+        if folder is None or not (now or time.monotonic() - self._saved > CHECKPOINT_S):
+            return
         state = {
             "step": step,
             "policy": policy.model.state_dict(),
@@ -308,7 +348,8 @@ class Run:
             "totals": vars(self._totals),
             "lines": self._lines,
         }
-        save_state(self._cell.resume, state)
+        save_state(folder, state)
+        self._saved = time.monotonic()
         self._cell.checkpointed(step)
 
     def _restore(self, policy: Policy, learner: Learner, state: Mapping[str, Any]) -> int:

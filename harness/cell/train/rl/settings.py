@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping  # noqa: TC003 - read_settings resolves the annotations
 from dataclasses import dataclass, field
 
@@ -17,6 +18,10 @@ AGGREGATIONS = (
 )
 KL_FORMS = ("k1", "k2", "k3", "abs", "low_var_kl")
 DTYPES = ("float32", "bfloat16")
+# Their advantages come from scores alone, so that a penalty in the rewards would be lost.
+_WITHOUT_REWARDS = ("grpo", "reinforce_plus_plus_baseline")
+_SEEDS = 2**32  # NumPy, which lm-eval seeds too, takes no other
+_COLDEST, _HOTTEST = 0.01, 100.0  # beyond them a draw is the likeliest token, or any
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Model:
         hidden, layers, heads, kv_heads, intermediate: as in `Qwen2Config`.
         parameters: how many there are, embeddings included once; checked, so that the N of a curve
             is the N of the model that was trained. None is not checked.
-        positions: longest sequence in tokens.
+        positions: longest sequence in tokens, the response included; a checkpoint has its own.
         dtype: of the weights and the computation.
     """
 
@@ -46,11 +51,16 @@ class Model:
 
     def __post_init__(self) -> None:
         _one_of("dtype", self.dtype, DTYPES)
+        _positive(positions=self.positions)
+        if self.parameters is not None:
+            _positive(parameters=self.parameters)
         shape = (self.hidden, self.layers, self.heads, self.kv_heads, self.intermediate)
         if self.checkpoint is None and min(shape) < 1:
             raise ValueError("give `checkpoint`, or all of hidden, layers, heads, kv_heads, ...")
         if self.checkpoint is None and (self.hidden % self.heads or self.heads % self.kv_heads):
             raise ValueError("heads must divide hidden, and kv_heads must divide heads")
+        if self.checkpoint is None and self.hidden // self.heads % 2:
+            raise ValueError("hidden / heads must be even: positions rotate pairs of dimensions")
         if self.checkpoint is not None and self.data is not None:
             raise ValueError("give `checkpoint` or `data`, not both")
 
@@ -74,8 +84,7 @@ class Problems:
     def __post_init__(self) -> None:
         _one_of("order", self.order, ORDERS)
         _positive(tau=self.tau)
-        if not self.domains or min(self.domains.values()) <= 0:
-            raise ValueError("`domains` needs at least one ability with a positive weight")
+        _weights(self.domains)
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,9 @@ class WarmUp:
 
     def __post_init__(self) -> None:
         _positive(batch=self.batch, lr=self.lr)
-        if self.steps < 0:
-            raise ValueError("`steps` must not be negative")
+        _not_negative(steps=self.steps)
+        if self.domains is not None:
+            _weights(self.domains)
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,8 @@ class Kl:
     Attributes:
         coef: its weight; 0 and no reference policy is kept.
         form: the estimator, see `kl.py`.
-        place: `loss` (GRPO) or `reward` (PPO, REINFORCE++).
+        place: `loss`, or `reward` for the algorithms that learn from rewards of single tokens: PPO
+            and REINFORCE++.
     """
 
     coef: float = 0.0
@@ -114,6 +125,7 @@ class Kl:
     def __post_init__(self) -> None:
         _one_of("form", self.form, KL_FORMS)
         _one_of("place", self.place, ("loss", "reward"))
+        _not_negative(coef=self.coef)
         if self.coef > 0 and self.place == "loss" and self.form == "k1":
             raise ValueError("k1 in the loss has no gradient but noise: use k2 or low_var_kl")
 
@@ -146,6 +158,11 @@ class Critic:
     lam: float = 1.0
     warm_up: int = 0
 
+    def __post_init__(self) -> None:
+        _positive(lr=self.lr)
+        _not_negative(clip=self.clip, warm_up=self.warm_up)
+        _share(gamma=self.gamma, lam=self.lam)
+
 
 @dataclass(frozen=True)
 class Algorithm:
@@ -157,7 +174,8 @@ class Algorithm:
         prompts: problems in a step.
         minibatches: optimiser updates that the responses of a step are split into.
         epochs: how often they are gone through.
-        clip_low, clip_high: PPO's clip range; clip_c the dual clip's bound (0: none).
+        clip_low, clip_high: PPO's clip range, 1 - clip_low to 1 + clip_high; clip_c the dual clip's
+            bound (0: none).
         aggregation: how token losses become one, see `losses.py`.
         normalise_std: GRPO divides by the group's standard deviation (False: Dr. GRPO).
         entropy: weight of the entropy bonus.
@@ -186,6 +204,11 @@ class Algorithm:
             minibatches=self.minibatches,
             epochs=self.epochs,
         )
+        _share(clip_low=self.clip_low)
+        _not_negative(clip_high=self.clip_high, clip_c=self.clip_c, entropy=self.entropy)
+        self._check_together()
+
+    def _check_together(self) -> None:
         if 0 < self.clip_c <= 1:
             raise ValueError(
                 "`clip_c` bounds from above what is already clipped: 0, or more than 1"
@@ -194,6 +217,11 @@ class Algorithm:
             raise ValueError("`minibatches` must divide prompts x rollout_n")
         if self.name in ("grpo", "reinforce_plus_plus_baseline") and self.rollout_n < 2:
             raise ValueError(f"{self.name} compares responses of one group: rollout_n >= 2")
+        if self.kl.coef > 0 and self.kl.place == "reward" and self.name in _WITHOUT_REWARDS:
+            raise ValueError(
+                f"{self.name} learns from scores, not from rewards of single tokens, and would drop"
+                " the penalty: write `kl: {place: loss, ...}`"
+            )
 
 
 @dataclass(frozen=True)
@@ -225,8 +253,13 @@ class Train:
             temperature=self.temperature,
             max_new_tokens=self.max_new_tokens,
         )
-        if self.steps < 0 or self.micro_batch < 0:
-            raise ValueError("`steps` and `micro_batch` must not be negative")
+        _not_negative(
+            steps=self.steps,
+            micro_batch=self.micro_batch,
+            lr_warm_up=self.lr_warm_up,
+            weight_decay=self.weight_decay,
+        )
+        _temperature(self.temperature)
 
 
 @dataclass(frozen=True)
@@ -238,7 +271,7 @@ class Evaluation:
             after the last.
         domains: abilities whose held-out problems are asked.
         questions: of each ability; samples: responses to each.
-        temperature: of these responses.
+        temperature: of these responses; 0 takes the likeliest token.
         final_samples: responses to each question after the last step, stored as generations; 0 asks
             and stores none.
         final_questions: of each ability then; 0: as many as `questions`.
@@ -258,6 +291,15 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         _positive(every=self.every, questions=self.questions, samples=self.samples)
+        _not_negative(final_samples=self.final_samples, final_questions=self.final_questions)
+        if self.temperature != 0:
+            _temperature(self.temperature)
+        for name in ("domains", "final_splits", "lm_eval"):
+            given = getattr(self, name)
+            if len(set(given)) < len(given):
+                raise ValueError(f"`{name}` names one twice")
+        if self.final_samples and not self.final_splits:
+            raise ValueError("`final_samples` are asked for, and `final_splits` is empty")
 
 
 @dataclass(frozen=True)
@@ -265,7 +307,7 @@ class TrainingSettings:
     """All of `settings` for engine `torch_rl`.
 
     Attributes:
-        seed: all random numbers of the run follow from it.
+        seed: all random numbers of the run follow from it; 0 to 2^32 - 1.
         compat: the policy by which reward_scorers score.
     """
 
@@ -280,6 +322,17 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         _one_of("compat", self.compat, POLICIES)
+        if not 0 <= self.seed < _SEEDS:
+            raise ValueError(f"`seed` must be 0 to {_SEEDS - 1}")
+        if self.model.checkpoint is not None:
+            return
+        if self.train.max_new_tokens >= self.model.positions:
+            raise ValueError(
+                f"responses of `train.max_new_tokens` ({self.train.max_new_tokens}) and a prompt do"
+                f" not go into `model.positions` ({self.model.positions})"
+            )
+        if self.train.lora is not None and self.train.lora.r > self.model.hidden:
+            raise ValueError("`train.lora.r` must be at most `model.hidden`: no rank is higher")
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -289,5 +342,30 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        if not value > 0:
+        if not 0 < value < math.inf:
             raise ValueError(f"`{name}` must be positive")
+
+
+def _not_negative(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"`{name}` must not be negative")
+
+
+def _share(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"`{name}` must be from 0 to 1")
+
+
+def _temperature(value: float) -> None:
+    if not _COLDEST <= value <= _HOTTEST:
+        raise ValueError(f"`temperature` must be from {_COLDEST:g} to {_HOTTEST:g}")
+
+
+def _weights(domains: Mapping[str, float]) -> None:
+    """Refuse none, and those whose sum or smallest share floating point cannot tell from others."""
+    if not domains or min(domains.values()) <= 0:
+        raise ValueError("`domains` needs at least one ability with a positive weight")
+    if not all(1e-9 <= weight <= 1e9 for weight in domains.values()):
+        raise ValueError("weights of `domains` must be from 1e-9 to 1e9")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from harness.cell.contract import DivergedError
+from harness.cell.train.rl.checks import check_length, context_length
 from harness.cell.train.rl.policy import make_batch
 from harness.cell.train.rl.problems import Schedule
 from harness.cell.train.rl.seeds import derived_seed
@@ -42,7 +43,7 @@ def warm_up(
         The loss of the last step in nats per token; NaN without steps.
 
     Raises:
-        DataError: a row without a solution.
+        DataError: a row without a solution, or too long for the model with it.
         DivergedError: a loss that is not finite.
     """
     if settings.steps == 0:
@@ -99,7 +100,9 @@ def warm_up(
 def _encode(policy: Policy, row: Row) -> tuple[list[int], list[int]]:
     assert row.solution is not None
     response = policy.tokenizer(row.solution, add_special_tokens=False)["input_ids"]
-    return policy.encode(row.messages), [*response, policy.eos]
+    prompt = policy.encode(row.messages)
+    check_length(prompt, len(response) + 1, context_length(policy), row)
+    return prompt, [*response, policy.eos]
 
 
 def _passes(rows: Sequence[Row], weights: Mapping[str, float], settings: WarmUp) -> int:
