@@ -61,7 +61,7 @@ def record_golden(source: Checked, target: Loaded, reason: str, *, dry_run: bool
         )
     machine = _machine(source)
     entries = [
-        _entry(quantity, _margin_of(name, suite.margins, path), machine)
+        _entry(quantity, suite.margins, path, machine)
         for name, quantity in sorted(source.quantities.items())
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in suite.judge)
     ]
@@ -140,7 +140,8 @@ def _axis_values(grid: Grid) -> set[bytes]:
     return {canonical_json(grid.cell(ordinal, name).values) for ordinal, name in grid.ids()}
 
 
-def _entry(quantity: Quantity, margin: Margin, machine: str) -> Entry:
+def _entry(quantity: Quantity, margins: tuple[Margin, ...], path: Path, machine: str) -> Entry:
+    """A mean with its spread and margin; a count that all seeds share stands by itself."""
     sample = quantity.sample
     if quantity.value is None or sample is None or len(sample.values) < FEWEST_SEEDS:
         raise SuiteError(
@@ -149,25 +150,36 @@ def _entry(quantity: Quantity, margin: Margin, machine: str) -> Entry:
             found=str(len(sample.values)) if sample is not None else "one number, without seeds",
             hint="give the golden's tier more values of `seed`",
         )
+    group, _, label = quantity.name.rpartition("/")
+    told: Mapping[str, Any] = {
+        "id": f"recorded/{quantity.name}",
+        "group": group.removeprefix("summary/"),
+        "label": label,
+        "quantity": quantity.name,
+        "kind": Kind.RECORDED,
+        "runs": len(sample.values),
+        **_origin(machine),
+    }
     sd = float(np.std(sample.values, ddof=1))
-    if not sd > 0:
+    if sd > 0:
+        margin = _margin_of(quantity.name, margins, path)
+        return Entry(
+            printed=_digits(quantity.value),
+            sd=_rounded(sd),
+            margin=margin.margin,
+            margin_reason=margin.reason,
+            **told,
+        )
+    if not quantity.value.is_integer():
         raise SuiteError(
             f"all seeds give the same {quantity.name}: it has no spread to judge by",
             hint="take it out of `judge`",
         )
-    group, _, label = quantity.name.rpartition("/")
     return Entry(
-        id=f"recorded/{quantity.name}",
-        group=group.removeprefix("summary/"),
-        label=label,
-        quantity=quantity.name,
-        kind=Kind.RECORDED,
-        printed=_digits(quantity.value),
-        sd=_rounded(sd),
-        runs=len(sample.values),
-        margin=margin.margin,
-        margin_reason=margin.reason,
-        **_origin(machine),
+        printed=f"{quantity.value:.0f}",
+        tolerance=0.5,
+        tolerance_reason="a count that all seeds share",
+        **told,
     )
 
 

@@ -69,6 +69,8 @@ def _as_sample(entry: Entry, quantity: Quantity, golden: Golden) -> Judged:
             reason,
             reported_only=True,
         )
+    if entry.margin is None and entry.tolerance is not None:
+        return _as_number(entry, quantity, golden)  # a count, which no seed moves
     return judge_sample(entry, quantity, family=_family(golden))
 
 
