@@ -169,8 +169,9 @@ def test_the_fused_steps_are_the_models_own(name: str, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(decode, "_draw", note)
     drawn = []
-    for kinds in (decode._FUSED, frozenset[str]()):
-        monkeypatch.setattr(decode, "_FUSED", kinds)
+    for is_plain in (True, False):
+        if not is_plain:
+            monkeypatch.setattr(decode, "is_plain", lambda _: False)
         seen.append([])
         drawn.append(generate(policy, PROMPTS, 2, sampling))
     assert drawn[0] == drawn[1]

@@ -9,19 +9,22 @@ through its own forward pass and cache. Both give the probabilities that `Policy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from harness.cell.train.rl.garbage import not_collected
+from harness.cell.train.rl.transformer import Layer, is_plain, joined, phases, rotate
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.cell.train.rl.policy import Policy
 
-_FUSED = frozenset({"qwen2", "llama"})
+_JOINED = 4  # groups of heads whose products are one
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class _Cache(Protocol):
 
 
 @torch.no_grad()
+@not_collected()
 def generate(
     policy: Policy, prompts: Sequence[Sequence[int]], repeats: int, sampling: Sampling
 ) -> list[list[int]]:
@@ -66,9 +70,10 @@ def generate(
     device = policy.device
     cache, logits = _read_prompts(policy, prompts, length)
     width = max(map(len, prompts))
-    policy.meter.read(len(prompts), width, 1)
-    cache.keep(torch.arange(len(prompts), device=device).repeat_interleave(repeats))
-    logits = logits.repeat_interleave(repeats, dim=0)
+    policy.meter.read(len(prompts) * width, len(prompts) * width**2, len(prompts))
+    if repeats > 1:
+        cache.keep(torch.arange(len(prompts), device=device).repeat_interleave(repeats))
+        logits = logits.repeat_interleave(repeats, dim=0)
     uniform = _uniform(rows, length, sampling, device)
     tokens = torch.full((rows, length), policy.eos, dtype=torch.long, device=device)
     lengths = torch.full((rows,), length, dtype=torch.long, device=device)
@@ -123,16 +128,8 @@ def _read_prompts(
     lengths = torch.tensor([len(prompt) for prompt in prompts])
     attended = torch.arange(width) >= (width - lengths).unsqueeze(1)
     ids, attended = ids.to(policy.device), attended.to(policy.device)
-    model = policy.causal_lm
-    kind = getattr(model.config, "model_type", "")
-    config = model.config
-    is_plain = (
-        kind in _FUSED
-        and config.hidden_act == "silu"
-        and not getattr(config, "use_sliding_window", False)
-        and not getattr(config, "mlp_bias", False)
-    )
-    cache: Any = (_FusedCache if is_plain else _ModelCache)(policy, attended, room)
+    make = _FusedCache if is_plain(policy.causal_lm.config) else _ModelCache
+    cache: Any = make(policy, attended, room)
     return cache, cache.read(ids)
 
 
@@ -173,94 +170,131 @@ class _ModelCache:
         self._attended, self._next = self._attended[rows], self._next[rows]
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """Weights of one layer as (output, input) matrices; `qkv` and `gate_up` are joined."""
-
-    norm1: Tensor
-    qkv: Tensor
-    qkv_bias: Tensor | None
-    out: Tensor
-    out_bias: Tensor | None
-    norm2: Tensor
-    gate_up: Tensor
-    down: Tensor
-
-
 class _FusedCache:
     """Qwen2 and Llama: RMS norm, rotary positions, grouped-query attention, gated SiLU."""
 
     def __init__(self, policy: Policy, attended: Tensor, room: int) -> None:
         model, config = policy.causal_lm, policy.causal_lm.config
-        self._layers = [_joined(layer) for layer in model.model.layers]
+        self._layers = [_for_steps(joined(layer)) for layer in model.model.layers]
         self._embedding = model.model.embed_tokens.weight
-        self._norm = model.model.norm.weight
-        self._head = model.lm_head.weight
+        self._norm, self._head = model.model.norm.weight, model.lm_head.weight
         self._eps = config.rms_norm_eps
         self._heads, self._groups = config.num_attention_heads, config.num_key_value_heads
-        self._size = getattr(config, "head_dim", None) or config.hidden_size // self._heads
+        self._size = model.model.layers[0].self_attn.head_dim
         rows, self._width = attended.shape
-        shape = (len(self._layers), 2, rows, self._groups, self._width + room, self._size)
-        self._memory = self._embedding.new_zeros(shape)
+        # Products begin faster where rows of memory begin at multiples of 64 bytes.
+        layers, length = len(self._layers), -(-(self._width + room) // 16) * 16
+        self._parts = 1 if self._groups <= _JOINED else self._groups
+        joint = self._groups // self._parts * self._size
+        # As the products of a step read them: keys lie along the length, values across it.
+        self._keys = self._embedding.new_zeros(layers, rows, self._groups * self._size, length)
+        self._values = self._embedding.new_zeros(layers, rows, self._parts, length, joint)
         self._attended = attended
         self._bias = _as_bias(functional.pad(attended, (0, room), value=True), self._embedding)
         self._next = attended.sum(dim=1)
-        self._cos, self._sin = self._rotations(model, int(self._next.max()) + room)
+        self._phases = phases(model.model, int(self._next.max()) + room)
         self._filled = 0
-
-    def _rotations(self, model: Any, length: int) -> tuple[Tensor, Tensor]:
-        """(length, head size) cosines and sines of all positions, from the model's own module."""
-        positions = torch.arange(length, device=self._embedding.device).unsqueeze(0)
-        cos, sin = model.model.rotary_emb(self._embedding[:1].unsqueeze(0), positions)
-        return cos[0], sin[0]
 
     def read(self, ids: Tensor) -> Tensor:
         """The prompts (R, W); returns (R, V) logits."""
+        rows, width = ids.shape
+        heads, groups = self._heads, self._groups
         positions = (self._attended.cumsum(dim=1) - 1).clamp(min=0)
-        square = torch.ones(self._width, self._width, dtype=torch.bool, device=ids.device)
+        phase = self._phases[positions].unsqueeze(2)
+        square = torch.ones(width, width, dtype=torch.bool, device=ids.device)
         # A padded place sees itself, so that its softmax has something to divide by.
         seen = (square.tril() & self._attended.unsqueeze(1)) | square.diag().diag()
-        self._filled = self._width
         bias = _as_bias(seen.unsqueeze(1), self._embedding)
-        return self._forward(ids, positions, bias, 0)[:, -1]
+        self._filled = width
+        x = functional.embedding(ids.flatten(), self._embedding)
+        for layer, keys, values in zip(self._layers, self._keys, self._values, strict=True):
+            y = self._normal(x, layer.norm1)
+            qkv = _linear(y, layer.qkv, layer.qkv_bias)
+            qkv = qkv.view(rows, width, heads + 2 * groups, self._size)
+            q_k, v = rotate(qkv[:, :, : heads + groups], phase), qkv[:, :, heads + groups :]
+            q, k = q_k[:, :, :heads], q_k[:, :, heads:]
+            keys[:, :, :width] = k.flatten(2).transpose(1, 2)
+            values[:, :, :width] = v.reshape(rows, width, self._parts, -1).transpose(1, 2)
+            q, k, v = (one.transpose(1, 2) for one in (q, k, v))
+            y = functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=bias, enable_gqa=heads != groups
+            )
+            self._add_rest(x, y.transpose(1, 2).reshape(len(x), -1), layer)
+        return self._logits(x.view(rows, width, -1)[:, -1])
 
     def step(self, tokens: Tensor) -> Tensor:
-        start, self._filled = self._filled, self._filled + 1
-        bias = self._bias[:, None, None, : self._filled]
-        logits = self._forward(tokens.unsqueeze(1), self._next.unsqueeze(1), bias, start)
+        rows, heads, groups, size = len(tokens), self._heads, self._groups, self._size
+        place, self._filled = self._filled, self._filled + 1
+        phase = self._phases[self._next].unsqueeze(1)
+        bias = self._bias[:, None, : self._filled]
+        queries = self._embedding.new_zeros(rows, heads, groups // self._parts * size)
+        x = functional.embedding(tokens, self._embedding)
+        for layer, keys, values in zip(self._layers, self._keys, self._values, strict=True):
+            y = self._normal(x, layer.norm1)
+            qkv = _linear(y, layer.qkv, layer.qkv_bias).view(rows, heads + 2 * groups, size)
+            q_k = rotate(qkv[:, : heads + groups], phase)
+            keys[:, :, place] = q_k[:, heads:].reshape(rows, -1)
+            values[:, :, place] = qkv[:, heads + groups :].reshape(rows, self._parts, -1)
+            self._own_group(queries).copy_(q_k[:, :heads].view(rows, groups, -1, size))
+            self._add_rest(x, self._attend(queries, keys, values, bias), layer)
         self._next = self._next + 1
-        return logits[:, 0]
+        return self._logits(x)
 
     def keep(self, rows: Tensor) -> None:
-        used = self._memory[:, :, :, :, : self._filled]
-        layers, two, _, groups, length, size = self._memory.shape
-        memory = self._memory.new_empty((layers, two, len(rows), groups, length, size))
-        memory[:, :, :, :, : self._filled] = used.index_select(2, rows)
-        self._memory = memory
+        length = self._filled
+        keys, values = self._keys, self._values
+        self._keys = keys.new_empty(len(keys), len(rows), *keys.shape[2:])
+        self._keys[..., :length] = keys[..., :length].index_select(1, rows)
+        self._values = values.new_empty(len(values), len(rows), *values.shape[2:])
+        self._values[:, :, :, :length] = values[:, :, :, :length].index_select(1, rows)
         self._bias, self._next = self._bias[rows], self._next[rows]
 
-    def _forward(self, ids: Tensor, positions: Tensor, bias: Tensor, start: int) -> Tensor:
-        rows, width = ids.shape
-        end = start + width
-        heads, groups, size = self._heads, self._groups, self._size
-        cos, sin = self._cos[positions].unsqueeze(2), self._sin[positions].unsqueeze(2)
-        x = functional.embedding(ids, self._embedding)
-        for layer, memory in zip(self._layers, self._memory, strict=True):
-            y = functional.rms_norm(x, x.shape[-1:], layer.norm1, self._eps)
-            qkv = functional.linear(y, layer.qkv, layer.qkv_bias)
-            qkv = qkv.view(rows, width, heads + 2 * groups, size)
-            # Queries and keys are rotated together.
-            rotated = _rotate(qkv[:, :, : heads + groups], cos, sin).transpose(1, 2)
-            memory[0, :, :, start:end] = rotated[:, heads:]
-            memory[1, :, :, start:end] = qkv[:, :, heads + groups :].transpose(1, 2)
-            y = _attention(rotated[:, :heads], memory[0, :, :, :end], memory[1, :, :, :end], bias)
-            y = y.transpose(1, 2).reshape(rows, width, heads * size)
-            x = x + functional.linear(y, layer.out, layer.out_bias)
-            y = functional.rms_norm(x, x.shape[-1:], layer.norm2, self._eps)
-            gate, up = functional.linear(y, layer.gate_up).chunk(2, dim=-1)
-            x = x + functional.linear(functional.silu(gate).mul_(up), layer.down)
-        last = functional.rms_norm(x[:, -1:], x.shape[-1:], self._norm, self._eps)
-        return functional.linear(last, self._head)
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        """(R, heads * S) of one query for each row and head; bias (R, 1, L).
+
+        A few groups are joined into one product for each row: queries stand in blocks, with zeros
+        where the keys of other groups are. Small products take longer to begin than to finish.
+        """
+        rows, heads, joint = queries.shape
+        batch, length = rows * self._parts, bias.shape[-1]
+        keys = keys.view(batch, joint, -1)[:, :, :length]
+        values = values.view(batch, -1, joint)[:, :length]
+        scores = torch.bmm(queries.view(batch, -1, joint), keys).mul_(self._size**-0.5)
+        scores.view(rows, heads, length).add_(bias)
+        told = torch.bmm(torch.softmax(scores, dim=-1), values)
+        return self._own_group(told.view(rows, heads, joint)).reshape(rows, -1)
+
+    def _own_group(self, x: Tensor) -> Tensor:
+        """(R, groups, heads / groups, S) of blocks x (R, heads, joint groups * S)."""
+        together = self._groups // self._parts
+        blocks = x.view(len(x), self._parts, together, -1, together, self._size)
+        return blocks.diagonal(dim1=2, dim2=4).movedim(-1, 2).flatten(1, 2)
+
+    def _normal(self, x: Tensor, weight: Tensor) -> Tensor:
+        return functional.rms_norm(x, x.shape[-1:], weight, self._eps)
+
+    def _add_rest(self, x: Tensor, attended: Tensor, layer: Layer) -> None:
+        """Add what attention and the gated maps of a layer have to say to x (N, H), in place."""
+        x.addmm_(attended, layer.out)
+        if layer.out_bias is not None:
+            x.add_(layer.out_bias)
+        gate, up = torch.mm(self._normal(x, layer.norm2), layer.gate_up).chunk(2, dim=-1)
+        x.addmm_(functional.silu(gate).mul_(up), layer.down)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return functional.linear(self._normal(x, self._norm), self._head)
+
+
+def _for_steps(layer: Layer) -> Layer:
+    """The layer with matrices (input, output), which products with few rows read faster."""
+    matrices = {name: getattr(layer, name).t() for name in ("qkv", "out", "gate_up", "down")}
+    if layer.out.device.type == "cpu":
+        matrices = {name: one.contiguous() for name, one in matrices.items()}
+    return replace(layer, **matrices)
+
+
+def _linear(x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.mm(x, matrix) if bias is None else torch.addmm(bias, x, matrix)
 
 
 def _as_bias(seen: Tensor, like: Tensor) -> Tensor:
@@ -268,57 +302,3 @@ def _as_bias(seen: Tensor, like: Tensor) -> Tensor:
     return torch.zeros(seen.shape, dtype=like.dtype, device=like.device).masked_fill(
         ~seen, float("-inf")
     )
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Grouped-query attention of q (R, heads, W, S) over k and v (R, groups, L, S).
-
-    `bias` is 0 where a place is seen, else -inf, and broadcasts to (R, 1, W, L). For one token
-    (W = 1) the heads of a group are the rows of one product, which is up to twice as fast on a CPU
-    as the fused kernel, made for long queries.
-    """
-    rows, heads, width, size = q.shape
-    groups = k.shape[1]
-    if width > 1:
-        return functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=bias, enable_gqa=heads != groups
-        )
-    flat = (rows * groups, -1, size)
-    shared = q.reshape(rows * groups, heads // groups, size) * size**-0.5
-    scores = torch.bmm(shared, k.reshape(flat).transpose(1, 2))
-    scores = scores.view(rows, heads, 1, -1).add_(bias)
-    weights = torch.softmax(scores, dim=-1).view(rows * groups, heads // groups, -1)
-    return torch.bmm(weights, v.reshape(flat)).view(rows, heads, 1, size)
-
-
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021) on (R, W, heads, S): halves rotate against each other."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.addcmul(x * cos, torch.cat((-second, first), dim=-1), sin)
-
-
-def _joined(layer: Any) -> _Layer:
-    attention, mlp = layer.self_attn, layer.mlp
-    parts = [_merged(one) for one in (attention.q_proj, attention.k_proj, attention.v_proj)]
-    biases = [bias for _, bias in parts if bias is not None]
-    out, out_bias = _merged(attention.o_proj)
-    return _Layer(
-        norm1=layer.input_layernorm.weight,
-        qkv=torch.cat([weight for weight, _ in parts]),
-        qkv_bias=torch.cat(biases) if biases else None,
-        out=out,
-        out_bias=out_bias,
-        norm2=layer.post_attention_layernorm.weight,
-        gate_up=torch.cat([_merged(mlp.gate_proj)[0], _merged(mlp.up_proj)[0]]),
-        down=_merged(mlp.down_proj)[0],
-    )
-
-
-def _merged(linear: Any) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of a linear map, with its adapter added where it has one."""
-    if not hasattr(linear, "lora_A"):
-        return linear.weight, linear.bias
-    weight = linear.base_layer.weight
-    for name in linear.active_adapters:
-        weight = weight + linear.get_delta_weight(name)
-    return weight, linear.base_layer.bias

@@ -49,13 +49,18 @@ def full_flops(shape: Shape, tokens: int, logits: int) -> int:
 
     Attention is counted in full, T x T, as dense kernels do it, padding included.
     """
-    layers = shape.layers * (tokens * _maps(shape) + _attention(shape, tokens, tokens))
+    return pass_flops(shape, tokens, tokens * tokens, logits)
+
+
+def pass_flops(shape: Shape, tokens: int, pairs: int, logits: int) -> int:
+    """Any number of tokens whose attention makes `pairs` products of a query and a key a head."""
+    layers = shape.layers * (tokens * _maps(shape) + _attention(shape, pairs))
     return layers + logits * 2 * shape.hidden * shape.vocab
 
 
 def step_flops(shape: Shape, length: int) -> int:
     """One token more of a sequence that has `length` with it, keys and values being kept."""
-    layers = shape.layers * (_maps(shape) + _attention(shape, 1, length))
+    layers = shape.layers * (_maps(shape) + _attention(shape, length))
     return layers + 2 * shape.hidden * shape.vocab
 
 
@@ -72,6 +77,6 @@ def _maps(shape: Shape) -> int:
     return 2 * (attention + 3 * shape.hidden * shape.intermediate)
 
 
-def _attention(shape: Shape, queries: int, keys: int) -> int:
+def _attention(shape: Shape, pairs: int) -> int:
     """Scores and weighted values of one layer."""
-    return 2 * 2 * queries * keys * shape.heads * shape.head_dim
+    return 2 * 2 * pairs * shape.heads * shape.head_dim

@@ -10,6 +10,7 @@ import torch
 
 from harness.cell.contract import DivergedError
 from harness.cell.train.rl import advantages as estimators
+from harness.cell.train.rl.garbage import not_collected
 from harness.cell.train.rl.kl import kl_penalty, token_rewards_with_kl
 from harness.cell.train.rl.losses import aggregate, policy_loss, value_loss
 from harness.cell.train.rl.policy import Critic, micro_batches
@@ -84,6 +85,7 @@ class Learner:
         if self.reference is not None:
             self.reference.model.load_state_dict(state["reference"])  # type: ignore[arg-type]
 
+    @not_collected()
     def update(self, rollout: Rollout, step: int) -> dict[str, float]:
         """Learn from one rollout; returns what there is to report of it.
 
@@ -176,7 +178,12 @@ class Learner:
         """The loss of some rows of a minibatch, and its parts; over all rows they add up."""
         algorithm, part = self._algorithm, batch.select(rows)
         width = part.mask.shape[1]
-        logp, entropy = self.policy.log_probs(part, self._train.temperature, with_entropy=True)
+        logp, entropy = self.policy.log_probs(
+            part,
+            self._train.temperature,
+            with_entropy=True,
+            entropy_gradient=algorithm.entropy > 0,
+        )
         assert entropy is not None
         scale: dict[str, Any] = {
             "total_tokens": tokens,
@@ -197,10 +204,10 @@ class Learner:
         )
         share = float(part.mask.sum()) / tokens
         parts = {"clip_fraction": float(told["clip_fraction"]) * share}
-        randomness = aggregate(entropy, part.mask, algorithm.aggregation, **scale)
         mean_entropy = (entropy.detach() * part.mask).sum() / tokens
         parts["entropy"] = float(mean_entropy)
         if algorithm.entropy:
+            randomness = aggregate(entropy, part.mask, algorithm.aggregation, **scale)
             loss = loss - algorithm.entropy * randomness
         if signal.ref_logp is not None and algorithm.kl.place == "loss":
             divergence = kl_penalty(logp, signal.ref_logp[rows, :width], algorithm.kl.form)

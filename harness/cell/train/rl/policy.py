@@ -8,18 +8,20 @@ from __future__ import annotations
 import copy
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from harness.cell.train.rl.flops import Shape, full_flops, step_flops
+from harness.cell.contract import host_failure
+from harness.cell.train.rl.flops import Shape, pass_flops, step_flops
 from harness.cell.train.rl.losses import entropy_from_logits, logp_from_logits
+from harness.cell.train.rl.transformer import Plan, is_plain, plain_states
 from harness.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from harness.cell.contract import PinnedFile
     from harness.cell.train.rl.settings import Lora, Model
@@ -38,6 +40,7 @@ class Batch:
             has the positions that it would have alone.
         mask: (B, T) bool, the response's tokens with its end token.
         prompt: P, the width of the prompts' part.
+        same: (B,) int, equal for equal prompts.
     """
 
     ids: Tensor
@@ -45,6 +48,7 @@ class Batch:
     positions: Tensor
     mask: Tensor
     prompt: int
+    same: Tensor
 
     @property
     def responses(self) -> Tensor:
@@ -66,6 +70,7 @@ class Batch:
             self.positions[rows, first:last],
             mask[:, : last - self.prompt],
             self.prompt - first,
+            self.same[rows],
         )
 
 
@@ -86,7 +91,12 @@ def make_batch(
         attended[row, start:end] = True
     positions = (attended.cumsum(dim=1) - 1).clamp(min=0)
     mask = attended[:, width:].clone()
-    return Batch(ids.to(device), attended.to(device), positions.to(device), mask.to(device), width)
+    numbers: dict[tuple[int, ...], int] = {}
+    same = torch.tensor([numbers.setdefault(tuple(one), len(numbers)) for one in prompts])
+    ids, attended, positions, mask, same = (
+        one.to(device) for one in (ids, attended, positions, mask, same)
+    )
+    return Batch(ids, attended, positions, mask, width, same)
 
 
 class Meter:
@@ -104,10 +114,10 @@ class Meter:
         self._shape = shape
         self._is_on = True
 
-    def read(self, rows: int, width: int, logits: int) -> None:
-        """A pass over `rows` sequences of `width` tokens, padding included, to `logits` of them."""
+    def read(self, tokens: int, pairs: int, logits: int) -> None:
+        """A pass over tokens that makes so many query-key pairs and logits, padding included."""
         times = 1.0 + self.backward * torch.is_grad_enabled()
-        self._add(times * rows * full_flops(self._shape, width, logits))
+        self._add(times * pass_flops(self._shape, tokens, pairs, logits))
 
     def step(self, rows: int, length: int) -> None:
         """One token more for each of `rows` sequences that have `length` with it."""
@@ -176,10 +186,22 @@ class Policy:
         return sum(one.numel() for name, one in named if "lora_" not in name)
 
     def encode(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
-        """Token ids of a prompt, as the tokenizer's chat template writes it."""
-        text = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True
-        )
+        """Token ids of a prompt, as the tokenizer's chat template writes it.
+
+        Raises:
+            DataError: the template is broken, or refuses the messages.
+        """
+        try:
+            text = self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # noqa: BLE001 - a template raises what its author likes
+            raise DataError(
+                "the tokenizer's chat template cannot be applied",
+                where=str(self.tokenizer.name_or_path),
+                found=_first_line(error),
+                hint="correct `chat_template` in tokenizer_config.json, or chat_template.jinja",
+            ) from None
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -187,17 +209,28 @@ class Policy:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
     def log_probs(
-        self, batch: Batch, temperature: float, *, with_entropy: bool = False
+        self,
+        batch: Batch,
+        temperature: float,
+        *,
+        with_entropy: bool = False,
+        entropy_gradient: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
         """(B, T) log-probabilities of the responses' tokens and, if asked, entropies of the draws.
 
-        Both are of the distribution at `temperature`, from which the responses were drawn.
+        Both are of the distribution at `temperature`, from which the responses were drawn, and 0
+        outside the mask.
         """
-        states = predicting_states(self.causal_lm.model, batch)
-        self.meter.read(len(batch), batch.ids.shape[1], states.shape[1])
-        logits = self.causal_lm.lm_head(states).float() / temperature
-        logp = logp_from_logits(logits, batch.responses)
-        return logp, entropy_from_logits(logits) if with_entropy else None
+        states = predicting_states(self.causal_lm.model, batch, self.meter, has_logits=True)
+        logits = self.causal_lm.lm_head(states).float()
+        if temperature != 1.0:
+            logits = logits / temperature
+        logp = logp_from_logits(logits, batch.responses[batch.mask])
+        entropy = None
+        if with_entropy:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and entropy_gradient):
+                entropy = _spread(entropy_from_logits(logits), batch)
+        return _spread(logp, batch), entropy
 
     def frozen_copy(self) -> Policy:
         """A copy that is never trained: the reference."""
@@ -216,15 +249,39 @@ class Policy:
         self.tokenizer.save_pretrained(folder)
 
 
-def predicting_states(backbone: nn.Module, batch: Batch) -> Tensor:
-    """(B, T, H) hidden states from which each token of the responses is predicted."""
+def predicting_states(
+    backbone: nn.Module, batch: Batch, meter: Meter, *, has_logits: bool
+) -> Tensor:
+    """(M, H) hidden states from which the M tokens of `batch.mask` are predicted, row by row."""
+    logits = int(batch.mask.sum()) if has_logits else 0
+    if _has_short_way(backbone, batch):
+        plan = Plan.of(batch)
+        meter.read(len(plan.ids), plan.pairs, logits)
+        return plain_states(backbone, plan)
+    rows, width = batch.ids.shape
+    meter.read(rows * width, rows * width**2, logits)
     states: Tensor = backbone(
         input_ids=batch.ids,
         attention_mask=batch.attended.long(),
         position_ids=batch.positions,
         use_cache=False,
     ).last_hidden_state
-    return states[:, batch.prompt - 1 : -1]
+    return states[:, batch.prompt - 1 : -1][batch.mask]
+
+
+def _has_short_way(backbone: Any, batch: Batch) -> bool:
+    """Whether states are computed without the module: on a CPU, where that was measured.
+
+    Gradients of adapters are cheaper than those of the weights that they are merged into.
+    """
+    if batch.ids.device.type != "cpu" or not is_plain(backbone.config):
+        return False
+    return not hasattr(backbone.layers[0].self_attn.q_proj, "lora_A")
+
+
+def _spread(values: Tensor, batch: Batch) -> Tensor:
+    """(B, T) with the M values at their places in the mask, 0 elsewhere."""
+    return values.new_zeros(batch.mask.shape).masked_scatter(batch.mask, values)
 
 
 class Critic(nn.Module):
@@ -242,29 +299,30 @@ class Critic(nn.Module):
 
     def values(self, batch: Batch) -> Tensor:
         """(B, T) expected score, in the state before each token of the responses."""
-        self._meter.read(len(batch), batch.ids.shape[1], 0)
-        values: Tensor = self.head(predicting_states(self.backbone, batch)).squeeze(-1).float()
-        return values
+        states = predicting_states(self.backbone, batch, self._meter, has_logits=False)
+        return _spread(self.head(states).squeeze(-1).float(), batch)
 
 
 def open_policy(
-    settings: Model, data_root: Path, seed: int, device: str, weights: PinnedFile | None = None
+    settings: Model, seed: int, device: str, source: PinnedFile | Path | None = None
 ) -> Policy:
     """Make the model of `settings`, or load its checkpoint.
 
     Args:
-        seed: of random weights; weights: the file that `settings.data` names.
+        seed: of random weights.
+        source: what `settings.data` names: weights, or the folder of a checkpoint.
 
     Raises:
         DataError: a checkpoint that is missing, truncated, or no causal language model; a
             tokenizer without end token; another number of parameters than the suite says.
+        InfrastructureError: the machine cannot read it.
     """
-    if settings.checkpoint is None:
-        policy = _new(settings, seed)
-        if weights is not None:
-            _load_weights(policy, weights)
+    if settings.is_checkpoint:
+        policy = load_policy(_folder(source), settings.dtype)
     else:
-        policy = load_policy(data_root / settings.checkpoint, settings.dtype)
+        policy = _new(settings, seed)
+        if source is not None:
+            _load_weights(policy, _file(source))
     policy.model.to(device)
     policy.device = device
     found = policy.n_parameters()
@@ -277,6 +335,28 @@ def open_policy(
             hint=f"write `parameters: {found}`, or correct the architecture",
         )
     return policy
+
+
+def _folder(source: PinnedFile | Path | None) -> Path:
+    if isinstance(source, Path):
+        return source
+    raise DataError(
+        "a file of weights, and no architecture for them",
+        where="settings.model",
+        expected="hidden, layers, heads, kv_heads and intermediate, or a folder under `data`",
+        hint="name the folder of the checkpoint as a data set, then `harness lock`",
+    )
+
+
+def _file(source: PinnedFile | Path) -> PinnedFile:
+    if not isinstance(source, Path):
+        return source
+    raise DataError(
+        "a checkpoint, and another architecture for it",
+        where="settings.model",
+        expected="hidden, layers, heads, kv_heads and intermediate, or a folder under `data`",
+        hint="leave the architecture out: the checkpoint has its own",
+    )
 
 
 def _new(settings: Model, seed: int) -> Policy:
@@ -343,6 +423,7 @@ def load_policy(folder: Path, dtype: str = "float32") -> Policy:
     Raises:
         DataError: missing, truncated, no causal language model, or a tokenizer without end token or
             chat template.
+        InfrastructureError: the machine cannot read it.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -352,7 +433,7 @@ def load_policy(folder: Path, dtype: str = "float32") -> Policy:
             "no checkpoint stands there",
             where=where,
             expected=f"a Hugging Face folder with {CONFIG_FILE}, weights and a tokenizer",
-            hint="correct settings.model.checkpoint; the path starts at the data folder",
+            hint="correct the data set that settings.model.data names",
         )
     load: Any = AutoModelForCausalLM.from_pretrained
     try:
@@ -361,6 +442,8 @@ def load_policy(folder: Path, dtype: str = "float32") -> Policy:
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
+        if (failure := host_failure(error)) is not None:
+            raise failure from error
         raise DataError(
             "the checkpoint cannot be loaded",
             where=where,
