@@ -59,7 +59,7 @@ def make(name: str) -> None:
     train = [row for row in rows if row.split == "train"]
     asked = [row for row in rows if row.split == "validation" and row.ability in domains]
     rewards = Rewards(pinned=reward_scorers.versions())
-    policy = open_policy(SHAPES[shape], Path(), SEED, "cpu")
+    policy = open_policy(SHAPES[shape], SEED, "cpu")
     reached = {}
 
     def is_good(step: int) -> bool:

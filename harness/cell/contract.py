@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TextIO
 from harness.cell.lease import hold_folder
 from harness.cell.progress import ProgressTeller
 from harness.errors import DataError, HarnessError, InfrastructureError
+from harness.spec.folders import folder_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,6 +140,23 @@ class CellContext:
         """Read the pinned data set `name` and check its SHA-256.
 
         Raises:
+            DataError: not pinned, missing, outside the data folder, a folder, or with other bytes.
+        """
+        found = self.find_data(name)
+        if isinstance(found, PinnedFile):
+            return found
+        raise DataError(
+            f"data set {name!r} is a folder",
+            where="spec.json",
+            expected="a file",
+            hint="name a file under `data:` in suite.yaml, then `harness lock`",
+        )
+
+    def find_data(self, name: str) -> PinnedFile | Path:
+        """The pinned data set `name` with its content; of a folder, whose files are checked, where
+        it stands.
+
+        Raises:
             DataError: not pinned, missing, outside the data folder, or with other bytes.
         """
         pins = mapping_at(mapping_at(self.document, "pins"), "data")
@@ -154,8 +172,13 @@ class CellContext:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             raise DataError("a pinned path leaves the suite's folder", where=path)
         file = self.data_root / path
+        content = None
         try:
-            content = file.read_bytes()
+            if file.is_dir():
+                found, _ = folder_sha256(file)
+            else:
+                content = file.read_bytes()
+                found = hashlib.sha256(content).hexdigest()
         except FileNotFoundError:
             from harness.data.stage import NOTE_SUFFIX
 
@@ -166,7 +189,6 @@ class CellContext:
                 where=path,
                 expected=f"a file in {self.data_root}",
             ) from None
-        found = hashlib.sha256(content).hexdigest()
         if found != pin["sha256"]:
             raise DataError(
                 f"data set {name!r} is not the one that the lock pins",
@@ -175,7 +197,7 @@ class CellContext:
                 found=f"sha256 {found}",
                 hint="restore the file, or accept it: `harness lock --accept-drift --reason ...`",
             )
-        return PinnedFile(path, content)
+        return file if content is None else PinnedFile(path, content)
 
 
 class MetricsWriter:

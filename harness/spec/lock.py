@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.errors import DataError, LockDriftError, SuiteError
+from harness.spec.folders import folder_sha256
 from harness.spec.grid import Grid
 
 if TYPE_CHECKING:
@@ -247,15 +248,18 @@ def write_lock(suite: Suite, lock: Lock) -> Path:
 
 
 def pin_file(root: Path, path: str, where: str | None = None) -> DataPin:
-    """The pin of one data file.
+    """The pin of one data file, or of a folder of files.
 
     Raises:
         DataError: it is missing, cannot be read or, as CSV, is not UTF-8.
     """
     file = root / path
-    if file.exists() and not file.is_file():
-        raise DataError(f"not a file: {file}", where=where)
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise DataError(f"neither a file nor a folder: {file}", where=where)
     try:
+        if file.is_dir():
+            sha256, size = folder_sha256(file)
+            return DataPin(path=path, sha256=sha256, bytes=size, rows=None)
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return DataPin(path=path, sha256=digest, bytes=file.stat().st_size, rows=_rows(file))

@@ -176,10 +176,11 @@ class Generated(Model):
 
 
 class DataSet(Model):
-    """A file that cells read; suite.lock pins its bytes."""
+    """A file, or a folder of files, that cells read; suite.lock pins its bytes."""
 
     path: Annotated[Text, AfterValidator(_relative)] = Field(
-        description="The file, relative to the suite's folder; with `url`, to the download cache."
+        description="The file or folder, relative to the suite's folder; with `url`, a file, "
+        "relative to the download cache."
     )
     url: str | None = Field(
         default=None,

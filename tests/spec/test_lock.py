@@ -160,6 +160,29 @@ def test_rows_are_counted_as_a_reader_of_the_format_would(tmp_path):
     assert rows == [2, 2, None]
 
 
+def test_a_folder_is_pinned_by_all_of_its_files(tmp_path):
+    model = tmp_path / "model"
+    (model / "empty").mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    (model / "sub").mkdir()
+    (model / "sub/weights").write_bytes(b"12")
+    pin = pin_file(tmp_path, "model")
+    assert (pin.bytes, pin.rows) == (4, None)
+    listed = "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {path}\n"
+        for path, content in (("config.json", b"{}"), ("sub/weights", b"12"))
+    )
+    assert pin.sha256 == hashlib.sha256(listed.encode()).hexdigest()
+    for change in (
+        lambda: (model / "sub/weights").write_bytes(b"21"),
+        lambda: (model / "sub/weights").replace(model / "weights"),
+        lambda: (model / "more").touch(),
+    ):
+        before = pin_file(tmp_path, "model").sha256
+        change()
+        assert pin_file(tmp_path, "model").sha256 != before
+
+
 FETCHED = (
     "data:\n",
     'data:\n  big: {path: far/big.csv, url: "https://example.org/0123abc/big.csv"}\n',

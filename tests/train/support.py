@@ -28,6 +28,8 @@ SETTINGS: dict[str, Any] = {
     "train": {"steps": STEPS, "lr": 1e-2, "max_new_tokens": 6},
     "evaluation": {"every": 2, "questions": 2, "samples": 2},
 }
+# In the place of an architecture: the data set is a checkpoint, which has its own.
+NO_SHAPE = dict.fromkeys(("hidden", "layers", "heads", "kv_heads", "intermediate"), 0)
 # One for each thing that a state must hold: moments, a reference, a critic, adapters.
 VARIANTS: dict[str, dict[str, Any]] = {
     "grpo": {"algorithm": {"kl": {"coef": 0.01}, "epochs": 2}, "train": {"lr_warm_up": 4}},

@@ -34,7 +34,8 @@ from harness.cell.train.rl.settings import (
 )
 from harness.data.micro import micro_tokenizer
 from harness.errors import DataError
-from tests.train.support import train_with
+from harness.spec.folders import folder_sha256
+from tests.train.support import NO_SHAPE, train_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +47,9 @@ TEMPERATURE = 0.8
 ALGORITHMS = ("grpo", "ppo", "reinforce_plus_plus", "reinforce_plus_plus_baseline")
 
 
-def make_policy(root: Path, seed: int = 3, spread: float = 4.0) -> Policy:
+def make_policy(seed: int = 3, spread: float = 4.0) -> Policy:
     """A random policy whose next tokens are not all alike."""
-    policy = open_policy(SHAPE, root, seed, "cpu")
+    policy = open_policy(SHAPE, seed, "cpu")
     with torch.no_grad():
         for parameter in policy.model.parameters():
             if parameter.ndim > 1:
@@ -87,10 +88,8 @@ def weights(policy: Policy) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("adapted", [False, True], ids=["plain", "adapters"])
-def test_log_probs_are_those_at_which_the_responses_were_drawn(
-    tmp_path: Path, adapted: bool
-) -> None:
-    policy = make_policy(tmp_path)
+def test_log_probs_are_those_at_which_the_responses_were_drawn(adapted: bool) -> None:
+    policy = make_policy()
     if adapted:
         policy = add_adapters(policy, Lora(r=2), 5)
         with torch.no_grad():
@@ -113,8 +112,8 @@ def test_log_probs_are_those_at_which_the_responses_were_drawn(
                 assert float(entropy[row, at]) == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_row_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
-    policy = make_policy(tmp_path)
+def test_a_row_does_not_depend_on_its_neighbours() -> None:
+    policy = make_policy()
     batch = make_rollout(policy).batch
     with torch.no_grad():
         whole, _ = policy.log_probs(batch, 1.0)
@@ -150,10 +149,8 @@ def test_micro_batches_are_all_rows_once(count: int, size: int) -> None:
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("name", ["grpo", "ppo"])
-def test_micro_batches_give_the_update_of_the_whole(
-    tmp_path: Path, aggregation: str, name: str
-) -> None:
-    policy = make_policy(tmp_path)
+def test_micro_batches_give_the_update_of_the_whole(aggregation: str, name: str) -> None:
+    policy = make_policy()
     rollout = make_rollout(policy)
     place = "reward" if name == "ppo" else "loss"
     algorithm = Algorithm(
@@ -170,10 +167,8 @@ def test_micro_batches_give_the_update_of_the_whole(
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_one_seed_gives_one_update_and_another_seed_another_order(
-    tmp_path: Path, name: str
-) -> None:
-    policy = make_policy(tmp_path)
+def test_one_seed_gives_one_update_and_another_seed_another_order(name: str) -> None:
+    policy = make_policy()
     rollout = make_rollout(policy)
     algorithm, settings = Algorithm(name, 4, 4, minibatches=4), Train(1, 1e-2)
     first, told = updated(policy, rollout, algorithm, settings)
@@ -185,8 +180,8 @@ def test_one_seed_gives_one_update_and_another_seed_another_order(
 
 
 @pytest.mark.parametrize("name", ["grpo", "reinforce_plus_plus", "reinforce_plus_plus_baseline"])
-def test_an_update_makes_rewarded_answers_likelier(tmp_path: Path, name: str) -> None:
-    policy = make_policy(tmp_path)
+def test_an_update_makes_rewarded_answers_likelier(name: str) -> None:
+    policy = make_policy()
     rollout = make_rollout(policy)
     algorithm = Algorithm(name, 4, 4, minibatches=1)
     after, _ = updated(policy, rollout, algorithm, Train(1, 1e-3, temperature=TEMPERATURE))
@@ -200,8 +195,8 @@ def test_an_update_makes_rewarded_answers_likelier(tmp_path: Path, name: str) ->
     assert gained[rollout.scores == 1].mean() > gained[rollout.scores == 0].mean()
 
 
-def test_equal_scores_in_every_group_move_nothing(tmp_path: Path) -> None:
-    policy = make_policy(tmp_path)
+def test_equal_scores_in_every_group_move_nothing() -> None:
+    policy = make_policy()
     rollout = make_rollout(policy)
     same = Rollout(rollout.batch, (rollout.groups % 2).float(), rollout.groups)
     after, told = updated(policy, same, Algorithm("grpo", 4, 4), Train(1, 1e-2))
@@ -209,8 +204,8 @@ def test_equal_scores_in_every_group_move_nothing(tmp_path: Path) -> None:
     assert torch.equal(weights(after), weights(policy))
 
 
-def test_a_penalty_leads_back_to_the_reference(tmp_path: Path) -> None:
-    policy = make_policy(tmp_path)
+def test_a_penalty_leads_back_to_the_reference() -> None:
+    policy = make_policy()
     rollout = make_rollout(policy)
     none = Rollout(rollout.batch, torch.zeros(16), rollout.groups)
     learner = Learner(policy, Algorithm("grpo", 4, 4, 1, kl=Kl(1.0)), Train(9, 1e-2), 0)
@@ -222,8 +217,8 @@ def test_a_penalty_leads_back_to_the_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["loss", "reward"])
-def test_a_penalty_is_taken_where_it_is_asked_for(tmp_path: Path, place: str) -> None:
-    policy = make_policy(tmp_path)
+def test_a_penalty_is_taken_where_it_is_asked_for(place: str) -> None:
+    policy = make_policy()
     rollout = make_rollout(policy)
 
     def after(coefficient: float) -> torch.Tensor:
@@ -238,8 +233,8 @@ def test_a_penalty_is_taken_where_it_is_asked_for(tmp_path: Path, place: str) ->
     assert not torch.equal(after(1e-9), after(1.0))
 
 
-def test_a_bonus_makes_the_policy_more_random(tmp_path: Path) -> None:
-    policy = make_policy(tmp_path)
+def test_a_bonus_makes_the_policy_more_random() -> None:
+    policy = make_policy()
     rollout = make_rollout(policy)
     none = Rollout(rollout.batch, torch.zeros(16), rollout.groups)
     learner = Learner(policy, Algorithm("grpo", 4, 4, 1, entropy=1.0), Train(9, 1e-2), 0)
@@ -247,8 +242,8 @@ def test_a_bonus_makes_the_policy_more_random(tmp_path: Path) -> None:
     assert entropies[-1] > entropies[0] + 0.01
 
 
-def test_a_critic_alone_learns_during_its_warm_up(tmp_path: Path) -> None:
-    policy = make_policy(tmp_path)
+def test_a_critic_alone_learns_during_its_warm_up() -> None:
+    policy = make_policy()
     rollout = make_rollout(policy)
     algorithm = Algorithm("ppo", 4, 4, critic=Critic(lr=1e-2, warm_up=8, clip=0.0))
     learner = Learner(policy, algorithm, Train(9, 1e-2), 0)
@@ -260,8 +255,8 @@ def test_a_critic_alone_learns_during_its_warm_up(tmp_path: Path) -> None:
     assert not torch.equal(weights(policy), before)
 
 
-def test_adapters_alone_are_trained(tmp_path: Path) -> None:
-    policy = add_adapters(make_policy(tmp_path), Lora(r=2), 5)
+def test_adapters_alone_are_trained() -> None:
+    policy = add_adapters(make_policy(), Lora(r=2), 5)
     rollout = make_rollout(policy)
     after, _ = updated(policy, rollout, Algorithm("grpo", 4, 4), Train(1, 1e-2))
     for (name, old), new in zip(
@@ -277,14 +272,14 @@ def test_adapters_alone_are_trained(tmp_path: Path) -> None:
 # Making and loading
 
 
-def test_a_new_model_follows_from_its_seed(tmp_path: Path) -> None:
-    first, same, other = (open_policy(SHAPE, tmp_path, seed, "cpu") for seed in (1, 1, 2))
+def test_a_new_model_follows_from_its_seed() -> None:
+    first, same, other = (open_policy(SHAPE, seed, "cpu") for seed in (1, 1, 2))
     assert torch.equal(weights(first), weights(same))
     assert not torch.equal(weights(first), weights(other))
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
-    policy = make_policy(tmp_path)
+    policy = make_policy()
     policy.save(tmp_path / "saved")
     loaded = load_policy(tmp_path / "saved")
     assert torch.equal(weights(loaded), weights(policy))
@@ -293,7 +288,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 
 
 def test_saved_adapters_are_in_the_weights_and_the_policy_keeps_its_own(tmp_path: Path) -> None:
-    policy = add_adapters(make_policy(tmp_path), Lora(r=2), 5)
+    policy = add_adapters(make_policy(), Lora(r=2), 5)
     with torch.no_grad():
         for one in policy.trainable():
             one.add_(0.3)
@@ -309,7 +304,7 @@ def test_saved_adapters_are_in_the_weights_and_the_policy_keeps_its_own(tmp_path
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "saved"
-    open_policy(SHAPE, folder, 1, "cpu").save(folder)
+    open_policy(SHAPE, 1, "cpu").save(folder)
     return folder
 
 
@@ -423,11 +418,28 @@ def test_without_pad_token_the_end_token_pads(tmp_path: Path) -> None:
             edit(folder, file, pad_token=...)
     policy = load_policy(folder)
     assert policy.pad == policy.eos
-    (tmp_path / "second").mkdir()
-    model = {"checkpoint": str(folder), "hidden": 0}
-    again = train_with(tmp_path / "second", {"model": model, "warm_up": {"steps": 0}})
+    second = tmp_path / "second"
+    shutil.copytree(folder, second / "base")
+    pins = {"base": {"path": "base", "sha256": folder_sha256(folder)[0]}}
+    model = {**NO_SHAPE, "data": "base"}
+    again = train_with(second, {"model": model, "warm_up": {"steps": 0}}, pins=pins)
     assert again.result["parameters"] == first.result["parameters"]
     assert again.lines[1]["finished"] > 0
+
+
+def test_a_checkpoint_is_the_one_that_the_lock_pins(tmp_path: Path, saved: Path) -> None:
+    shutil.copytree(saved, tmp_path / "base")
+    pins = {"base": {"path": "base", "sha256": folder_sha256(saved)[0]}}
+    edit(tmp_path / "base", "config.json", rms_norm_eps=0.5)
+    with pytest.raises(DataError, match="not the one that the lock pins"):
+        train_with(tmp_path, {"model": {**NO_SHAPE, "data": "base"}}, pins=pins)
+
+
+def test_a_checkpoint_has_its_own_architecture(tmp_path: Path, saved: Path) -> None:
+    shutil.copytree(saved, tmp_path / "base")
+    pins = {"base": {"path": "base", "sha256": folder_sha256(saved)[0]}}
+    with pytest.raises(DataError, match="and another architecture for it"):
+        train_with(tmp_path, {"model": {"data": "base"}}, pins=pins)
 
 
 # Pinned weights
@@ -441,13 +453,11 @@ def safetensors(policy: Policy) -> bytes:
     return save({name: one.clone() for name, one in tensors.items()})
 
 
-def test_pinned_weights_take_the_place_of_random_ones(tmp_path: Path) -> None:
-    policy = make_policy(tmp_path)
+def test_pinned_weights_take_the_place_of_random_ones() -> None:
+    policy = make_policy()
     file = PinnedFile("base.safetensors", safetensors(policy))
     for seed in (1, 2):
-        assert torch.equal(
-            weights(open_policy(SHAPE, tmp_path, seed, "cpu", file)), weights(policy)
-        )
+        assert torch.equal(weights(open_policy(SHAPE, seed, "cpu", file)), weights(policy))
 
 
 @pytest.mark.parametrize(
@@ -459,37 +469,35 @@ def test_pinned_weights_take_the_place_of_random_ones(tmp_path: Path) -> None:
     ],
     ids=["wider", "deeper", "shallower"],
 )
-def test_pinned_weights_of_another_shape_are_refused(
-    tmp_path: Path, model: Model, message: str
-) -> None:
-    file = PinnedFile("base.safetensors", safetensors(make_policy(tmp_path)))
+def test_pinned_weights_of_another_shape_are_refused(model: Model, message: str) -> None:
+    file = PinnedFile("base.safetensors", safetensors(make_policy()))
     with pytest.raises(DataError, match=message) as caught:
-        open_policy(model, tmp_path, 0, "cpu", file)
+        open_policy(model, 0, "cpu", file)
     assert caught.value.where == "base.safetensors"
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 9, b"\xff" * 64])
-def test_pinned_weights_that_are_none_are_refused(tmp_path: Path, content: bytes) -> None:
+def test_pinned_weights_that_are_none_are_refused(content: bytes) -> None:
     with pytest.raises(DataError, match="cannot be loaded"):
-        open_policy(SHAPE, tmp_path, 0, "cpu", PinnedFile("base.safetensors", content))
+        open_policy(SHAPE, 0, "cpu", PinnedFile("base.safetensors", content))
 
 
 def test_a_cell_begins_from_its_pinned_weights(tmp_path: Path) -> None:
     changes = {"model": {"data": "base", "layers": 2, "intermediate": 24}}
-    content = safetensors(make_policy(tmp_path, spread=1.0))
+    content = safetensors(make_policy(spread=1.0))
     (tmp_path / "base.safetensors").write_bytes(content)
     pin = {"path": "base.safetensors", "sha256": sha256(content).hexdigest()}
     still = {"warm_up": {"steps": 0}, "train": {"steps": 0}}
     done = train_with(tmp_path, {**changes, **still}, pins={"base": pin})
     loaded = load_policy(done.out / "checkpoints" / "final")
-    assert torch.equal(weights(loaded), weights(make_policy(tmp_path, spread=1.0)))
+    assert torch.equal(weights(loaded), weights(make_policy(spread=1.0)))
 
 
-def test_the_number_of_parameters_is_checked(tmp_path: Path) -> None:
-    right = open_policy(SHAPE, tmp_path, 0, "cpu").n_parameters()
-    open_policy(replace(SHAPE, parameters=right), tmp_path, 0, "cpu")
+def test_the_number_of_parameters_is_checked() -> None:
+    right = open_policy(SHAPE, 0, "cpu").n_parameters()
+    open_policy(replace(SHAPE, parameters=right), 0, "cpu")
     with pytest.raises(DataError, match="another size") as caught:
-        open_policy(replace(SHAPE, parameters=right + 1), tmp_path, 0, "cpu")
+        open_policy(replace(SHAPE, parameters=right + 1), 0, "cpu")
     assert f"parameters: {right}" in str(caught.value.hint)
 
 

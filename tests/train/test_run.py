@@ -19,6 +19,7 @@ from harness.errors import DataError, InfrastructureError
 from reward_scorers import versions
 from tests.train.support import (
     MEASURED,
+    NO_SHAPE,
     STEPS,
     VARIANTS,
     Finished,
@@ -321,10 +322,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "data": ({"problems": {"data": "nothing"}}, "'nothing' is not pinned"),
     "model data": ({"model": {"data": "nothing"}}, "'nothing' is not pinned"),
-    "checkpoint": (
-        {"model": {"checkpoint": "nowhere", "hidden": 0}},
-        "no checkpoint stands there",
-    ),
+    "checkpoint": ({"model": {**NO_SHAPE, "data": "rows"}}, "no architecture for them"),
 }
 
 

@@ -96,10 +96,9 @@ class Run:
         state = load_state(self._cell.resume) if self._cell.resume is not None else None
         policy = open_policy(
             settings.model,
-            self._cell.data_root,
             derived_seed(seed, "weights"),
             self._device,
-            self._cell.read_data(settings.model.data) if settings.model.data else None,
+            self._cell.find_data(settings.model.data) if settings.model.data else None,
         )
         n_parameters = policy.n_parameters()
         self._check(policy)

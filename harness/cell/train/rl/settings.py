@@ -29,16 +29,15 @@ class Model:
     """A Qwen2 architecture with random or pinned weights, or a Hugging Face checkpoint.
 
     Attributes:
-        checkpoint: folder, relative to the data folder; the architecture is then the folder's.
-        data: name of a pinned data set, a safetensors file with weights of the architecture given.
-        hidden, layers, heads, kv_heads, intermediate: as in `Qwen2Config`.
+        data: name of a pinned data set: a safetensors file with weights of the architecture given,
+            or, where none is given, a folder that is a Hugging Face checkpoint.
+        hidden, layers, heads, kv_heads, intermediate: as in `Qwen2Config`; all or none.
         parameters: how many there are, embeddings included once; checked, so that the N of a curve
             is the N of the model that was trained. None is not checked.
         positions: longest sequence in tokens, the response included; a checkpoint has its own.
         dtype: of the weights and the computation.
     """
 
-    checkpoint: str | None = None
     data: str | None = None
     hidden: int = 0
     layers: int = 0
@@ -55,14 +54,21 @@ class Model:
         if self.parameters is not None:
             _positive(parameters=self.parameters)
         shape = (self.hidden, self.layers, self.heads, self.kv_heads, self.intermediate)
-        if self.checkpoint is None and min(shape) < 1:
-            raise ValueError("give `checkpoint`, or all of hidden, layers, heads, kv_heads, ...")
-        if self.checkpoint is None and (self.hidden % self.heads or self.heads % self.kv_heads):
+        if self.is_checkpoint:
+            if self.data is None:
+                raise ValueError("give `data`, a checkpoint, or all of hidden, layers, heads, ...")
+            return
+        if min(shape) < 1:
+            raise ValueError("give all of hidden, layers, heads, kv_heads, intermediate, or none")
+        if self.hidden % self.heads or self.heads % self.kv_heads:
             raise ValueError("heads must divide hidden, and kv_heads must divide heads")
-        if self.checkpoint is None and self.hidden // self.heads % 2:
+        if self.hidden // self.heads % 2:
             raise ValueError("hidden / heads must be even: positions rotate pairs of dimensions")
-        if self.checkpoint is not None and self.data is not None:
-            raise ValueError("give `checkpoint` or `data`, not both")
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether the architecture is that of a checkpoint."""
+        return not any((self.hidden, self.layers, self.heads, self.kv_heads, self.intermediate))
 
 
 @dataclass(frozen=True)
@@ -324,7 +330,7 @@ class TrainingSettings:
         _one_of("compat", self.compat, POLICIES)
         if not 0 <= self.seed < _SEEDS:
             raise ValueError(f"`seed` must be 0 to {_SEEDS - 1}")
-        if self.model.checkpoint is not None:
+        if self.model.is_checkpoint:
             return
         if self.train.max_new_tokens >= self.model.positions:
             raise ValueError(
