@@ -217,8 +217,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, block: _Block, bias: Tensor) -> Ten
     k, v = (one.reshape(rows * groups, length, size) for one in (k, v))
     if bias.numel() > _SMALL:
         # As one head for each group: the fused kernel, which holds no weights, wants four axes.
-        four = (one.unsqueeze(1) for one in (q, k, v))
-        y = functional.scaled_dot_product_attention(*four, attn_mask=bias.unsqueeze(1))
+        q, k, v, bias = (one.unsqueeze(1) for one in (q, k, v, bias))
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     else:
         scores = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=size**-0.5)
         y = torch.bmm(torch.softmax(scores, dim=-1), v)
