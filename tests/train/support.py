@@ -117,7 +117,7 @@ def write_spec(
 
     Args:
         changes: of SETTINGS.
-        scorers: those pinned; all that are installed, unless given.
+        scorers: those pinned; that of mathematics, unless given.
         pins: of further data sets.
     """
     given = toy_rows() if rows is None else rows
@@ -132,7 +132,7 @@ def write_spec(
         "settings": merged(SETTINGS, changes or {}),
         "pins": {
             "data": {"rows": pin, **(pins or {})},
-            "scorers": versions() if scorers is None else scorers,
+            "scorers": {"math": versions()["math"]} if scorers is None else scorers,
         },
     }
     spec = root / "spec.json"
