@@ -1,8 +1,8 @@
 """How often the verdict on suite exp1, tier micro, is right.
 
 Fresh seeds (those of the tiers micro and micro-fresh, which the golden file has never seen) are
-taken three at a time, as the default slice takes three: a share of `reproduced` below 90% would
-make the tier useless. Every third of all combinations is taken; they share seeds, so that the share
+taken four at a time, as the default slice takes four: a share of `reproduced` below 90% would
+make the tier useless. Every sixth of all combinations is taken; they share seeds, so that the share
 is that of so many seeds and no more. Negative controls are slices with one thing wrong, of which
 none may come out `reproduced`: two sizes swapped (every pair), one seed only, and cells trained
 again with a learning rate ten times as large or small, or with a scorer in which one rule is
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from harness.steps import Locked
 
-SLICE = 3  # seeds of the default slice
+SLICE = 4  # seeds of the default slice
 CONTROLLED = ("math-31K", "math-205K", "math-31K-instruct")  # sizes that are trained again
-EVERY = 3  # combinations of seeds, of which one is judged
+EVERY = 6  # combinations of seeds, of which one is judged
 
 # A cell whose scorer takes the first digit of an answer in place of its box.
 _OTHER_RULE = """

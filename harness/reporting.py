@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.run.store import Store
     from harness.spec.measures import Figure, Summary
     from harness.spec.suite import Suite
-    from harness.steps import Checked, Request
+    from harness.steps import Checked, Collected, Request
     from harness.verdict.model import Quantity
 
 
@@ -223,7 +223,22 @@ def _notes(checked: Checked) -> list[str]:
         notes.append(f"{count} cells of the tier have no result in this run.")
     if checked.without_entry:
         notes.append(f"{len(checked.without_entry)} quantities have no golden entry.")
-    return notes
+    return [*notes, *cell_warnings(checked.fitted.collected)]
+
+
+_MOST_WARNINGS = 10
+
+
+def cell_warnings(collected: Collected) -> list[str]:
+    """What cells had to say of themselves, each cell once."""
+    told: dict[str, str] = {}
+    for one in collected.results:
+        warnings = one.result.get("warnings")
+        if isinstance(warnings, list) and warnings:
+            told[one.cell.id] = f"Cell {one.cell.id[:12]}: {'; '.join(map(str, warnings))}."
+    left = len(told) - _MOST_WARNINGS
+    more = [f"{left} more cells have warnings, in their result.json."] if left > 0 else []
+    return [*list(told.values())[:_MOST_WARNINGS], *more]
 
 
 def _rerun(request: Request) -> tuple[str, ...]:
