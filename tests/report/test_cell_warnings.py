@@ -9,7 +9,7 @@ from harness.reporting import cell_warnings
 
 
 def collected(*cells: tuple[str, Any]) -> Any:
-    results = [SimpleNamespace(cell=SimpleNamespace(id=id), result=told) for id, told in cells]
+    results = [SimpleNamespace(cell=SimpleNamespace(id=name), result=told) for name, told in cells]
     return SimpleNamespace(results=results)
 
 
