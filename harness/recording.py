@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from harness.steps import Checked, Loaded, Locked
     from harness.verdict.model import Quantity
 
+_COUNTED = 1e9  # what is larger is no count but a measure, and its mean is rounded
+_SAME_COUNT = 0.001  # one seed of up to a thousand that counts one less moves the mean further
 FEWEST_SEEDS = 8  # a standard deviation of fewer is off by a third or more, one time in three
 
 
@@ -57,7 +59,8 @@ def record_golden(source: Checked, target: Loaded, reason: str, *, dry_run: bool
         raise SuiteError(
             f"{len(collected.absent)} cells of tier {collected.locked.loaded.tier.name!r} have no "
             "result; goldens are of whole tiers",
-            hint=f"harness run {suite.handle} --tier {collected.locked.loaded.tier.name}",
+            hint=f"harness run {suite.handle} --tier {collected.locked.loaded.tier.name} "
+            f"--workspace {collected.locked.loaded.request.workspace}",
         )
     machine = _machine(source)
     entries = [
@@ -120,10 +123,19 @@ def _recorded_before(path: Path) -> Golden | None:
 
 
 def _check_apart(source: Locked, suite: Suite, tier: str) -> None:
-    """Raise SuiteError where a cell of the golden's tier has axis values of one that it judges.
+    """Raise SuiteError where the golden's cells are others than those judged, or the very same.
 
-    Their ids differ, being of different tiers; their seed, and so their chance, is the same.
+    Ids differ, being of different tiers. Cells with the same axis values have the same seed, and so
+    the same chance.
     """
+    own, other = suite.tier(tier), source.loaded.tier
+    for key in ("engine", "settings", "scorers"):
+        if getattr(own, key) != getattr(other, key):
+            raise SuiteError(
+                f"`{key}` of tier {other.name!r} is not that of tier {tier!r}, which it judges",
+                where=suite.at("tiers", other.name),
+                hint=f"let it say `extends: {tier}`, and nothing else but the values of `seed`",
+            )
     judged = _axis_values(Grid(suite, tier, load_lock(suite)))
     shared = len(judged & _axis_values(source.grid))
     if shared:
@@ -170,14 +182,14 @@ def _entry(quantity: Quantity, margins: tuple[Margin, ...], path: Path, machine:
             margin_reason=margin.reason,
             **told,
         )
-    if not quantity.value.is_integer():
+    if not (quantity.value.is_integer() and abs(quantity.value) < _COUNTED):
         raise SuiteError(
             f"all seeds give the same {quantity.name}: it has no spread to judge by",
             hint="take it out of `judge`",
         )
     return Entry(
         printed=f"{quantity.value:.0f}",
-        tolerance=0.5,
+        tolerance=_SAME_COUNT,
         tolerance_reason="a count that all seeds share",
         **told,
     )

@@ -21,6 +21,8 @@ MARGIN = 0.05
 # How far the shifted seeds lie from the others, against a margin of 0.05.
 SHIFT = 0.2
 
+CUT = "1000000000.0,10,8,"
+
 SUITE = """\
 schema: 1
 name: seeds
@@ -158,6 +160,24 @@ def test_bands_have_a_standard_error_at_each_point(folder, harness) -> None:
             assert band["predicted"][row][column] == pytest.approx(loss(N, C), abs=6 * se)
 
 
+def test_a_count_that_all_seeds_share_is_judged_exactly(folder, harness) -> None:
+    edit(folder / "suite.yaml", "{name: final, field: L", "{name: final, field: step")
+    assert record(harness).code == 0
+    entries = json.loads(golden_of(folder).read_text())["entries"]
+    assert [(one["printed"], one["tolerance"], "sd" in one) for one in entries] == [
+        ("8", 0.001, False)
+    ] * 2
+    # One seed less one step.
+    table = folder / "curves.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(one for one in lines if not one.startswith(CUT)) + "\n")
+    assert harness("lock", "seeds").code == 0
+    told = harness("all", "seeds", "--tier", "micro", "--json")
+    judged = {one["entry"]: one["verdict"] for one in told.json["comparisons"]}
+    assert judged["recorded/summary/final/4B"] == "reproduced"
+    assert judged["recorded/summary/final/1B"] == "not_reproduced"
+
+
 def test_it_judges_other_seeds(folder, harness) -> None:
     assert record(harness).code == 0
     assert record_only(harness, tier="shifted").code == 0
@@ -247,6 +267,11 @@ REFUSED = {
         '      judge: ["summary/final/*"]\n',
         "",
         ("`judge` names none of the numbers", "no patterns"),
+    ),
+    "other settings": (
+        "  golden: {extends: micro,",
+        "  golden: {extends: micro, settings: {curve: {evals: {other: L}}},",
+        ("`settings` of tier 'golden' is not that of tier 'micro'", "`extends: micro`"),
     ),
     "shared seeds": (
         "{range: [0, 8]}",

@@ -93,7 +93,7 @@ def assert_near(found: Tensor, expected: Tensor) -> None:
 
 
 @every_model
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(batch=batches(), seed=st.integers(0, 99))
 def test_numbers_and_gradients_are_the_modules(name: str, batch: Batch, seed: int) -> None:
     policy = make_policy(name)
