@@ -255,7 +255,7 @@ def pin_file(root: Path, path: str, where: str | None = None) -> DataPin:
     """
     file = root / path
     if file.exists() and not file.is_file() and not file.is_dir():
-        raise DataError(f"neither a file nor a folder: {file}", where=where)
+        raise DataError(f"not a file or a folder: {file}", where=where)
     try:
         if file.is_dir():
             sha256, size = folder_sha256(file)

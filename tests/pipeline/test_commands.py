@@ -420,7 +420,7 @@ def test_a_pipe_as_data_is_refused_and_not_waited_for(checkout, harness) -> None
     for verb in ("lock", "plan"):
         left = harness(verb, "exp1")
         assert left.code == 2
-        assert "neither a file nor a folder" in left.err
+        assert "not a file" in left.err
 
 
 def test_help_imports_nothing_heavy() -> None:
