@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from importlib.util import spec_from_file_location
+from pathlib import Path
 
 import pytest
 
+from harness.cell.evaluate import documents, task_files
 from harness.cell.evaluate.task_files import MICRO, PUBLIC, find_tasks, task_hashes
 from harness.errors import DataError
 from reward_scorers import Scorer
 from reward_scorers.scoring import find_scorer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BASE = "output_type: generate_until\nmetadata: {version: 1}\n"
 TASK = "include: _base\ntask: mine\ndoc_to_text: question\nprocess_docs: !function utils.keep\n"
@@ -73,6 +72,18 @@ def test_a_scorers_version_moves_the_hash_of_its_tasks_alone(
     monkeypatch.setattr("reward_scorers.scoring.find_scorer", newer)
     after = task_hashes(names)
     assert [name for name in names if before[name] != after[name]] == ["micro_math"]
+
+
+def test_our_own_functions_move_the_hash_of_the_tasks_that_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = task_hashes(["micro_math"])
+    source = Path(documents.__file__).read_text()
+    other = tmp_path / "documents.py"
+    other.write_text(source + "# changed\n")
+    spec = spec_from_file_location(documents.__name__, other)
+    monkeypatch.setattr(task_files, "find_spec", lambda name: spec)
+    assert task_hashes(["micro_math"]) != before
 
 
 def test_a_groups_hash_follows_its_members(tmp_path: Path) -> None:

@@ -92,9 +92,9 @@ def find_tasks(names: Iterable[str], folders: Sequence[Path] = ()) -> list[TaskF
 def task_hashes(names: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str]:
     """Name -> SHA-256 of everything in a task's files that can move its number.
 
-    That is its YAML with what it includes, the files of functions beside it, the version of the
-    scorer that a task of ours goes to, and for a group all tasks of its folder. Comments, the order
-    of keys and the folder's place do not count.
+    That is its YAML with what it includes, the files of functions beside it or of ours, the version
+    of the scorer that a task of ours goes to, and for a group all tasks of its folder. Comments in
+    YAML, the order of keys and the folder's place do not count.
 
     Raises:
         DataError: no such task, or a file that cannot be read.
@@ -201,8 +201,12 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _function(name: str, folder: Path) -> dict[str, str]:
-    beside = folder / f"{name.rpartition('.')[0].replace('.', '/')}.py"
+    module = name.rpartition(".")[0]
+    file: Path | None = folder / f"{module.replace('.', '/')}.py"
+    if module.startswith("harness."):
+        spec = find_spec(module)
+        file = Path(spec.origin) if spec is not None and spec.origin else None
     told = {_FUNCTION: name}
-    if beside.is_file():
-        told["sha256"] = hashlib.sha256(beside.read_bytes()).hexdigest()
+    if file is not None and file.is_file():
+        told["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     return told
