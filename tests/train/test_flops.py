@@ -10,6 +10,8 @@ from torch.utils.checkpoint import set_checkpoint_early_stop
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.cell.train.rl.flops import Shape, full_flops, six_nd, step_flops
+from harness.cell.train.rl.policy import Critic, add_adapters, make_batch, open_policy
+from harness.cell.train.rl.settings import Lora, Model
 
 transformers = pytest.importorskip("transformers")
 
@@ -121,3 +123,17 @@ def test_without_attentions_own_part_a_large_model_takes_6_nd() -> None:
     )  # biases and norms multiply nothing
     attention = 24 * 2 * 2 * 128 * 128 * 14 * 64
     assert 3 * (full_flops(shape, 128, 128) - attention) == six_nd(weights, 128)
+
+
+@pytest.mark.parametrize("has_adapters", [False, True])
+def test_a_critic_trains_all_of_its_weights_whatever_the_policy_trains(has_adapters: bool) -> None:
+    policy = open_policy(Model(hidden=16, layers=2, heads=2, kv_heads=1, intermediate=24), 1, "cpu")
+    if has_adapters:
+        policy = add_adapters(policy, Lora(r=2, alpha=4), 1)
+    critic = Critic(policy)
+    batch = make_batch([[5, 6, 7]], [[8, 9]], policy.pad, "cpu")
+    with torch.no_grad():
+        critic.values(batch)
+    forward = policy.meter.total
+    critic.values(batch)
+    assert policy.meter.total - forward == 3 * forward

@@ -52,7 +52,7 @@ def test_a_line_for_every_step_and_one_before_the_first(plain: Finished) -> None
     assert [line["step"] for line in plain.lines] == list(range(STEPS + 1))
     told = {"samples", "unique_samples", "tokens", "flops", "flops_counted", "evals", "step"}
     learnt = {"reward", "same_reward", "response_length", "finished"}
-    learnt |= {"loss", "entropy", "clip_fraction", "grad_norm"}
+    learnt |= {"loss", "entropy", "clip_fraction", "approx_kl", "grad_norm"}
     assert set(plain.lines[0]) == told
     assert all(set(line) == told | learnt | set(MEASURED) for line in plain.lines[1:])
 

@@ -203,7 +203,7 @@ class Learner:
             **scale,
         )
         share = float(part.mask.sum()) / tokens
-        parts = {"clip_fraction": float(told["clip_fraction"]) * share}
+        parts = {name: float(told[name]) * share for name in ("clip_fraction", "approx_kl")}
         mean_entropy = (entropy.detach() * part.mask).sum() / tokens
         parts["entropy"] = float(mean_entropy)
         if algorithm.entropy:

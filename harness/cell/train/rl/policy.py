@@ -114,9 +114,13 @@ class Meter:
         self._shape = shape
         self._is_on = True
 
-    def read(self, tokens: int, pairs: int, logits: int) -> None:
-        """A pass over tokens that makes so many query-key pairs and logits, padding included."""
-        times = 1.0 + self.backward * torch.is_grad_enabled()
+    def read(self, tokens: int, pairs: int, logits: int, *, is_full: bool = False) -> None:
+        """A pass over tokens that makes so many query-key pairs and logits, padding included.
+
+        Args:
+            is_full: whether all weights are trained, whatever the policy's are.
+        """
+        times = 1.0 + (2.0 if is_full else self.backward) * torch.is_grad_enabled()
         self._add(times * pass_flops(self._shape, tokens, pairs, logits))
 
     def step(self, rows: int, length: int) -> None:
@@ -221,7 +225,7 @@ class Policy:
         Both are of the distribution at `temperature`, from which the responses were drawn, and 0
         outside the mask.
         """
-        states = predicting_states(self.causal_lm.model, batch, self.meter, has_logits=True)
+        states = predicting_states(self.causal_lm.model, batch, self.meter)
         logits = self.causal_lm.lm_head(states).float()
         if temperature != 1.0:
             logits = logits / temperature
@@ -250,16 +254,16 @@ class Policy:
 
 
 def predicting_states(
-    backbone: nn.Module, batch: Batch, meter: Meter, *, has_logits: bool
+    backbone: nn.Module, batch: Batch, meter: Meter, *, is_critic: bool = False
 ) -> Tensor:
     """(M, H) hidden states from which the M tokens of `batch.mask` are predicted, row by row."""
-    logits = int(batch.mask.sum()) if has_logits else 0
+    logits = 0 if is_critic else int(batch.mask.sum())
     if _has_short_way(backbone, batch):
         plan = Plan.of(batch)
-        meter.read(len(plan.ids), plan.pairs, logits)
+        meter.read(len(plan.ids), plan.pairs, logits, is_full=is_critic)
         return plain_states(backbone, plan)
     rows, width = batch.ids.shape
-    meter.read(rows * width, rows * width**2, logits)
+    meter.read(rows * width, rows * width**2, logits, is_full=is_critic)
     states: Tensor = backbone(
         input_ids=batch.ids,
         attention_mask=batch.attended.long(),
@@ -299,7 +303,7 @@ class Critic(nn.Module):
 
     def values(self, batch: Batch) -> Tensor:
         """(B, T) expected score, in the state before each token of the responses."""
-        states = predicting_states(self.backbone, batch, self._meter, has_logits=False)
+        states = predicting_states(self.backbone, batch, self._meter, is_critic=True)
         return _spread(self.head(states).squeeze(-1).float(), batch)
 
 
