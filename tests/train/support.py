@@ -68,6 +68,26 @@ class Finished:
         return self.result, self.curve
 
 
+def tiny_config(kind: str, *, vocabulary: int, spread: float, **options: Any) -> Any:
+    """A configuration of two layers; weights are drawn with the standard deviation `spread`."""
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(
+        kind,
+        vocab_size=vocabulary,
+        hidden_size=16,
+        intermediate_size=20,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        initializer_range=spread,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=None,
+        **options,
+    )
+
+
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes`, mapping by mapping."""
     both = dict(base)

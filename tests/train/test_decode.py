@@ -19,6 +19,7 @@ from harness.cell.train.rl import decode
 from harness.cell.train.rl.decode import Sampling, generate
 from harness.cell.train.rl.policy import Policy, add_adapters, make_batch
 from harness.cell.train.rl.settings import Lora
+from tests.train.support import tiny_config
 
 PAD, EOS = 0, 1
 VOCABULARY = 24
@@ -42,23 +43,10 @@ PROMPTS = [[5, 9, 2, 11, 7, 3, 19], [4], [8, 21, 6], [13, 2, 2, 17, 10]]
 def make_policy(
     name: str, *, eos: int = EOS, pad: int = PAD, vocabulary: int = VOCABULARY, seed: int = 0
 ) -> Policy:
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     kind, options = MODELS[name]
-    config = AutoConfig.for_model(
-        kind,
-        vocab_size=vocabulary,
-        hidden_size=16,
-        intermediate_size=20,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        initializer_range=0.4,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=None,
-        **options,
-    )
+    config = tiny_config(kind, vocabulary=vocabulary, spread=0.4, **options)
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
     # Biases and norms begin at 0 and 1, where leaving one out would not be seen.

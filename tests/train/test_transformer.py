@@ -17,6 +17,7 @@ from harness.cell.train.rl import policy as policies
 from harness.cell.train.rl import transformer
 from harness.cell.train.rl.garbage import not_collected
 from harness.cell.train.rl.policy import Batch, Critic, Policy, make_batch
+from tests.train.support import tiny_config
 
 VOCABULARY = 24
 # Tied and untied heads, grouped queries and none, heads of a size of their own, biases.
@@ -30,23 +31,10 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def make_policy(name: str, dtype: torch.dtype = torch.float32) -> Policy:
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     kind, options = MODELS[name]
-    config = AutoConfig.for_model(
-        kind,
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=20,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        initializer_range=0.3,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=None,
-        **options,
-    )
+    config = tiny_config(kind, vocabulary=VOCABULARY, spread=0.3, **options)
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
     # Biases and norms begin at 0 and 1, where leaving one out would not be seen.
