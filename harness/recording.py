@@ -64,8 +64,8 @@ def record_golden(source: Checked, target: Loaded, reason: str, *, dry_run: bool
         )
     machine = _machine(source)
     entries = [
-        _entry(quantity, suite.margins, path, machine)
-        for name, quantity in sorted(source.quantities.items())
+        _entry(quantity, suite, path, machine)
+        for name, quantity in source.quantities.items()
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in suite.judge)
     ]
     if not entries:
@@ -152,7 +152,7 @@ def _axis_values(grid: Grid) -> set[bytes]:
     return {canonical_json(grid.cell(ordinal, name).values) for ordinal, name in grid.ids()}
 
 
-def _entry(quantity: Quantity, margins: tuple[Margin, ...], path: Path, machine: str) -> Entry:
+def _entry(quantity: Quantity, suite: Suite, path: Path, machine: str) -> Entry:
     """A mean with its spread and margin; a count that all seeds share stands by itself."""
     sample = quantity.sample
     if quantity.value is None or sample is None or len(sample.values) < FEWEST_SEEDS:
@@ -162,10 +162,10 @@ def _entry(quantity: Quantity, margins: tuple[Margin, ...], path: Path, machine:
             found=str(len(sample.values)) if sample is not None else "one number, without seeds",
             hint="give the golden's tier more values of `seed`",
         )
-    group, _, label = quantity.name.rpartition("/")
+    group, label = _heading(quantity.name, suite)
     told: Mapping[str, Any] = {
         "id": f"recorded/{quantity.name}",
-        "group": group.removeprefix("summary/"),
+        "group": group,
         "label": label,
         "quantity": quantity.name,
         "kind": Kind.RECORDED,
@@ -174,7 +174,7 @@ def _entry(quantity: Quantity, margins: tuple[Margin, ...], path: Path, machine:
     }
     sd = float(np.std(sample.values, ddof=1))
     if sd > 0:
-        margin = _margin_of(quantity.name, margins, path)
+        margin = _margin_of(quantity.name, suite.margins, path)
         return Entry(
             printed=_digits(quantity.value),
             sd=_rounded(sd),
@@ -193,6 +193,17 @@ def _entry(quantity: Quantity, margins: tuple[Margin, ...], path: Path, machine:
         tolerance_reason="a count that all seeds share",
         **told,
     )
+
+
+def _heading(name: str, suite: Suite) -> tuple[str, str]:
+    """Group and label of a summary's number: `pass-at-1: base` and `tau = 4`."""
+    kind, summary, *values = name.split("/")
+    by = next((one.by for one in suite.summaries if one.name == summary), ())
+    if kind != "summary" or not values or len(by) != len(values):
+        group, _, label = name.rpartition("/")
+        return group, label
+    others = ", ".join(values[:-1])
+    return f"{summary}: {others}" if others else summary, f"{by[-1]} = {values[-1]}"
 
 
 def _band(source: Checked, asked: GoldenBand, runs: int, machine: str) -> Band:

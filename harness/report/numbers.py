@@ -158,6 +158,8 @@ def at_resolution(value: float | None, printed: str) -> str:
         return significant(value, 2)
     exponent = Decimal(printed).as_tuple().exponent
     assert isinstance(exponent, int)
+    if exponent > 0:  # as 2.36677e+11: its digits stand before the point
+        return significant(value, len(Decimal(printed).as_tuple().digits) + 2)
     return _true_minus(_fixed(Decimal(repr(float(value))), max(-exponent, 0) + 2))
 
 

@@ -83,6 +83,7 @@ def test_sizes_read_as_people_say_them(N: float, label: str) -> None:
 def test_a_found_value_has_two_decimals_more_than_the_printed_one() -> None:
     assert at_resolution(0.1348859, ".135") == "0.13489"
     assert at_resolution(13.0859, "13.1") == "13.086"
+    assert at_resolution(237206773356.0, "2.36677e+11") == "2.3720677e11"
     assert at_resolution(-3.14159, "3") == "\N{MINUS SIGN}3.14"
     assert at_resolution(-2.5e-7, "0") == "\N{MINUS SIGN}2.5e\N{MINUS SIGN}7"
     assert at_resolution(None, "13.1") == "\N{EN DASH}"
