@@ -9,6 +9,9 @@ again with a learning rate ten times as large or small, or with a scorer in whic
 changed (the first number of an answer counts, not its box), of three sizes, in the place of the
 right ones.
 In exp2, tier micro, two values of tau are swapped (every pair).
+For the default slice of every suite with a tier micro: the chance that it does not come out
+equivalent to its golden, were its seeds drawn from the golden's own distribution, by the power of
+each entry's test as if entries were independent (docs/statistics.md).
 
 The cells must be in the store before: `harness run exp1 --tier micro` and `--tier micro-fresh`, and
 `harness run exp2 --tier micro`, in the workspace that HARNESS_WORKSPACE names.
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -32,6 +36,8 @@ from benchmarks.rows import Row
 from harness import pipeline
 from harness.collect import CellResult, curve_table, read_cells
 from harness.steps import Collected, Request
+from harness.verdict.power import tost_power
+from harness.verdict.statistical import golden_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
 
 SLICE = 4  # seeds of the default slice
 CONTROLLED = ("math-31K", "math-205K", "math-31K-instruct")  # sizes that are trained again
+TRAINED = ("exp1", "exp2", "grpo", "crossdomain", "agentic")
 EVERY = 6  # combinations of seeds, of which one is judged
 
 # A cell whose scorer takes the first digit of an answer in place of its box.
@@ -89,6 +96,8 @@ def measure() -> Iterator[Row]:
         with tempfile.TemporaryDirectory() as folder:
             changed = _trained_again(locked, first, Path(folder), **change)  # type: ignore[arg-type]
         yield _control(what, Counter([_verdict(locked, changed)]))
+    for name in TRAINED:
+        yield _power(name)
 
 
 def _locked(tier: str, suite: str = "exp1") -> Locked:
@@ -168,6 +177,22 @@ def _read(one: CellResult, out: Path) -> CellResult:
     losses = [line["evals"].get("heldout.ErrRate", float("nan")) for line in lines]
     rows = [{**row, "ErrRate": loss} for row, loss in zip(one.rows, losses, strict=True)]
     return replace(one, rows=rows, result=json.loads((out / "result.json").read_text()))
+
+
+def _power(suite: str) -> Row:
+    """Chance that a default slice is not found equivalent; counts and bands are left out."""
+    locked = _locked("micro", suite)
+    seeds = len(locked.loaded.suite.tier("micro").axes["seed"])
+    golden = pipeline.golden(locked.loaded)
+    assert golden is not None
+    entries = [one for one in golden.entries if one.sd is not None and one.margin is not None]
+    power = math.prod(
+        tost_power(float(one.sd or 0), seeds, error, float(one.margin or 0))
+        for one in entries
+        if (error := golden_error(one, None, None)) is not None
+    )
+    note = f"{len(entries)} entries, {seeds} seeds"
+    return Row(f"{suite}: expected to miss equivalence", 1 - power, "", 0.1, note)
 
 
 def _control(what: str, verdicts: Counter[str]) -> Row:
