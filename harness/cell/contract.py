@@ -153,8 +153,7 @@ class CellContext:
         )
 
     def find_data(self, name: str) -> PinnedFile | Path:
-        """The pinned data set `name` with its content; of a folder, whose files are checked, where
-        it stands.
+        """The pinned data set `name`: a file with its content, or where a checked folder stands.
 
         Raises:
             DataError: not pinned, missing, outside the data folder, or with other bytes.
