@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
     from harness.data.stage import Staged
     from harness.errors import ExitCode
+    from harness.report.last import LastReport
     from harness.run.outcome import RunOutcome
     from harness.run.plan import Plan
     from harness.run.scheduler import Event
     from harness.run.store import Store
     from harness.spec.grid import Cell
-    from harness.spec.suite import Suite
+    from harness.spec.suite import Suite, Tier
+    from harness.verdict.expectation import Expected
     from harness.verdict.golden import Golden
-    from harness.verdict.model import Comparison
+    from harness.verdict.model import Comparison, Verdict
 
 
 def load(request: Request) -> Loaded:
@@ -345,7 +347,6 @@ def check(fitted: Fitted) -> Checked:
     """
     from harness.checking import objective_ratio, predict, quantities_of, with_missing
     from harness.verdict.compare import compare, unjudged
-    from harness.verdict.expectation import Expected
     from harness.verdict.model import Level, Verdict, overall
 
     loaded = fitted.collected.locked.loaded
@@ -365,10 +366,15 @@ def check(fitted: Fitted) -> Checked:
     # it does not judge (`recording`).
     trained = Level(loaded.tier.level) is Level.R3
     recorded = {} if absent or fitted.collected.locked.drift or trained else without_entry
-    foretold = loaded.tier.expect
-    expected = Expected(Verdict(foretold.verdict), foretold.reason) if foretold else None
     return Checked(
-        fitted, quantities, comparisons, verdict, without_entry, recorded, known, expected
+        fitted,
+        quantities,
+        comparisons,
+        verdict,
+        without_entry,
+        recorded,
+        known,
+        expected_of(loaded.tier),
     )
 
 
@@ -385,31 +391,59 @@ def timed(timing: dict[str, float], step: str) -> Iterator[None]:
 def report(checked: Checked, timing: Mapping[str, float]) -> Path:
     """Write the report folder, named by suite, tier and time; returns the path of report.html.
 
-    If the last report was of the same inputs it is returned as it is: drawing it again would take
-    most of the time of a run that has nothing to do.
+    If the last report was of the same inputs it is returned as it is.
     """
-    from harness.report.last import last_report
-    from harness.reporting import inputs_of, report_input
-
-    loaded = checked.fitted.collected.locked.loaded
-    reports = loaded.request.workspace / "reports"
-    golden = golden_path(loaded.suite, loaded.tier.name)
-    inputs = inputs_of(checked, golden, store_of(loaded.request))
-    last = last_report(reports, f"{loaded.suite.name}-{loaded.tier.name}", inputs)
-    if last is not None:
-        return last
     from harness.report.write import write_report
+    from harness.reporting import report_input
 
+    collected = checked.fitted.collected
+    loaded = collected.locked.loaded
+    finished = [one.cell.id for one in collected.results]
+    inputs, last = _inputs_and_last(collected.locked, finished, collected.absent)
+    if last is not None:
+        return last.page
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     run_id = f"{loaded.suite.name}-{loaded.tier.name}-{now}"
-    return write_report(report_input(checked, run_id, timing, inputs), reports / run_id)
+    folder = loaded.request.workspace / "reports" / run_id
+    return write_report(report_input(checked, run_id, timing, inputs), folder)
 
 
-def exit_code(checked: Checked, *, as_expected: bool) -> ExitCode:
-    """The exit code of a verdict, or of whether it is the one that the suite expects."""
+def unchanged(locked: Locked) -> LastReport | None:
+    """The last report, if all cells are finished and it was made of them and of all else as it is.
+
+    Fits and figures of a run that has nothing to do would be the same again.
+    """
+    chosen = [cell.id for cell in cells(locked, locked.loaded.request.where)]
+    return _inputs_and_last(locked, chosen, ())[1]
+
+
+def _inputs_and_last(
+    locked: Locked, finished: Sequence[str], absent: Sequence[Absent]
+) -> tuple[str, LastReport | None]:
+    from harness.report.last import last_report
+    from harness.reporting import inputs_sha256
+
+    loaded = locked.loaded
+    golden = golden_path(loaded.suite, loaded.tier.name)
+    inputs = inputs_sha256(locked, finished, absent, golden, store_of(loaded.request))
+    name = f"{loaded.suite.name}-{loaded.tier.name}"
+    return inputs, last_report(loaded.request.workspace / "reports", name, inputs)
+
+
+def exit_code(verdict: Verdict, tier: Tier, *, as_expected: bool) -> ExitCode:
+    """The exit code of a verdict, or of whether it is what the suite expects of the tier."""
     from harness.verdict import expectation
     from harness.verdict.model import EXIT_CODES
 
     if as_expected:
-        return expectation.exit_code(checked.verdict, checked.expected)
-    return EXIT_CODES[checked.verdict]
+        return expectation.exit_code(verdict, expected_of(tier))
+    return EXIT_CODES[verdict]
+
+
+def expected_of(tier: Tier) -> Expected | None:
+    """The verdict that the suite expects of a tier; None where it says nothing."""
+    from harness.verdict.expectation import Expected
+    from harness.verdict.model import Verdict
+
+    foretold = tier.expect
+    return Expected(Verdict(foretold.verdict), foretold.reason) if foretold else None

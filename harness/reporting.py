@@ -18,12 +18,12 @@ from harness.spec.lock import LOCK_NAME
 from harness.spec.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.run.store import Store
     from harness.spec.measures import Figure, Summary
     from harness.spec.suite import Suite
-    from harness.steps import Checked, Collected, Request
+    from harness.steps import Absent, Checked, Collected, Locked, Request
     from harness.verdict.model import Quantity
 
 
@@ -125,23 +125,28 @@ def _known_parameters(names: Sequence[str], known: Sequence[str], where: str) ->
             )
 
 
-def inputs_of(checked: Checked, golden: Path, store: Store) -> str:
-    """Of all that a report of these cells shows, its time and machine aside.
+def inputs_sha256(
+    locked: Locked, cells: Iterable[str], absent: Sequence[Absent], golden: Path, store: Store
+) -> str:
+    """Of all that a report of these cells is made of: equal hashes stand for equal reports.
 
-    Equal hashes stand for equal reports: the cells' results, the suite's file, lock and golden, the
-    workspace's command, this harness and the libraries that compute and draw.
+    That is the cells' records, the suite's file, lock and golden, what was asked, this harness, the
+    machine, and the libraries that compute and draw.
+
+    Args:
+        cells: ids of the finished ones; absent: those that are not finished.
     """
-    collected = checked.fitted.collected
-    loaded = collected.locked.loaded
-    suite, request = loaded.suite, loaded.request
+    suite, request = locked.loaded.suite, locked.loaded.request
     files = [suite.path, suite.root / LOCK_NAME, golden]
-    done = [store.folder(one.cell.id) / RECORD_FILE for one in collected.results]
+    done = [store.folder(one) / RECORD_FILE for one in sorted(set(cells))]
+    # Which words asked for the report changes nothing in it.
+    machine = {key: told for key, told in collect_provenance().items() if key != "command"}
     code = Path(harness.__file__).parent.rglob("*.py")
     told = [
         *(file.read_bytes() if file.is_file() else b"" for file in (*files, *done)),
         *(f"{file} {file.stat().st_mtime_ns}".encode() for file in sorted(code)),
-        repr([(one.cell.id, one.status, one.message) for one in collected.absent]).encode(),
-        repr((request, collect_provenance())).encode(),
+        repr([(one.cell.id, one.status, one.message) for one in absent]).encode(),
+        repr((request, machine)).encode(),
     ]
     digest = sha256()
     for one in told:
@@ -150,9 +155,9 @@ def inputs_of(checked: Checked, golden: Path, store: Store) -> str:
 
 
 def report_input(
-    checked: Checked, run_id: str, timing: Mapping[str, float], inputs_sha256: str = ""
+    checked: Checked, run_id: str, timing: Mapping[str, float], inputs: str
 ) -> ReportInput:
-    """Everything that the report of this run says; `inputs_sha256` as `inputs_of` gives it."""
+    """Everything that the report of this run says; `inputs` as `inputs_sha256` gives it."""
     collected = checked.fitted.collected
     locked = collected.locked
     loaded = locked.loaded
@@ -169,7 +174,7 @@ def report_input(
         tier=loaded.tier.name,
         level=loaded.tier.level,
         run_id=run_id,
-        inputs_sha256=inputs_sha256,
+        inputs_sha256=inputs,
         verdict=checked.verdict,
         comparisons=checked.comparisons,
         fits={name: one.fit for name, one in done.items()},

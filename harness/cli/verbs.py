@@ -28,6 +28,7 @@ from harness.errors import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.report.last import LastReport
     from harness.run.outcome import RunOutcome
     from harness.run.plan import Plan
     from harness.steps import Checked, Locked
@@ -119,10 +120,12 @@ def check(
     from harness import pipeline
 
     asked = request(suite, tier, where, workspace, accept_drift=accept_drift, reason=reason)
-    checked = pipeline.check(pipeline.fit(pipeline.collect(pipeline.lock(pipeline.load(asked)))))
+    loaded = pipeline.load(asked)
+    checked = pipeline.check(pipeline.fit(pipeline.collect(pipeline.lock(loaded))))
     _show_verdict(checked, everything=everything, as_json=as_json)
     _record_first_run(checked, dry_run=dry_run)
-    raise typer.Exit(int(pipeline.exit_code(checked, as_expected=as_expected)))
+    code = pipeline.exit_code(checked.verdict, loaded.tier, as_expected=as_expected)
+    raise typer.Exit(int(code))
 
 
 @app.command()
@@ -181,13 +184,18 @@ def everything(
         locked = pipeline.lock(loaded)
     with pipeline.timed(timing, "plan"):
         planned = pipeline.plan(locked)
-        if planned.finished < planned.total:
+        if planned.todo:
             check_figures(loaded.suite)
     if dry_run:
         _show_plan(planned, as_json=as_json)
         return
     with pipeline.timed(timing, "run"):
         outcome = _run_cells(locked, planned, quiet=as_json)
+    may_be_short = not (planned.todo or everything or as_json)
+    if may_be_short and (last := pipeline.unchanged(locked)) is not None:
+        _show_unchanged(last)
+        code = pipeline.exit_code(last.verdict, loaded.tier, as_expected=as_expected)
+        raise typer.Exit(int(code))
     with pipeline.timed(timing, "collect"):
         collected = pipeline.collect(locked)
     with pipeline.timed(timing, "fit"):
@@ -200,7 +208,16 @@ def everything(
     if not as_json:
         typer.echo(f"report: {path}")
     _leave_if_failed(outcome)
-    raise typer.Exit(int(pipeline.exit_code(checked, as_expected=as_expected)))
+    code = pipeline.exit_code(checked.verdict, loaded.tier, as_expected=as_expected)
+    raise typer.Exit(int(code))
+
+
+def _show_unchanged(last: LastReport) -> None:
+    typer.echo("nothing has changed since the last report; --everything shows its tables again")
+    typer.echo(f"verdict: {last.verdict.value}\n{last.headline}")
+    for note in last.notes:
+        typer.echo(note)
+    typer.echo(f"report: {last.page}")
 
 
 def _show_power(locked: Locked, *, as_json: bool) -> None:
