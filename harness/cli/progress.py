@@ -32,6 +32,7 @@ _WORTH_A_LINE_S = 5.0  # a cell that took longer has a plain line, also if it to
 _MOST_IN_LINE = 4  # running cells in a plain line
 _REFRESHES = 4  # a second
 _BAR = 24
+_WIDE = 110  # columns of a screen that has room for the bars of cells
 _SHOWN_AS = {"pass_at_1": "pass@1"}
 
 
@@ -205,11 +206,12 @@ def picture(board: Board, screen: Console) -> RenderableType:
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for _ in range(4):
         table.add_column(no_wrap=True)
+    has_bars = screen.width >= _WIDE  # else they would take the place of numbers
     for cell in cells[:room]:
         place = cell.place or Whereabouts(0)
         table.add_row(
             Text(f"  {cell.name}"),
-            ProgressBar(place.total, place.step, width=_BAR) if place.total else "",
+            ProgressBar(place.total, place.step, width=_BAR) if has_bars and place.total else "",
             _steps(cell.place),
             Text(_numbers(cell.place), style="cyan"),
             Text(duration(board.elapsed(cell)), style="dim"),

@@ -137,13 +137,14 @@ def test_running_line_and_picture(tmp_path: Path, clock: Clock) -> None:
     assert line.startswith("0 of 6 cells, 2 running, about 0:50 left; 0.4M seed=0 grpo step 10/20")
     assert line.endswith("reward 0.5 pass@1 0.25; 0.4M seed=1 grpo")
 
-    for width, height in ((100, 30), (40, 4)):
+    for width, height in ((120, 30), (80, 30), (40, 4)):
         screen = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
         with screen.capture() as capture:
             screen.print(picture(board, screen))
         drawn = capture.get()
         assert "0/6" in drawn
-        if width == 100:
+        assert ("\N{BOX DRAWINGS HEAVY HORIZONTAL}" in drawn.split("\n")[1]) == (width == 120)
+        if width >= 80:
             assert "about 0:50 left" in drawn
             for text in ("0.4M seed=0 grpo", "10/20", "reward 0.5 pass@1 0.25", "seed=1"):
                 assert text in drawn
