@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.grid import TIER, finish_all, write_suite
 from benchmarks.rows import Row
-from harness.run.containers import CellExit, Ending, Limits
+from harness.run.containers import CellExit, Ending, Job
 from harness.run.containers.process import ProcessBackend
 from harness.run.provenance import collect
 from harness.run.scheduler import run_cells
@@ -34,6 +35,7 @@ from harness.spec.identity import cell_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 CELLS = 100
 METRICS = "".join(
@@ -131,13 +133,19 @@ class NullBackend:
 
     name = "null"
 
-    def start(
-        self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits, resume: Path
-    ) -> NullCell:
+    def missing(self) -> str:
+        """Nothing."""
+        return ""
+
+    def session(self, _owner: Path) -> AbstractContextManager[None]:
+        """Nothing to prepare."""
+        return nullcontext()
+
+    def start(self, job: Job) -> NullCell:
         """Write the files."""
-        (cell_dir / "log.txt").write_text("")
-        (out_dir / "metrics.jsonl").write_text(METRICS)
-        (out_dir / "result.json").write_text('{"schema": 1, "status": "ok", "steps": 105}')
+        (job.folder / "log.txt").write_text("")
+        (job.out / "metrics.jsonl").write_text(METRICS)
+        (job.out / "result.json").write_text('{"schema": 1, "status": "ok", "steps": 105}')
         return NullCell()
 
     def provenance(self) -> Mapping[str, object]:

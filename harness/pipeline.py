@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.data.stage import Staged
     from harness.errors import ExitCode
     from harness.report.last import LastReport
+    from harness.run.containers import Limits
     from harness.run.outcome import RunOutcome
     from harness.run.plan import Plan
     from harness.run.scheduler import Event
@@ -42,7 +43,7 @@ def load(request: Request) -> Loaded:
     Raises:
         SuiteError: it says something that cannot be, with file and line.
     """
-    from harness.run.containers import backend_names
+    from harness.run.containers import container_names
     from harness.spec.discovery import find_suite
     from harness.spec.load import load_suite
 
@@ -51,13 +52,16 @@ def load(request: Request) -> Loaded:
         find_suite(request.suite), laws=known.laws, engines=known.engines, scorers=known.scorers
     )
     tier = suite.tier(request.tier)
-    if tier.container not in backend_names():
+    if tier.container not in container_names():
         raise SuiteError(
             f"no container backend is named {tier.container!r}",
             where=suite.at("tiers", tier.name),
-            expected="one of " + ", ".join(backend_names()),
-            hint=f"write `container: {backend_names()[0]}`",
+            expected="one of " + ", ".join(container_names()),
+            hint=f"write `container: {container_names()[0]}`",
         )
+    tier = replace(
+        tier, container=request.container or tier.container, image=request.image or tier.image
+    )
     return Loaded(request, suite.for_tier(tier.name), tier)
 
 
@@ -216,11 +220,13 @@ def run(
         from harness.run.outcome import nothing_to_do
 
         return nothing_to_do()
-    from harness.run.containers import Limits, open_backend
+    from harness.run.containers import open_backend
     from harness.run.provenance import collect as collect_provenance
     from harness.run.scheduler import run_cells
 
     loaded = locked.loaded
+    gpus = gpu_groups(loaded)
+    workers = min(loaded.request.workers, len(gpus) or loaded.request.workers, planned.todo or 1)
     provenance = collect_provenance()
     if locked.drift:
         accepted = {
@@ -235,14 +241,49 @@ def run(
     return run_cells(
         chosen,
         store_of(loaded.request),
-        open_backend(loaded.tier.container),
+        open_backend(loaded.tier.container, loaded.tier.image),
         data.root,
-        workers=loaded.request.workers,
-        limits=Limits(wall_s=planned.budget.cell_limit_s),
+        workers=workers,
+        limits=limits_of(loaded.tier, planned.budget.cell_limit_s, workers),
+        gpus=gpus,
         provenance=provenance,
         on_event=on_event,
         command=partial(rerun_command, loaded.request),
     )
+
+
+def limits_of(tier: Tier, wall_s: float | None, workers: int) -> Limits:
+    """What each cell of a tier may use; what it does not say of memory is shared by the workers."""
+    from harness.run.containers import Limits
+    from harness.run.containers.container import memory_of_machine
+
+    asked = tier.resources
+    memory = memory_of_machine() / workers if asked.memory_gb is None else asked.memory_gb * 1e9
+    return Limits(
+        wall_s=wall_s,
+        memory_bytes=int(memory),
+        cpus=asked.cpus,
+        pids=asked.pids,
+        disk_bytes=None if asked.disk_gb is None else int(asked.disk_gb * 1e9),
+    )
+
+
+def gpu_groups(loaded: Loaded) -> list[tuple[str, ...]]:
+    """The GPUs of this machine or of the request, in groups of as many as a cell asks for.
+
+    Raises:
+        InfrastructureError: there are fewer than one cell asks for.
+    """
+    from harness.run.slots import share_out
+
+    each, asked = loaded.tier.resources.gpus, loaded.request.gpus
+    if each == 0:
+        return []
+    if asked is None:
+        from harness.run.health import gpus_here
+
+        asked = tuple(str(gpu.index) for gpu in gpus_here())
+    return share_out(asked, each)
 
 
 def readable_data(locked: Locked, chosen: Iterable[Cell]) -> Staged:

@@ -30,6 +30,9 @@ class Request:
         workspace: holds store/ and reports/.
         workers: cells at a time.
         accepted_drift: the reason to go on although the lock differs; None refuses.
+        container: what cells run in, in place of what the tier says.
+        image: the image of it, in the same way.
+        gpus: indices or UUIDs of the GPUs that this run may use; None: all.
     """
 
     suite: str
@@ -38,6 +41,9 @@ class Request:
     workspace: Path
     workers: int
     accepted_drift: str | None = None
+    container: str | None = None
+    image: str | None = None
+    gpus: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.cell import contract
 from harness.cell.engines import find_engine
+from harness.cell.init import leave_first_process
 from harness.cell.lease import hold_lease
 from harness.cell.usage import write_usage
 from harness.errors import DataError, HarnessError, InfrastructureError
@@ -19,8 +20,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         sys.stderr.write("usage: python -m harness.cell SPEC OUT\n")
         return contract.USAGE
-    hold_lease()
     spec, out = Path(arguments[0]), Path(arguments[1])
+    leave_first_process(out)
+    hold_lease()
     try:
         checkpoints = os.environ.get(contract.RESUME_VARIABLE)
         run_cell(

@@ -32,6 +32,22 @@ DryRun = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Cells at a time (default: one per core).")
 ]
+Container = Annotated[
+    str | None,
+    typer.Option(
+        "--container",
+        metavar="auto|docker|podman|apptainer|process",
+        help="What cells run in (default: what the tier says).",
+    ),
+]
+Image = Annotated[
+    str | None,
+    typer.Option("--image", help="Image of cells: a name in docker/images.lock.toml, or a digest."),
+]
+Gpus = Annotated[
+    str | None,
+    typer.Option("--gpus", metavar="0,1,...", help="GPUs that this run may use (default: all)."),
+]
 AcceptDrift = Annotated[
     bool,
     typer.Option("--accept-drift", help="Go on although the lock differs; needs --reason."),
@@ -60,6 +76,9 @@ def request(
     workers: int | None = None,
     accept_drift: bool = False,
     reason: str = "",
+    container: str | None = None,
+    image: str | None = None,
+    gpus: str | None = None,
 ) -> Request:
     """Gather the options of a verb."""
     from harness.steps import Request
@@ -70,6 +89,8 @@ def request(
         raise typer.BadParameter("an empty expression", param_hint="--where")
     if str(workspace) in ("", "."):
         raise typer.BadParameter("name a folder of its own", param_hint="--workspace")
+    if container is not None:
+        _check_container(container)
     if reason and not accept_drift:
         raise typer.BadParameter("it goes with --accept-drift", param_hint="--reason")
     return Request(
@@ -79,7 +100,27 @@ def request(
         workspace=workspace,
         workers=workers or _cores(),
         accepted_drift=reason.strip() if accept_drift else None,
+        container=container,
+        image=image,
+        gpus=None if gpus is None else _named_gpus(gpus),
     )
+
+
+def _check_container(name: str) -> None:
+    from harness.run.containers import container_names
+
+    if name not in container_names():
+        known = ", ".join(container_names())
+        raise typer.BadParameter(f"{name!r} is not one of {known}", param_hint="--container")
+
+
+def _named_gpus(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or len(set(names)) < len(names):
+        raise typer.BadParameter(
+            "name GPUs by index or UUID, each once: 0,1", param_hint="--gpus"
+        )
+    return names
 
 
 def _cores() -> int:

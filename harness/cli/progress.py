@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from harness.run.attempts import EventKind
 from harness.run.record import labels_of
-from harness.run.scheduler import EventKind
 from harness.run.watch import Whereabouts, where_it_is
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _MOST_IN_LINE = 4  # running cells in a plain line
 _REFRESHES = 4  # a second
 _BAR = 24
 _WIDE = 110  # columns of a screen that has room for the bars of cells
+_ENDS = (EventKind.FINISHED, EventKind.RETRIED, EventKind.FAILED)
 _SHOWN_AS = {"pass_at_1": "pass@1"}
 
 
@@ -257,13 +258,14 @@ def _plain(board: Board, stream: TextIO) -> Iterator[Callable[[Event], None]]:
 def event_line(event: Event) -> str | None:
     """What a log says of one event; None for all but the ends of cells worth a line."""
     record = event.record
-    if record is None or event.kind not in (EventKind.FINISHED, EventKind.FAILED):
+    if record is None or event.kind not in _ENDS:
         return None
     head = f"[{event.done:,}/{event.total:,}] {label(event.cell)}:"
     wall = f"{record.timing.wall_s:.0f} s"
-    if event.kind is EventKind.FAILED:
+    if event.kind is not EventKind.FINISHED:
         why = str((record.error or {}).get("message", "it failed")).partition("\n")[0]
-        return f"{head} {record.status} after {wall}: {why}"
+        again = ", tried again" if event.kind is EventKind.RETRIED else ""
+        return f"{head} {record.status} after {wall}{again}: {why}"
     if event.place is None and record.timing.wall_s < _WORTH_A_LINE_S:
         return None
     return ", ".join(filter(None, [f"{head} finished in {wall}", _told(event.place)]))

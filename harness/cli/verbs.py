@@ -13,8 +13,11 @@ from harness.cli.options import (
     AcceptDrift,
     AsExpected,
     AsJson,
+    Container,
     DryRun,
     Everything,
+    Gpus,
+    Image,
     Reason,
     SuiteName,
     Tier,
@@ -70,6 +73,9 @@ def run(
     ] = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
     workers: Workers = None,
+    container: Container = None,
+    image: Image = None,
+    gpus: Gpus = None,
     accept_drift: AcceptDrift = False,
     reason: Reason = "",
     dry_run: DryRun = False,
@@ -79,7 +85,16 @@ def run(
     from harness import pipeline
 
     asked = request(
-        suite, tier, where, workspace, workers=workers, accept_drift=accept_drift, reason=reason
+        suite,
+        tier,
+        where,
+        workspace,
+        workers=workers,
+        accept_drift=accept_drift,
+        reason=reason,
+        container=container,
+        image=image,
+        gpus=gpus,
     )
     locked = pipeline.lock(pipeline.load(asked))
     planned = pipeline.plan(locked)
@@ -161,6 +176,9 @@ def everything(
     where: Where = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
     workers: Workers = None,
+    container: Container = None,
+    image: Image = None,
+    gpus: Gpus = None,
     everything: Everything = False,
     as_expected: AsExpected = False,
     accept_drift: AcceptDrift = False,
@@ -173,7 +191,16 @@ def everything(
     from harness.reporting import check_figures, check_parameters
 
     asked = request(
-        suite, tier, where, workspace, workers=workers, accept_drift=accept_drift, reason=reason
+        suite,
+        tier,
+        where,
+        workspace,
+        workers=workers,
+        accept_drift=accept_drift,
+        reason=reason,
+        container=container,
+        image=image,
+        gpus=gpus,
     )
     timing: dict[str, float] = {}
     with pipeline.timed(timing, "load and lock"):

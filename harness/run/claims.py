@@ -60,6 +60,21 @@ def try_claim(path: Path) -> Claim | None:
         os.close(descriptor)
 
 
+def is_claimed(lock: Path) -> bool:
+    """Whether a living run holds the claim at `lock`; a file without its lock is a dead run's."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock for the length of a block, waiting for it first; the file stays."""

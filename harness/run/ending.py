@@ -6,6 +6,7 @@ import json
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
@@ -14,15 +15,31 @@ from harness.run.record import ERROR_FILE, PROGRESS_FILE, RESULT_FILE, USAGE_FIL
 from harness.run.watch import how_far
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.run.containers import CellExit, Limits
     from harness.run.staging import Stage
 
+
+class Kind(StrEnum):
+    """Why an attempt has no result, in one word for programs (`error.kind` of its record)."""
+
+    FAILED = "failed"  # the cell says why, or its log
+    HOST_FAILED = "host_failed"  # the cell says so: a full disk, no memory, no files left
+    WALL_LIMIT = "wall_limit"
+    MEMORY_LIMIT = "memory_limit"
+    DISK_LIMIT = "disk_limit"
+    KILLED = "killed"  # by a signal, from outside of this run
+    ENGINE_LOST = "engine_lost"
+    SICK_HOST = "sick_host"
+    REFUSED = "refused"  # results that the store does not take
+
+
 HOST_FAILED = 5  # a cell's exit status, as harness.cell.contract says
 ERROR_KEYS = ("message", "where", "expected", "found", "hint")
 _MOST_WARNINGS = 20
+_AT_A_LIMIT = (Ending.WALL_LIMIT, Ending.MEMORY_LIMIT, Ending.DISK_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +49,74 @@ class Why:
     Attributes:
         error: `message` and, if known, `where`, `expected`, `found`, `hint`.
         resumable: whether the next attempt may go on from this one's checkpoints.
+        passing: whether the reason lies outside of the cell and may be gone already.
     """
 
     status: Status
     error: Mapping[str, object]
     resumable: bool = True
+    passing: bool = False
 
 
 def why_failed(stage: Stage, end: CellExit, limits: Limits) -> Why | None:
     """None if there is a result, also when the cell was told to end meanwhile."""
     if end.code == 0 and _read_object(stage.out / RESULT_FILE).get("status") == Status.OK:
         return None
-    if end.ending is Ending.WALL_LIMIT:
-        message = f"it ran past its limit of {limits.wall_s:g} s{_where(stage)}"
-        return Why(Status.ERROR, {"message": message})
+    if end.ending in _AT_A_LIMIT:
+        return _at_a_limit(stage, end.ending, limits)
+    if end.ending is Ending.ENGINE_LOST:
+        message = f"the container engine went away while the cell ran{_where(stage)}"
+        return Why(Status.INVALID, _error(Kind.ENGINE_LOST, message), passing=True)
     if end.code == 0:
-        return Why(Status.ERROR, {"message": f"exit status 0 without a whole {RESULT_FILE}"})
+        message = f"exit status 0 without a whole {RESULT_FILE}"
+        return Why(Status.ERROR, _error(Kind.FAILED, message))
     if end.code in (-signal.SIGKILL, -signal.SIGTERM):
-        name = signal.Signals(-end.code).name
-        message = f"killed by {name}, not by this run; perhaps the host ran out of memory"
-        return Why(Status.INVALID, {"message": message + _where(stage)})
-    status = Status.INVALID if end.code == HOST_FAILED else Status.ERROR
+        return _killed(stage, end)
+    return _told(stage, end)
+
+
+def unhealthy(sick: Sequence[str]) -> Why | None:
+    """A cell that finished on a host which was not fit for it; None for a healthy one."""
+    if not sick:
+        return None
+    message = f"the host was not fit for the cell: {'; '.join(sick)}"
+    hint = "mend the host (harness doctor), then give the same command again"
+    return Why(Status.INVALID, _error(Kind.SICK_HOST, message, hint))
+
+
+def _at_a_limit(stage: Stage, ending: Ending, limits: Limits) -> Why:
+    where = _where(stage)
+    if ending is Ending.WALL_LIMIT:
+        message = f"it ran past its limit of {limits.wall_s:g} s{where}"
+        return Why(Status.ERROR, _error(Kind.WALL_LIMIT, message))
+    if ending is Ending.DISK_LIMIT:
+        message = f"it wrote more than its limit of {_gb(limits.disk_bytes)}{where}"
+        hint = "raise `resources.disk_gb` of the tier in suite.yaml, or keep fewer checkpoints"
+        return Why(Status.ERROR, _error(Kind.DISK_LIMIT, message, hint))
+    limit = limits.memory_bytes
+    allowed = "the machine has" if limit is None else f"its limit of {_gb(limit)}"
+    message = f"it was killed for using more memory than {allowed}{where}"
+    hint = "raise `resources.memory_gb` of the tier in suite.yaml, or use a larger machine"
+    return Why(Status.ERROR, _error(Kind.MEMORY_LIMIT, message, hint))
+
+
+def _killed(stage: Stage, end: CellExit) -> Why:
+    name = signal.Signals(-end.code).name
+    message = f"killed by {name}, not by this run"
+    if not end.container:
+        message += "; perhaps the host ran out of memory"
+    error = _error(Kind.KILLED, message + _where(stage))
+    # A container that did not reach its memory limit was killed by somebody, or with its engine.
+    return Why(Status.INVALID, error, passing=bool(end.container))
+
+
+def _told(stage: Stage, end: CellExit) -> Why:
+    """A failure that the cell itself tells, in error.json or at the end of its log."""
+    by_host = end.code == HOST_FAILED
+    status = Status.INVALID if by_host else Status.ERROR
     told = _read_object(stage.out / ERROR_FILE)
     error = {key: told[key] for key in ERROR_KEYS if isinstance(told.get(key), str)}
+    error["kind"] = Kind.HOST_FAILED if by_host else Kind.FAILED
     if "message" not in error:
         how = f"signal {-end.code}" if end.code < 0 else f"exit status {end.code}"
         error["message"] = f"{how}: {_last_line(stage.log)}"
@@ -64,7 +126,8 @@ def why_failed(stage: Stage, end: CellExit, limits: Limits) -> Why | None:
 def refused(refusal: HarnessError) -> Why:
     """Results that the store does not take."""
     told = {key: getattr(refusal, key) for key in ERROR_KEYS}
-    return Why(Status.ERROR, {key: value for key, value in told.items() if value})
+    error = {key: value for key, value in told.items() if value}
+    return Why(Status.ERROR, {**error, "kind": Kind.REFUSED})
 
 
 def goes_on(error: Mapping[str, object], start: str | None) -> Mapping[str, object]:
@@ -86,10 +149,10 @@ def message_of(record: Record) -> str:
 def take_told(stage: Stage) -> dict[str, object]:
     """What a cell told beside its results, for the record; the files of it are removed.
 
-    `peak_bytes` of memory, or None, and `warnings` where its result has any.
+    `peak_bytes` of memory and `cpu_s`, or None, and `warnings` where its result has any.
     """
-    told: dict[str, object] = {}
-    told["peak_bytes"] = _read_object(stage.out / USAGE_FILE).get("peak_bytes")
+    usage = _read_object(stage.out / USAGE_FILE)
+    told: dict[str, object] = {name: usage.get(name) for name in ("peak_bytes", "cpu_s")}
     for name in (USAGE_FILE, PROGRESS_FILE, f".{PROGRESS_FILE}.partial"):
         with suppress(FileNotFoundError):
             (stage.out / name).unlink()
@@ -97,6 +160,14 @@ def take_told(stage: Stage) -> dict[str, object]:
     if isinstance(warnings, list) and warnings:
         told["warnings"] = [str(one) for one in warnings[:_MOST_WARNINGS]]
     return told
+
+
+def _error(kind: Kind, message: str, hint: str | None = None) -> dict[str, object]:
+    return {"kind": kind, "message": message, **({"hint": hint} if hint else {})}
+
+
+def _gb(count: int | None) -> str:
+    return f"{(count or 0) / 1e9:.3g} GB"
 
 
 def _where(stage: Stage) -> str:

@@ -31,7 +31,7 @@ _TABLE = """
 CREATE TABLE IF NOT EXISTS cells (
     cell_id TEXT PRIMARY KEY, suite TEXT NOT NULL, tier TEXT NOT NULL, status TEXT NOT NULL,
     attempt INTEGER NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
-    wall_s REAL NOT NULL, cpu_s REAL NOT NULL, labels TEXT NOT NULL
+    wall_s REAL NOT NULL, cpu_s REAL, labels TEXT NOT NULL
 ) WITHOUT ROWID
 """
 _INSERT = "INSERT OR REPLACE INTO cells VALUES (?,?,?,?,?,?,?,?,?,?)"

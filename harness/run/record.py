@@ -39,13 +39,14 @@ class RecordError(ValueError):
 class Timing:
     """When an attempt ran (UTC, ISO 8601) and how long, in seconds.
 
-    `cpu_s` is user plus system time of the cell's process and the processes it waited for.
+    `cpu_s` is user plus system time of the cell's process and the processes it waited for; None
+    where a container was killed before it could tell.
     """
 
     started: str
     finished: str
     wall_s: float
-    cpu_s: float
+    cpu_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Record:
         files: path inside the cell's folder -> its `sha256` and its size in `bytes`.
         provenance: what the attempt ran on and with, and the cell's `warnings` if it had any.
         attempt: 1 for the first attempt in this store.
-        error: for a failed attempt, `message` and, if known, `where`, `expected`, `found`, `hint`.
+        error: for a failed attempt, `message` and, if known, `where`, `expected`, `found`, `hint`;
+            and `kind`, one word for programs (harness.run.ending.Kind).
     """
 
     cell_id: str

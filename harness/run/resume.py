@@ -6,7 +6,6 @@ read checkpoints: it knows of them by their names and by the step that the cell 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -86,21 +85,6 @@ def remove(folder: Path) -> None:
         with suppress(FileNotFoundError):
             folder.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
-
-
-def is_claimed(lock: Path) -> bool:
-    """Whether a living run holds the claim at `lock`; a file without its lock is a dead run's."""
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def look_at(cell_id: str, folder: Path, *, finished: bool, running: bool) -> Unfinished:

@@ -1,61 +1,36 @@
 """The scheduler: run what is not finished, keep what finishes, and say what to type for the rest.
 
-`run_cells` reads the store once, hands the missing cells to an executor, and lets one `_Attempts`
+`run_cells` reads the store once, hands the missing cells to an executor, and lets one `Attempts`
 make each attempt: claim, stage, start, wait, then commit it or keep the failure.
 """
 
 from __future__ import annotations
 
 import shlex
-import threading
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import DataError, InfrastructureError
-from harness.run.containers import CellExit, Ending, Limits
-from harness.run.disk import check_writable
-from harness.run.ending import (
-    HOST_FAILED,
-    Why,
-    goes_on,
-    message_of,
-    refused,
-    take_told,
-    why_failed,
-)
+from harness.errors import InfrastructureError
+from harness.run.attempts import Attempts, EventKind, Setting, Step
+from harness.run.containers import Limits
+from harness.run.ending import message_of
 from harness.run.executors.local import LocalExecutor, StopRequest
 from harness.run.index import IndexWriter
 from harness.run.outcome import Failure, RunOutcome, Warned
-from harness.run.record import Record, Status, Timing, labels_of
-from harness.run.resume import from_where
-from harness.run.watch import told_of_itself
+from harness.run.record import Record, Status
+from harness.run.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from harness.run.containers import Backend, Running
-    from harness.run.staging import Stage, Workspace
+    from harness.run.containers import Backend
     from harness.run.store import Store
     from harness.run.watch import Whereabouts
     from harness.spec.grid import Cell
-
-_WAIT_S = 0.1
-
-
-class EventKind(StrEnum):
-    """What has happened to a cell."""
-
-    STARTED = "started"
-    WAITING = "waiting"  # another run has claimed it
-    FINISHED = "finished"
-    REUSED = "reused"  # another run finished it meanwhile
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +79,7 @@ def run_cells(
     *,
     workers: int = 1,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    gpus: Sequence[tuple[str, ...]] = (),
     provenance: Mapping[str, object] | None = None,
     on_event: Callable[[Event], None] | None = None,
     command: Callable[[Cell, Store], str] = rerun_command,
@@ -116,6 +92,7 @@ def run_cells(
         data_root: the folder that the paths of pinned data sets start from.
         workers: cells at a time.
         limits: of each cell.
+        gpus: groups of GPUs, each for one cell at a time; empty: cells get none.
         provenance: goes into every record (see harness.run.provenance).
         on_event: called in this thread.
         command: what to tell the user to type for one cell.
@@ -136,10 +113,16 @@ def run_cells(
 
     if not missing:
         return outcome()
-    executor = LocalExecutor(min(workers, len(missing)))
-    with store.workspace() as workspace, closing(IndexWriter(store.index_path)) as index:
+    slots = Slots(gpus)
+    executor = LocalExecutor(min(workers, len(missing), slots.count or workers))
+    setting = Setting(backend, data_root.absolute(), limits, slots, provenance or {})
+    with (
+        store.workspace() as workspace,
+        backend.session(workspace.owner),
+        closing(IndexWriter(store.index_path)) as index,
+    ):
         store.sweep_unfinished()
-        attempts = _Attempts(store, workspace, backend, data_root, limits, provenance or {})
+        attempts = Attempts(store, workspace, setting)
         try:
             waiting: list[Cell] = []
             chosen = _pick(cells, missing)
@@ -164,20 +147,6 @@ def _pick(cells: Iterable[Cell], ids: set[str]) -> Iterator[Cell]:
             yield cell
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What a worker tells: `record` of what was finished or failed.
-
-    `folder` is that of a failed attempt, or the one which a started cell writes to.
-    """
-
-    kind: EventKind
-    cell: Cell
-    record: Record | None = None
-    folder: Path | None = None
-    place: Whereabouts | None = None
-
-
 class _Progress:
     """Counts what has happened and passes it on."""
 
@@ -189,7 +158,7 @@ class _Progress:
         self._failed: list[tuple[Cell, Record, Path | None]] = []
         self._warned: list[Warned] = []
 
-    def add(self, step: _Step, index: IndexWriter) -> None:
+    def add(self, step: Step, index: IndexWriter) -> None:
         if step.kind is EventKind.FAILED:
             assert step.record is not None
             self._failed.append((step.cell, step.record, step.folder))
@@ -222,131 +191,3 @@ class _Progress:
             wall_s,
             tuple(self._warned),
         )
-
-
-class _Attempts:
-    """Makes attempts at cells; called from several threads."""
-
-    def __init__(
-        self,
-        store: Store,
-        workspace: Workspace,
-        backend: Backend,
-        data_root: Path,
-        limits: Limits,
-        provenance: Mapping[str, object],
-    ) -> None:
-        self._store = store
-        self._workspace = workspace
-        self._backend = backend
-        self._data_root = data_root.absolute()
-        self._limits = limits
-        self._provenance = {**provenance, "container": dict(backend.provenance())}
-        self._failures_before: dict[str, int] = {}
-        self._running: set[Running] = set()
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-
-    def stop(self) -> None:
-        """Stop what is running, and start nothing more."""
-        self._stopped.set()
-        with self._lock:
-            for running in self._running:
-                running.stop()
-
-    def make(self, cell: Cell) -> Iterator[_Step]:
-        """Make one attempt, or tell that another run is making it."""
-        claim = self._store.claim(cell.id)
-        if claim is None:
-            self._failures_before[cell.id] = len(self._store.failures(cell.id))
-            yield _Step(EventKind.WAITING, cell)
-            return
-        with claim:
-            yield from self._make_claimed(cell)
-
-    def make_when_free(self, cell: Cell) -> Iterator[_Step]:
-        """Wait for the run that has claimed the cell; take its result, or do its work."""
-        while (claim := self._store.claim(cell.id)) is None:
-            if self._stopped.wait(_WAIT_S):
-                return
-        with claim:
-            failures = self._store.failures(cell.id)
-            record = self._store.last_failure(cell.id)
-            is_new = len(failures) > self._failures_before[cell.id]
-            if is_new and record is not None and not self._store.has(cell.id):
-                yield _Step(EventKind.FAILED, cell, record, failures[-1])
-            else:
-                yield from self._make_claimed(cell)
-
-    def _make_claimed(self, cell: Cell) -> Iterator[_Step]:
-        if self._store.has(cell.id):
-            yield _Step(EventKind.REUSED, cell)
-            return
-        if self._stopped.is_set():
-            return
-        started = datetime.now(UTC)
-        stage = self._workspace.stage(cell)
-        resume = self._store.resume_folder(cell.id)
-        yield _Step(EventKind.STARTED, cell, folder=stage.out)
-        end = self._run(stage, resume)
-        failure = why_failed(stage, end, self._limits)
-        if failure is not None and end.ending is Ending.STOPPED:
-            stage.discard()
-            self._store.settle(cell.id, keep=True)
-            return
-        place = told_of_itself(stage.out)
-        told = take_told(stage)
-        record = Record(
-            cell_id=cell.id,
-            status=Status.OK,
-            suite=str(cell.document.get("suite")),
-            tier=str(cell.document.get("tier")),
-            labels=labels_of(cell.values),
-            timing=Timing(
-                _iso(started), _iso(datetime.now(UTC)), round(end.wall_s, 6), round(end.cpu_s, 6)
-            ),
-            attempt=1 + len(self._store.failures(cell.id)),
-            provenance={
-                **self._provenance,
-                "seed": cell.values.get("seed"),
-                **told,
-                "peak_bytes": told["peak_bytes"] or end.peak_bytes,
-            },
-        )
-        if failure is None:
-            try:
-                record = self._store.commit(stage, record)
-            except DataError as refusal:
-                failure = refused(refusal)
-        if failure is None:
-            self._store.settle(cell.id, keep=False)
-            yield _Step(EventKind.FINISHED, cell, record, place=place)
-            return
-        if end.code == HOST_FAILED:
-            check_writable(stage.folder)
-        yield self._keep_failure(stage, record, failure, resume)
-
-    def _run(self, stage: Stage, resume: Path) -> CellExit:
-        running = self._backend.start(
-            stage.folder, stage.out, self._data_root, self._limits, resume
-        )
-        with self._lock:
-            self._running.add(running)
-            if self._stopped.is_set():
-                running.stop()
-        try:
-            return running.wait()
-        finally:
-            with self._lock:
-                self._running.discard(running)
-
-    def _keep_failure(self, stage: Stage, record: Record, why: Why, resume: Path) -> _Step:
-        error = goes_on(why.error, from_where(resume) if why.resumable else None)
-        record = replace(record, status=why.status, error=error)
-        folder = self._store.keep_failure(stage, record)
-        self._store.settle(stage.cell.id, keep=why.resumable)
-        return _Step(EventKind.FAILED, stage.cell, record, folder)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")

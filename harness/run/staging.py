@@ -62,6 +62,11 @@ class Workspace:
         self.folder = folder
         self._numbers = itertools.count()
 
+    @property
+    def owner(self) -> Path:
+        """The file that this run holds a lock on while it lives."""
+        return self.folder / _OWNER
+
     def stage(self, cell: Cell) -> Stage:
         """A new folder for an attempt at `cell`, with its spec.json.
 

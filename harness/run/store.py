@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import DataError, InfrastructureError
-from harness.run.claims import Claim, try_claim
+from harness.run.claims import Claim, is_claimed, try_claim
 from harness.run.disk import digest, make_folder, sync_folder, write_durably, writing
 from harness.run.record import (
     ERROR_FILE,
@@ -35,7 +35,7 @@ from harness.run.record import (
     Record,
     RecordError,
 )
-from harness.run.resume import has_checkpoint, is_claimed, look_at, remove
+from harness.run.resume import has_checkpoint, look_at, remove
 from harness.run.staging import Stage, Workspace, open_workspace
 
 if TYPE_CHECKING:

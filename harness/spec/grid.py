@@ -53,6 +53,15 @@ class Cell:
     values: Mapping[str, object]
     document: Mapping[str, object]
 
+    @property
+    def data_paths(self) -> tuple[str, ...]:
+        """The paths of the data sets that are pinned for it, sorted."""
+        pins = self.document.get("pins")
+        data = pins.get("data") if isinstance(pins, dict) else None
+        if not isinstance(data, dict):
+            return ()
+        return tuple(sorted({str(pin["path"]) for pin in data.values()}))
+
 
 def expand(suite: Suite, tier: str, lock: Lock, where: str | None = None) -> Iterator[Cell]:
     """The cells of a tier in their fixed order, or those that an expression selects.

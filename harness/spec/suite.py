@@ -229,6 +229,24 @@ class Budget(Model):
     )
 
 
+class Resources(Model):
+    """What one cell gets of a machine; limits bind where the container engine enforces them."""
+
+    gpus: int = Field(default=0, ge=0, description="GPUs of its own.")
+    cpus: float | None = Field(
+        default=None, gt=0, description="Cores at a time (default: all, shared between cells)."
+    )
+    memory_gb: float | None = Field(
+        default=None, gt=0, description="Memory in GB (default: nearly all of the machine's)."
+    )
+    pids: int | None = Field(
+        default=None, ge=16, description="Processes and threads at a time (default: 1024)."
+    )
+    disk_gb: float | None = Field(
+        default=None, gt=0, description="GB that it may write: results, checkpoints, scratch."
+    )
+
+
 class Expectation(Model):
     """A verdict that is known beforehand and that the suite stands by."""
 
@@ -252,7 +270,17 @@ class TierEntry(Model):
         default=None, description="What computes a cell: replay, torch_rl, verl."
     )
     container: Name | None = Field(
-        default=None, description="Where a cell runs: process, docker, podman, apptainer."
+        default=None,
+        description="Where a cell runs: process, docker, podman, apptainer; auto is the strongest "
+        "of them that works.",
+    )
+    image: Text | None = Field(
+        default=None,
+        description="The image of its container: a name in docker/images.lock.toml (default: cpu, "
+        "or cuda where cells get GPUs), or NAME@sha256:...",
+    )
+    resources: Resources | None = Field(
+        default=None, description="What one cell gets; replaces that of `extends`."
     )
     axes: Axes = Field(default={}, description="Axes that replace those of the same name.")
     include: tuple[Include, ...] | None = Field(
@@ -289,6 +317,8 @@ class Tier:
     level: Level
     engine: str
     container: str
+    image: str
+    resources: Resources
     axes: Mapping[str, tuple[object, ...]]
     include: tuple[Mapping[str, object], ...]
     exclude: tuple[str | Mapping[str, object], ...]
@@ -399,6 +429,8 @@ class Suite(Measures):
             "level": None,
             "engine": None,
             "container": "process",
+            "image": None,
+            "resources": None,
             "include": self.include,
             "exclude": self.exclude,
             "where": self.where,
@@ -418,6 +450,8 @@ class Suite(Measures):
                     where=self.at("tiers", name),
                     hint=f"add `{key}: {example}`",
                 )
+        merged["resources"] = merged["resources"] or Resources()
+        merged["image"] = merged["image"] or ("cuda" if merged["resources"].gpus else "cpu")
         for key in ("include", "exclude", "scorers"):
             merged[key] = merged[key] or ()
         # A verdict is of one tier: what another is expected to find is no part of it.

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +20,9 @@ from harness.spec.identity import cell_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
-    from harness.run.containers import Limits
+    from harness.run.containers import Job
     from harness.run.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -148,8 +149,8 @@ class TracingBackend(ProcessBackend):
         self._extra = {"PYTHONPATH": str(site), "TRACE": str(trace), "RUN": run}
         self._extra["DIE"] = os.environ.get("DIE", "") if die is None else die
 
-    def environment(self, scratch: Path, data_root: Path) -> dict[str, str]:
-        return {**super().environment(scratch, data_root), **self._extra}
+    def environment(self, job: Job, scratch: Path) -> dict[str, str]:
+        return {**super().environment(job, scratch), **self._extra}
 
 
 @dataclass(frozen=True)
@@ -160,14 +161,18 @@ class FilesBackend:
     ending: Ending = Ending.EXITED
     name = "files"
 
-    def start(
-        self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits, resume: Path
-    ) -> FilesBackend:
-        (cell_dir / "log.txt").write_text("log\n")
-        (out_dir / "metrics.jsonl").write_text('{"step": 1}\n')
-        (out_dir / "result.json").write_text(self.result)
-        (out_dir / "checkpoints").mkdir()
-        (out_dir / "checkpoints" / "weights.bin").write_bytes(bytes(1000))
+    def missing(self) -> str:
+        return ""
+
+    def session(self, _owner: Path) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def start(self, job: Job) -> FilesBackend:
+        (job.folder / "log.txt").write_text("log\n")
+        (job.out / "metrics.jsonl").write_text('{"step": 1}\n')
+        (job.out / "result.json").write_text(self.result)
+        (job.out / "checkpoints").mkdir()
+        (job.out / "checkpoints" / "weights.bin").write_bytes(bytes(1000))
         return self
 
     def wait(self) -> CellExit:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import SuiteError
-from harness.run.containers import Backend, Ending, Limits, open_backend
+from harness.run.containers import Backend, Ending, Job, Limits, open_backend
 from harness.run.containers.process import ProcessBackend
 from tests.run.support import events, is_alive, scripted_cell, wait_until
 
@@ -39,14 +39,15 @@ def run(
 
 def start(bench: Bench, stage: Stage, limits: Limits) -> ProcessCell:
     resume = bench.store.resume_folder(stage.cell.id)
-    return bench.backend().start(stage.folder, stage.out, bench.root, limits, resume)
+    return bench.backend().start(Job(stage.folder, stage.out, resume, bench.root, limits=limits))
 
 
 def test_environment_is_an_allow_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
-    environment = ProcessBackend().environment(tmp_path / "scratch", tmp_path / "data")
+    job = Job(tmp_path, tmp_path / "out", tmp_path / "resume", tmp_path / "data")
+    environment = ProcessBackend().environment(job, tmp_path / "scratch")
     assert not {"HF_TOKEN", "PYTHONPATH"} & environment.keys()
     assert environment["OMP_NUM_THREADS"] == "1"
     assert environment["HOME"] == environment["TMPDIR"] == str(tmp_path / "scratch")

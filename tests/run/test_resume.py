@@ -8,14 +8,14 @@ import signal
 import subprocess
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
 from harness.cli import chores  # noqa: F401 - its verbs register themselves
 from harness.cli.app import app
-from harness.run.containers import Limits
+from harness.run.containers import Job, Limits
 from harness.run.record import Status
 from harness.run.scheduler import run_cells
 from harness.run.store import Store
@@ -109,13 +109,13 @@ def test_next_run_goes_on(
 class LimitedBackend(TracingBackend):
     """Lets the time of a cell be over once it has written five lines of metrics."""
 
-    def start(self, cell_dir: Path, out_dir: Path, *others: Any) -> ProcessCell:
-        running = super().start(cell_dir, out_dir, *others)
-        metrics = out_dir / "metrics.jsonl"
+    def start(self, job: Job) -> ProcessCell:
+        running = super().start(job)
+        metrics = job.out / "metrics.jsonl"
 
         def end() -> None:
             wait_until(lambda: metrics.is_file() and metrics.read_bytes().count(b"\n") == 5)
-            running._wall_limit = 0.0
+            running._watcher._wall_limit = 0.0
 
         threading.Thread(target=end).start()
         return running

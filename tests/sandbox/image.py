@@ -5,6 +5,7 @@ Nothing is fetched: `docker import` and `podman import` take a tar of files of t
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -13,9 +14,12 @@ import sysconfig
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reward_scorers.sandbox.backends.native import python
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LEFT_OUT: Final = {
     "__pycache__",
@@ -30,18 +34,25 @@ _LEFT_OUT: Final = {
     "turtledemo",
 }
 _FOLDERS: Final = {"tmp": 0o1777, "dev": 0o755, "proc": 0o755, "sys": 0o755, "etc": 0o755}
+_STDLIB: Final = Path(sysconfig.get_paths()["stdlib"]).resolve()
 _CACHE: Final = Path(tempfile.gettempdir()) / f"rl-sandbox-test-image-{os.geteuid()}"
 
 
-def image(engine: str) -> str:
-    """The id of the image, which is made where there is none yet."""
-    known = _CACHE / f"{engine}-{Path(python()).name}-{Path(python()).stat().st_mtime_ns}"
+def image(engine: str, packages: Mapping[str, Path] | None = None) -> str:
+    """The id of the image, which is made where there is none yet.
+
+    Args:
+        engine: the command of it.
+        packages: what can be imported beside the standard library: name -> folder.
+    """
+    content = _tar(packages or {})
+    known = _CACHE / f"{engine}-{hashlib.sha256(content).hexdigest()}"
     if known.exists():
         found = known.read_text()
         asked = subprocess.run([engine, "image", "inspect", found], capture_output=True)
         if asked.returncode == 0:
             return found
-    made = subprocess.run([engine, "import", "-"], input=_tar(), capture_output=True, check=True)
+    made = subprocess.run([engine, "import", "-"], input=content, capture_output=True, check=True)
     ids = re.findall(r"sha256:[0-9a-f]{64}|^[0-9a-f]{64}$", made.stdout.decode(), re.MULTILINE)
     found = str(ids[-1])
     _CACHE.mkdir(mode=0o700, exist_ok=True)
@@ -49,7 +60,7 @@ def image(engine: str) -> str:
     return found
 
 
-def _tar() -> bytes:
+def _tar(packages: Mapping[str, Path]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", dereference=True) as tar:
         for name, mode in _FOLDERS.items():
@@ -58,6 +69,11 @@ def _tar() -> bytes:
             tar.addfile(folder)
         for name in sorted(_files()):
             tar.add(name, recursive=False, filter=_plain)
+        for name, source in sorted(packages.items()):
+            for file in sorted(source.rglob("*")):
+                if file.is_file() and "__pycache__" not in file.parts:
+                    inside = f"{_STDLIB}/site-packages/{name}/{file.relative_to(source)}"
+                    tar.add(file, inside, recursive=False, filter=_plain)
         if python() != "/usr/bin/python3":
             link = tarfile.TarInfo("usr/bin/python3")
             link.type, link.linkname = tarfile.SYMTYPE, python()
@@ -72,9 +88,8 @@ def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _files() -> set[str]:
-    stdlib = Path(sysconfig.get_paths()["stdlib"]).resolve()
     found = {python()}
-    for folder, names, files in os.walk(stdlib):
+    for folder, names, files in os.walk(_STDLIB):
         names[:] = [
             name for name in names if name not in _LEFT_OUT and not name.startswith("config-")
         ]

@@ -4,10 +4,23 @@ from harness.run.containers.backend import (
     Backend,
     CellExit,
     Ending,
+    Job,
     Limits,
+    Probe,
     Running,
-    backend_names,
-    open_backend,
 )
+from harness.run.containers.registry import backend_names, container_names, open_backend, probe
 
-__all__ = ["Backend", "CellExit", "Ending", "Limits", "Running", "backend_names", "open_backend"]
+__all__ = [
+    "Backend",
+    "CellExit",
+    "Ending",
+    "Job",
+    "Limits",
+    "Probe",
+    "Running",
+    "backend_names",
+    "container_names",
+    "open_backend",
+    "probe",
+]

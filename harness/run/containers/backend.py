@@ -1,25 +1,36 @@
-"""What every container backend offers: start a cell, wait for it, stop it."""
+"""What every container backend offers: say what it can do here, start a cell, wait, stop it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from harness.errors import SuiteError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one cell may use. `wall_s` in seconds (None: no limit), `log_bytes` of log.txt."""
+    """What one cell may use; None: no limit of its own.
+
+    Attributes:
+        wall_s: seconds from start to end.
+        log_bytes: of log.txt.
+        memory_bytes: resident and swap together, of all its processes.
+        cpus: cores at a time, such as 1.5.
+        pids: processes and threads at a time.
+        disk_bytes: of all that the cell writes: results, checkpoints, scratch.
+    """
 
     wall_s: float | None = None
     log_bytes: int = 8 << 20
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    disk_bytes: int | None = None
 
 
 class Ending(StrEnum):
@@ -27,6 +38,9 @@ class Ending(StrEnum):
 
     EXITED = "exited"
     WALL_LIMIT = "wall_limit"
+    MEMORY_LIMIT = "memory_limit"  # the kernel killed a process of it
+    DISK_LIMIT = "disk_limit"
+    ENGINE_LOST = "engine_lost"  # the container engine went away under it
     STOPPED = "stopped"  # by this run
 
 
@@ -37,16 +51,43 @@ class CellExit:
     Attributes:
         code: exit status, or minus the signal's number.
         wall_s: seconds from start to end.
-        cpu_s: user plus system seconds of the process and those it waited for.
+        cpu_s: user plus system seconds of the process and those it waited for; None where only the
+            cell itself can tell.
         peak_bytes: the largest resident set among them; None where the system told only that of
-            this run, which is larger.
+            this run, which is larger, or nothing.
+        container: what the engine said of the container that ran, such as `digest`, the id of its
+            image; empty without an engine.
     """
 
     ending: Ending
     code: int
     wall_s: float
-    cpu_s: float
+    cpu_s: float | None
     peak_bytes: int | None
+    container: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at a cell, as its backend is told.
+
+    Attributes:
+        folder: holds spec.json; log.txt goes there too.
+        out: the cell's results, an empty folder.
+        resume: the cell's checkpoints: a folder that outlives the attempt and need not be there.
+        data_root: what the paths of pinned data sets start from.
+        data: those paths. A cell in a container sees no other files of this machine.
+        gpus: the GPUs that it gets, by index or UUID, as many as its tier asks for. Empty: none,
+            and what this process sees where there is no container.
+    """
+
+    folder: Path
+    out: Path
+    resume: Path
+    data_root: Path
+    data: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    gpus: tuple[str, ...] = ()
 
 
 class Running(Protocol):
@@ -66,39 +107,52 @@ class Backend(Protocol):
     def name(self) -> str:
         """What `container:` in a suite says."""
 
-    def start(
-        self, cell_dir: Path, out_dir: Path, data_root: Path, limits: Limits, resume: Path
-    ) -> Running:
-        """Start the cell whose spec.json is in `cell_dir`; its log.txt goes there too.
+    def missing(self) -> str:
+        """Why no cell can be run by it on this machine, and what to type; empty if one can."""
 
-        The cell may write to `out_dir`, and to `resume`, which it makes and which outlives it.
+    def session(self, owner: Path) -> AbstractContextManager[None]:
+        """What cells are started in: after it, also after kill -9, nothing of them is left.
+
+        Args:
+            owner: a file that this process holds a lock on (harness.run.claims) while it lives.
+
+        Raises:
+            InfrastructureError: no cell can run here: no engine, no image, a limit does not bind.
+        """
+
+    def start(self, job: Job) -> Running:
+        """Start a cell, within a session.
 
         Raises:
             InfrastructureError: it cannot be started here.
         """
 
     def provenance(self) -> Mapping[str, object]:
-        """What cells run in: `backend`, `digest` (of the image, or None)."""
+        """What cells run in: `backend`, `digest` (of the image, or None) and what else is known."""
 
 
-_BACKENDS = {"process": ("harness.run.containers.process", "ProcessBackend")}
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a backend can do on this machine, as it was found by asking and trying.
 
-
-def backend_names() -> list[str]:
-    """The names of all backends, sorted."""
-    return sorted(_BACKENDS)
-
-
-def open_backend(name: str) -> Backend:
-    """The backend of this name.
-
-    Raises:
-        SuiteError: no such backend.
+    Attributes:
+        name: of the backend.
+        works: whether a cell can be run by it.
+        version: of the engine; None if there is none.
+        reason: why it does not work, in a sentence; empty if it does.
+        hint: what to type to mend that.
+        rootless: whether the engine runs as a user without rights.
+        cgroup: version of the control groups it uses, "1" or "2"; None without any.
+        limits: memory, pids, cpus, disk -> whether that limit binds.
+        gpus: how it is asked for GPUs, such as "cdi" or "nvidia"; None if it cannot be.
     """
-    if name not in _BACKENDS:
-        raise SuiteError(
-            f"no container backend is named {name!r}", expected=f"one of {', '.join(_BACKENDS)}"
-        )
-    module, attribute = _BACKENDS[name]
-    make: Callable[[], Backend] = getattr(import_module(module), attribute)
-    return make()
+
+    name: str
+    works: bool
+    version: str | None = None
+    reason: str = ""
+    hint: str = ""
+    rootless: bool = False
+    cgroup: str | None = None
+    limits: Mapping[str, bool] = field(default_factory=dict)
+    gpus: str | None = None

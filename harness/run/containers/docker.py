@@ -1,0 +1,472 @@
+"""Backend `docker`: each cell in a container of Docker Engine, asked through its API.
+
+The connection that the cell's output comes by is also its lease: when this process is gone, the
+engine closes the cell's standard input, and the cell ends (harness.cell.init).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import HarnessError, InfrastructureError
+from harness.run.containers import container as cells
+from harness.run.containers.backend import CellExit, Ending, Job, Probe
+from harness.run.containers.hardening import seccomp_profile
+from harness.run.containers.leases import Lease, Left, reaper, remove_all, remove_dead
+from harness.run.containers.watching import Watcher, open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from docker import APIClient
+
+    from harness.run.containers.output import CappedLog
+
+_ANSWERS_S: Final = 60
+_PROBE_S: Final = 10
+_BACK_S: Final = 15.0  # how long an engine that went away is waited for
+_LOOK_S: Final = 0.25
+_NO_ENGINE: Final = "start it, or let this user use it (group docker): docker version"
+_GONE: Final = (404, 409)  # there is none, or somebody else is just removing it
+_FRAME: Final = 8  # bytes of the head of a piece of output: stream, 0, 0, 0, length
+
+
+def connect(timeout_s: float = _ANSWERS_S) -> APIClient:
+    """A client of the engine that the environment names, as the docker command would use.
+
+    Raises:
+        InfrastructureError: no engine answers, or it is on another machine.
+    """
+    import docker
+    from docker.context import ContextAPI
+    from docker.errors import DockerException
+
+    settings: dict[str, Any] = docker.utils.kwargs_from_env()
+    if "base_url" not in settings:
+        with suppress(Exception):  # a broken context is the same as none
+            chosen = ContextAPI.get_current_context()
+            if chosen is not None and chosen.Host:
+                settings["base_url"] = chosen.Host
+    url = settings.get("base_url") or "unix:///var/run/docker.sock"
+    if not url.startswith(("unix://", "http+unix://", "/")):
+        raise InfrastructureError(
+            "docker runs on another machine, which does not see this one's files",
+            found=url,
+            hint="unset DOCKER_HOST, or choose another engine by --container",
+        )
+    try:
+        return docker.APIClient(**settings, version="auto", timeout=timeout_s)
+    except DockerException as error:
+        raise InfrastructureError(
+            f"docker does not answer: {_first_line(error)}", hint=_NO_ENGINE
+        ) from None
+
+
+def probe() -> Probe:
+    """Ask the engine what it can limit here."""
+    try:
+        client = connect(_PROBE_S)
+        with _told("ask docker what it can do"):
+            info, version = client.info(), client.version()
+    except InfrastructureError as error:
+        return Probe("docker", works=False, reason=error.message, hint=error.hint or "")
+    limits = {
+        "memory": bool(info.get("MemoryLimit")),
+        "pids": bool(info.get("PidsLimit")),
+        "cpus": bool(info.get("CpuCfsQuota")),
+        "disk": True,
+    }
+    told = [str(option) for option in info.get("SecurityOptions") or ()]
+    reason = hint = ""
+    unbound = [name for name, binds in limits.items() if not binds]
+    if unbound:
+        reason = f"docker cannot limit {' and '.join(unbound)} here"
+        hint = "give the daemon control groups: see docker info"
+    elif not any("seccomp" in option for option in told):
+        reason, hint = "docker has no seccomp here", "use a kernel and a docker that have it"
+    return Probe(
+        "docker",
+        works=not reason,
+        version=str(version.get("Version")),
+        reason=reason,
+        hint=hint,
+        rootless=any("rootless" in option for option in told),
+        cgroup=str(info.get("CgroupVersion", "1")),
+        limits=limits,
+        gpus=_gpus(info),
+    )
+
+
+def _gpus(info: Mapping[str, Any]) -> str | None:
+    if info.get("CDISpecDirs") and info.get("DiscoveredDevices"):
+        return "cdi"
+    return "nvidia" if "nvidia" in (info.get("Runtimes") or {}) else None
+
+
+class DockerBackend:
+    """Runs each cell in a container of Docker Engine."""
+
+    name = "docker"
+
+    def __init__(self, image: str) -> None:
+        self._wanted = image
+        self._client: APIClient | None = None
+        self._lease: Lease | None = None
+        self._found: Probe | None = None
+        self._image: cells.Image | None = None
+        self._id: str | None = None
+
+    def missing(self) -> str:
+        """Why no cell can be run by it on this machine, and what to type; empty if one can."""
+        try:
+            self._ready()
+        except HarnessError as error:
+            return str(error)
+        return ""
+
+    def _ready(self) -> APIClient:
+        found = self._found = probe()
+        if not found.works:
+            raise InfrastructureError(found.reason, hint=found.hint)
+        self._client = self._client or connect()
+        self._image = cells.find_image(self._wanted)
+        self._id = _image_id(self._client, self._image)
+        return self._client
+
+    @contextmanager
+    def session(self, owner: Path) -> Iterator[None]:
+        """What cells are started in; containers of dead runs are removed first.
+
+        Raises:
+            InfrastructureError: no engine, no image, a limit that does not bind.
+        """
+        keeper = DockerKeeper(self._ready())
+        remove_dead(keeper)
+        self._lease = Lease.new(owner)
+        with reaper(self.name, self._lease):
+            try:
+                yield
+            finally:
+                with suppress(InfrastructureError):  # then the reaper or the next run does it
+                    remove_all(keeper, self._lease.id)
+
+    def start(self, job: Job) -> DockerCell:
+        """Start the cell.
+
+        Raises:
+            InfrastructureError: the engine or the disk refuses.
+        """
+        client, lease, found = self._client, self._lease, self._found
+        assert client is not None
+        assert lease is not None, "start is called within a session"
+        assert found is not None
+        ownership = cells.Ownership.of_this_process(rootless=found.rootless, keeps_id=False)
+        ownership.give(job)
+        log = open_log(job)
+        facts = {**self.provenance(), "gpus": list(job.gpus)}
+        try:
+            with _told("start a container"):
+                made = self._create(client, job, ownership.user, lease.labels(job.folder.name))
+                try:
+                    return DockerCell(client, made, log, job, ownership, facts)
+                except BaseException:
+                    with suppress(Exception):
+                        client.remove_container(made, force=True)
+                    raise
+        except BaseException:
+            log.abandon()
+            ownership.take_back(job)
+            raise
+
+    def _create(self, client: APIClient, job: Job, user: str, labels: Mapping[str, str]) -> str:
+        from docker.types import Mount
+
+        memory, limits = cells.memory_bytes(job), job.limits
+        host = client.create_host_config(
+            mounts=[
+                Mount(str(one.target), str(one.source), "bind", read_only=not one.writable)
+                for one in cells.mounts(job)
+            ],
+            network_mode="none",
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=[
+                "no-new-privileges",
+                f"seccomp={json.dumps(seccomp_profile())}",
+                # Profiles of AppArmor forbid the mounts by which the code scorer confines programs
+                # inside; the cell itself has no right to mount anything.
+                "apparmor=unconfined",
+                "label=disable",  # SELinux would forbid what is mounted
+            ],
+            mem_limit=memory,
+            memswap_limit=memory,
+            nano_cpus=None if limits.cpus is None else int(limits.cpus * 1e9),
+            pids_limit=limits.pids or cells.DEFAULT_PIDS,
+            tmpfs={
+                str(cells.SCRATCH): f"rw,nosuid,nodev,mode=1777,size={cells.scratch_bytes(job)}"
+            },
+            shm_size=memory // 2,
+            ulimits=_ulimits(job),
+            log_config={"Type": "none", "Config": {}},
+            device_requests=_device_requests(job, self._found.gpus if self._found else None),
+        )
+        made = client.create_container(
+            self._id,
+            list(cells.COMMAND[1:]),
+            entrypoint=[cells.COMMAND[0]],
+            user=user,
+            stdin_open=True,
+            environment=dict(cells.environment()),
+            working_dir=str(cells.OUT),
+            labels=dict(labels),
+            host_config=host,
+            hostname="cell",
+            use_config_proxy=False,  # the environment is an allow-list
+        )
+        return str(made["Id"])
+
+    def provenance(self) -> Mapping[str, object]:
+        """The engine and the image that is asked for; a cell's record has the one that ran."""
+        found, image = self._found, self._image
+        return {
+            "backend": self.name,
+            "engine": found.version if found else None,
+            "rootless": found.rootless if found else None,
+            "cgroup": found.cgroup if found else None,
+            "image": image.name if image else self._wanted,
+            "digest": self._id,
+            "manifest": image.digest if image else None,
+        }
+
+
+def _image_id(client: APIClient, image: cells.Image) -> str:
+    from docker.errors import ImageNotFound
+
+    try:
+        with _told("look for the image"):
+            return str(client.inspect_image(image.reference)["Id"])
+    except ImageNotFound:
+        raise InfrastructureError(
+            f"docker does not have the image {image.name!r}",
+            expected=image.reference,
+            hint=cells.how_to_get(image, "docker"),
+        ) from None
+
+
+def _ulimits(job: Job) -> list[Any]:
+    from docker.types import Ulimit
+
+    ulimits = [
+        Ulimit(name="core", soft=0, hard=0),
+        Ulimit(name="nofile", soft=cells.OPEN_FILES, hard=cells.OPEN_FILES),
+    ]
+    if (disk := job.limits.disk_bytes) is not None:
+        # The kernel keeps each file within the limit; the watcher, all of them together.
+        ulimits.append(Ulimit(name="fsize", soft=disk, hard=disk))
+    return ulimits
+
+
+def _device_requests(job: Job, way: str | None) -> list[Any] | None:
+    from docker.types import DeviceRequest
+
+    if not job.gpus:
+        return None
+    if way is None:
+        raise InfrastructureError(
+            "docker cannot give GPUs to containers here",
+            expected="a runtime named nvidia, or CDI devices",
+            hint="install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure "
+            "--runtime=docker && sudo systemctl restart docker",
+        )
+    if way == "cdi":
+        return [DeviceRequest(driver="cdi", device_ids=[f"nvidia.com/gpu={g}" for g in job.gpus])]
+    return [DeviceRequest(device_ids=list(job.gpus), capabilities=[["gpu"]])]
+
+
+class DockerCell:
+    """A running cell."""
+
+    def __init__(
+        self,
+        client: APIClient,
+        container: str,
+        log: CappedLog,
+        job: Job,
+        ownership: cells.Ownership,
+        facts: Mapping[str, object],
+    ) -> None:
+        self._client = client
+        self._container = container
+        self._job = job
+        self._ownership = ownership
+        self._facts = facts
+        self._state: Mapping[str, Any] | None = None
+        self._is_lost = False
+        # Before the start, so that nothing of its output is missed.
+        self._stream = client.attach_socket(
+            container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        )
+        client.start(container)
+        self._watcher = Watcher(
+            log,
+            job.limits,
+            (job.out, job.resume),
+            terminate=lambda: self._send("SIGTERM"),
+            kill=lambda: self._send("SIGKILL"),
+        )
+
+    def wait(self) -> CellExit:
+        """Copy the cell's output to its log until it ends; enforce its limits.
+
+        Raises:
+            InfrastructureError: the log cannot be written, or another image ran; the container is
+                removed first.
+        """
+        try:
+            self._watcher.watch(self._stream.fileno(), self._has_ended, _Frames().decoded)
+        finally:
+            with suppress(OSError):
+                self._stream.close()
+            self._remove()
+            self._watcher.log.abandon()
+            self._ownership.take_back(self._job)
+        return self._exit()
+
+    def stop(self) -> None:
+        """Ask the cell to end, and kill it a little later."""
+        self._watcher.end(Ending.STOPPED)
+
+    def _exit(self) -> CellExit:
+        state = self._state or {}
+        code, ending = cells.signed(int(state.get("ExitCode", -1))), self._watcher.ending
+        if ending is Ending.EXITED and self._is_lost:
+            ending = Ending.ENGINE_LOST
+        elif ending is Ending.EXITED and code != 0 and self._was_out_of_memory(state):
+            ending = Ending.MEMORY_LIMIT
+        return CellExit(
+            ending=ending,
+            code=code,
+            wall_s=self._watcher.wall_s,
+            cpu_s=None,
+            peak_bytes=None,
+            container=self._facts,
+        )
+
+    def _has_ended(self) -> bool:
+        """Whether the container runs no more, or its engine is gone for good."""
+        found = self._inspected()
+        if found is None:
+            self._is_lost = True
+            return True
+        if found["Image"] != self._facts["digest"]:
+            raise cells.not_this_image(str(self._facts["digest"]), found["Image"])
+        self._state = found["State"]
+        return self._state["Status"] in ("exited", "dead")
+
+    def _inspected(self) -> Mapping[str, Any] | None:
+        """What the engine says of the container; None if it or the container is gone."""
+        patience = time.monotonic() + _BACK_S
+        while True:
+            try:
+                found: Mapping[str, Any] = self._client.inspect_container(self._container)
+            except Exception as error:  # noqa: BLE001 - the SDK lets those of requests through
+                self._is_lost = True
+                if _is_not_found(error) or time.monotonic() > patience:
+                    return None
+                time.sleep(_LOOK_S)
+            else:
+                return found
+
+    def _was_out_of_memory(self, state: Mapping[str, Any]) -> bool:
+        # An engine does not notice each time; the first process in the container does.
+        return bool(state.get("OOMKilled")) or cells.was_out_of_memory(self._job)
+
+    def _send(self, name: str) -> None:
+        with suppress(Exception):  # it has ended, or its engine has
+            self._client.kill(self._container, name)
+
+    def _remove(self) -> None:
+        with suppress(Exception):  # the reaper or the next run does it
+            self._client.remove_container(self._container, force=True)
+
+
+class _Frames:
+    """Takes the heads of the pieces out of a container's output."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._left = 0
+
+    def decoded(self, chunk: bytes) -> bytes:
+        """What the cell printed, of what came through the connection."""
+        printed = []
+        while chunk:
+            if self._left == 0:
+                wanted = _FRAME - len(self._head)
+                self._head, chunk = self._head + chunk[:wanted], chunk[wanted:]
+                if len(self._head) == _FRAME:
+                    self._left = int.from_bytes(self._head[4:])
+                    self._head = b""
+            else:
+                printed.append(chunk[: self._left])
+                chunk, self._left = chunk[self._left :], self._left - len(printed[-1])
+        return b"".join(printed)
+
+
+class DockerKeeper:
+    """Lists and removes containers."""
+
+    def __init__(self, client: APIClient | None = None) -> None:
+        self._client = client or connect()
+
+    def list(self, label: str) -> Iterable[Left]:
+        """All containers, running or not, with this label: KEY or KEY=VALUE."""
+        with _told("list containers"):
+            found = self._client.containers(all=True, filters={"label": [label]})
+        return [Left(one["Id"], one.get("Labels") or {}, one.get("State", "")) for one in found]
+
+    def remove(self, container: str) -> None:
+        """Kill and remove it; one that is gone is no error."""
+        from docker.errors import APIError
+
+        with _told("remove a container"):
+            try:
+                self._client.remove_container(container, force=True, v=True)
+            except APIError as error:
+                if error.status_code not in _GONE:
+                    raise
+
+
+@contextmanager
+def _told(doing: str) -> Iterator[None]:
+    """Turn what the SDK raises into what a person can act on; NotFound of images passes."""
+    from docker.errors import APIError, DockerException, ImageNotFound
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except ImageNotFound:
+        raise
+    except APIError as error:
+        raise InfrastructureError(
+            f"docker refused to {doing}: {error.explanation or _first_line(error)}",
+            hint="see what it logged: docker info, journalctl -u docker",
+        ) from error
+    except (DockerException, RequestException, OSError) as error:
+        raise InfrastructureError(
+            f"docker does not answer: {_first_line(error)}", hint=_NO_ENGINE
+        ) from error
+
+
+def _is_not_found(error: Exception) -> bool:
+    from docker.errors import NotFound
+
+    return isinstance(error, NotFound)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,101 @@
+"""The backends by name, strongest first, and the choice of one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import SuiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from harness.run.containers.backend import Backend, Probe
+    from harness.run.containers.leases import Keeper
+
+AUTO: Final = "auto"
+
+# Name -> module, and what its classes' names begin with; the strongest isolation first,
+# which is the order in which `auto` tries them.
+_BACKENDS: Final = {
+    "docker": ("harness.run.containers.docker", "Docker"),
+    "podman": ("harness.run.containers.podman", "Podman"),
+    "apptainer": ("harness.run.containers.apptainer", "Apptainer"),
+    "process": ("harness.run.containers.process", "Process"),
+}
+# Those whose containers outlive the process that started them.
+_KEPT: Final = ("docker", "podman")
+
+
+def backend_names() -> list[str]:
+    """The names of all backends, the strongest isolation first."""
+    return list(_BACKENDS)
+
+
+def container_names() -> list[str]:
+    """What `container:` in a suite and --container may say."""
+    return [AUTO, *_BACKENDS]
+
+
+def probe(name: str) -> Probe:
+    """Ask what a backend can do on this machine.
+
+    Raises:
+        SuiteError: no such backend.
+    """
+    probing: Callable[[], Probe] = _module(name).probe
+    return probing()
+
+
+def open_backend(name: str, image: str = "cpu") -> Backend:
+    """The backend of this name; `auto` is the strongest whose probe finds that it works.
+
+    Args:
+        name: of a backend, or `auto`.
+        image: name of the image in docker/images.lock.toml that cells run in.
+
+    Raises:
+        SuiteError: no such backend.
+    """
+    if name == AUTO:
+        return _strongest(image)
+    make: Callable[[str], Backend] = _member(name, "Backend")
+    return make(image)
+
+
+def engine_names() -> list[str]:
+    """The engines whose containers outlive the process that started them."""
+    return list(_KEPT)
+
+
+def open_keeper(name: str) -> Keeper:
+    """What lists and removes containers of an engine.
+
+    Raises:
+        InfrastructureError: it does not answer.
+    """
+    make: Callable[[], Keeper] = _member(name, "Keeper")
+    return make()
+
+
+def _member(name: str, kind: str) -> Any:
+    return getattr(_module(name), _BACKENDS[name][1] + kind)
+
+
+def _module(name: str) -> ModuleType:
+    if name not in _BACKENDS:
+        raise SuiteError(
+            f"no container backend is named {name!r}",
+            expected=f"one of {', '.join(container_names())}",
+        )
+    return import_module(_BACKENDS[name][0])
+
+
+def _strongest(image: str) -> Backend:
+    """The first backend that a cell can be run by; `process` always can."""
+    for name in _BACKENDS:
+        backend = open_backend(name, image)
+        if not backend.missing():
+            return backend
+    raise AssertionError("backend `process` needs nothing")

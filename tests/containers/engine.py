@@ -1,0 +1,172 @@
+"""Engine `probing`: what a cell finds where it runs, and what it is kept from.
+
+It does, one after the other, what `settings.do` says, and puts what came of it into result.json:
+the answer, or the name of the exception. It is copied into the image of these tests.
+"""
+
+import os
+import pathlib
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from harness.cell.train import engine
+
+_kept = []
+
+
+def look():
+    return {
+        "uid": os.getuid(),
+        "gid": os.getgid(),
+        "pid": os.getpid(),
+        "ppid": os.getppid(),
+        "environment": dict(os.environ),
+        "data": sorted(
+            str(path.relative_to("/data"))
+            for path in pathlib.Path("/data").rglob("*")
+            if path.is_file()
+        ),
+        "top": sorted(path.name for path in pathlib.Path("/").iterdir()),
+        "mounts": [line.split()[1] for line in read("/proc/self/mounts").splitlines()],
+        "status": pathlib.Path("/proc/self/status").read_text(),
+        "threads": threading.active_count(),
+        "gpus": sorted(str(path) for path in pathlib.Path("/dev").glob("nvidia[0-9]*")),
+        "fsize": resource.getrlimit(resource.RLIMIT_FSIZE)[0],
+    }
+
+
+def allocate(mib, at_once=16):
+    _kept.extend(bytearray(b"x" * (at_once << 20)) for _ in range(0, mib, at_once))
+    return len(_kept)
+
+
+def fork(count):
+    made = []
+    try:
+        for _ in range(count):
+            sleep = "import time; time.sleep(30)"
+            made.append(subprocess.Popen([sys.executable, "-S", "-c", sleep]))
+    finally:
+        for child in made:
+            child.kill()
+            child.wait()
+    return len(made)
+
+
+def burn(seconds):
+    """CPU seconds that two busy processes get in so many seconds."""
+    code = f"import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
+    busy = [subprocess.Popen([sys.executable, "-S", "-c", code]) for _ in range(2)]
+    for one in busy:
+        one.wait()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def write(path, mib=1, files=1):
+    for number in range(files):
+        with pathlib.Path(path.format(number)).open("wb") as file:
+            for _ in range(mib):
+                file.write(bytes(1 << 20))
+    return True
+
+
+def connect(host, port):
+    with socket.create_connection((host, port), timeout=3):
+        return True
+
+
+def interfaces():
+    return sorted(path.name for path in pathlib.Path("/sys/class/net").iterdir())
+
+
+def raw_call(number, *arguments):
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    answer = libc.syscall(number, *arguments)
+    return [answer, ctypes.get_errno()]
+
+
+def become(uid):
+    os.setuid(uid)
+    return os.getuid()
+
+
+def hang(seconds, deaf=False, orphan=False, frozen=False):
+    if deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if orphan:
+        code = "import os, time\nif os.fork() == 0:\n os.setsid(); time.sleep(600)"
+        subprocess.run([sys.executable, "-S", "-c", code])
+    if frozen:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(seconds)
+    return True
+
+
+def leave(status):
+    os._exit(status)
+
+
+def die(number):
+    os.kill(os.getpid(), number)
+
+
+def run_code(code):
+    return subprocess.run([sys.executable, "-c", code]).returncode
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def read(path):
+    return pathlib.Path(path).read_text()
+
+
+DOINGS = {
+    each.__name__: each
+    for each in (
+        look,
+        allocate,
+        fork,
+        burn,
+        write,
+        connect,
+        interfaces,
+        raw_call,
+        become,
+        hang,
+        leave,
+        die,
+        read,
+        run_code,
+        say,
+    )
+}
+
+
+@engine("probing", version=1)
+def probing(cell):
+    found = []
+    cell.progress(0, len(cell.settings["do"]))
+    for step, (name, *arguments) in enumerate(cell.settings["do"], 1):
+        keywords = arguments.pop() if arguments and isinstance(arguments[-1], dict) else {}
+        try:
+            found.append(DOINGS[name](*arguments, **keywords))
+        except Exception as error:
+            if cell.settings.get("raises"):
+                raise
+            found.append(type(error).__name__)
+        cell.progress(step, len(cell.settings["do"]))
+    if cell.settings.get("checkpoint"):
+        (cell.resume / "weights").write_text("x")
+    with cell.metrics() as metrics:
+        metrics.write(1, evals={})
+    return {"steps": metrics.steps, "evals": metrics.evals, "found": found}
