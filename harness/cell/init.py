@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from harness.cell.lease import LEASE_LOST, LEASE_VARIABLE
-from harness.cell.usage import write_usage
+from harness.cell.usage import USAGE_FILE, write_usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def leave_first_process(out: Path) -> None:
     if os.environ.get(LEASE_VARIABLE) == "stdin":
         threading.Thread(target=_end_with_lease, daemon=True).start()
     status = _status_of(child)
-    if status > _SIGNALS:
+    if status and not (out / USAGE_FILE).exists():
         with suppress(OSError):
             write_usage(out)
     os._exit(status)

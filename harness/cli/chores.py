@@ -154,6 +154,32 @@ def explain(
 
 
 @app.command()
+def gc(
+    *,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the containers and folders of runs that ended abruptly."""
+    from harness.cleaning import collect_garbage
+
+    found = collect_garbage(workspace, dry_run=dry_run)
+    if as_json:
+        print_json(found)
+        return
+    for one in found.containers:
+        typer.echo(f"{one.engine} container {one.id[:12]} of cell {one.cell}: {one.state}")
+    for folder in found.folders:
+        typer.echo(f"folder of a dead run: {folder}")
+    for cell in found.checkpoints:
+        typer.echo(f"checkpoints of finished cell {cell[:12]}")
+    for engine, why in found.unasked.items():
+        typer.echo(f"{engine} was not asked: {why}", err=True)
+    count = len(found.containers) + len(found.folders) + len(found.checkpoints)
+    typer.echo(f"{count} {'would be ' if dry_run else ''}removed")
+
+
+@app.command()
 def schema(*, as_json: AsJson = False) -> None:
     """Print the JSON Schema of suite files."""
     from harness.spec.schema import schema_text

@@ -105,9 +105,13 @@ def _killed(stage: Stage, end: CellExit) -> Why:
     message = f"killed by {name}, not by this run"
     if not end.container:
         message += "; perhaps the host ran out of memory"
+    elif "sif" in end.container:
+        message += "; perhaps it reached its memory limit"
     error = _error(Kind.KILLED, message + _where(stage))
-    # A container that did not reach its memory limit was killed by somebody, or with its engine.
-    return Why(Status.INVALID, error, passing=bool(end.container))
+    # A container that did not reach its memory limit was killed by somebody, or with its engine;
+    # apptainer does not say which.
+    passing = bool(end.container) and "sif" not in end.container
+    return Why(Status.INVALID, error, passing=passing)
 
 
 def _told(stage: Stage, end: CellExit) -> Why:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.run.claims import Claim, locked, try_claim
+from harness.run.claims import Claim, is_claimed, locked, try_claim
 from harness.run.disk import writing
 from harness.run.record import LOG_FILE, SPEC_FILE
 from harness.spec.identity import canonical_json
@@ -105,10 +105,32 @@ def open_workspace(tmp: Path, locks: Path) -> Iterator[Workspace]:
             _remove(folder, owner)
 
 
-def _sweep(tmp: Path) -> None:
+def sweep(tmp: Path, locks: Path) -> list[Path]:
+    """Remove the folders of dead runs under `tmp`, and return them.
+
+    Raises:
+        InfrastructureError: the disk refuses.
+    """
+    if not tmp.is_dir() or not locks.is_dir():
+        return []
+    with writing(tmp), locked(locks / "tmp.lock"):
+        return _sweep(tmp)
+
+
+def dead_folders(tmp: Path) -> list[Path]:
+    """The folders of dead runs under `tmp`."""
+    if not tmp.is_dir():
+        return []
+    return [folder for folder in sorted(tmp.iterdir()) if not is_claimed(folder / _OWNER)]
+
+
+def _sweep(tmp: Path) -> list[Path]:
+    removed = []
     for folder in [entry for entry in tmp.iterdir() if entry.is_dir()]:
         if (owner := try_claim(folder / _OWNER)) is not None:
             _remove(folder, owner)
+            removed.append(folder)
+    return removed
 
 
 def _remove(folder: Path, owner: Claim) -> None:

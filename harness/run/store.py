@@ -36,7 +36,7 @@ from harness.run.record import (
     RecordError,
 )
 from harness.run.resume import has_checkpoint, look_at, remove
-from harness.run.staging import Stage, Workspace, open_workspace
+from harness.run.staging import Stage, Workspace, dead_folders, open_workspace, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -83,6 +83,7 @@ class Store:
         self.index_path = self.root / "index.sqlite"
         self._cells = self.root / "cells"
         self._failed = self.root / "failed"
+        self._tmp = self.root / "tmp"
         self._locks = self.root / "locks"
         self._resume = self.root / "resume"
 
@@ -190,7 +191,15 @@ class Store:
         Raises:
             InfrastructureError: the disk refuses.
         """
-        return open_workspace(self.root / "tmp", self._locks)
+        return open_workspace(self._tmp, self._locks)
+
+    def sweep_dead(self, *, dry_run: bool = False) -> list[Path]:
+        """Remove the folders of runs that ended abruptly, and return them.
+
+        Raises:
+            InfrastructureError: the disk refuses.
+        """
+        return dead_folders(self._tmp) if dry_run else sweep(self._tmp, self._locks)
 
     def claim(self, cell_id: str) -> Claim | None:
         """Claim a cell for this run, or None while another living run has it.

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,7 +159,8 @@ class Dockerd:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        (self.root / "pid").unlink(missing_ok=True)
+        for left in ("pid", "exec/containerd/containerd.pid"):  # of one that was killed
+            (self.root / left).unlink(missing_ok=True)
         options = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
         words = [word for key, path in options.items() for word in (f"--{key}", self.root / path)]
         command = ["unshare", "--net", "dockerd", *words, "-H", f"unix://{self.socket}"]
@@ -179,27 +181,41 @@ class Dockerd:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         assert self._process is not None
+        containerd = self.root / "exec/containerd/containerd.pid"
+        helper = int(containerd.read_text()) if containerd.exists() else None
         os.kill(self._process.pid, number)
         self._process.wait(60)
+        if helper is not None and is_alive(helper):
+            os.kill(helper, signal.SIGKILL)
+
+    def clear_up(self) -> None:
+        """Unmount what an engine that was killed has left, so that its folder can be removed."""
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mount in sorted(
+            (one for one in mounts if one.startswith(f"{self.root}/")), reverse=True
+        ):
+            subprocess.run(["umount", "--lazy", mount], check=False)
 
 
 @pytest.fixture
-def dockerd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dockerd]:
+def dockerd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dockerd]:
     from tests.containers.support import require
 
     require("docker")
     if os.geteuid() != 0:
         pytest.skip("only root can start a Docker Engine")
-    engine = Dockerd(tmp_path / "engine")
-    engine.root.mkdir()
-    engine.start()
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
-    image_for.cache_clear()
-    try:
-        yield engine
-    finally:
-        engine.kill(signal.SIGTERM)
-        image_for.cache_clear()
+    # The path of a socket has at most 107 characters, and the engine makes some below its folder.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        engine = Dockerd(Path(folder))
+        try:
+            engine.start()
+            monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
+            image_for.cache_clear()
+            yield engine
+        finally:
+            engine.kill(signal.SIGTERM)
+            engine.clear_up()
+            image_for.cache_clear()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

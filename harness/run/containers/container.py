@@ -159,8 +159,8 @@ class Ownership:
             return cls("0:0")  # of a user namespace whose root is this user
         return cls(f"{uid}:{gid}")
 
-    def give(self, job: Job) -> None:
-        """Let the cell write its folders.
+    def give(self, job: Job, *others: Path) -> None:
+        """Let the cell write its folders, and others.
 
         Raises:
             InfrastructureError: the disk refuses.
@@ -168,13 +168,13 @@ class Ownership:
         with writing(job.resume):
             job.resume.mkdir(parents=True, exist_ok=True)
             if self.given_to is not None:
-                for folder in (job.out, job.resume):
+                for folder in (job.out, job.resume, *others):
                     _change_owner(folder, self.given_to)
 
-    def take_back(self, job: Job) -> None:
+    def take_back(self, job: Job, *others: Path) -> None:
         """Make all that the cell wrote this process's own again."""
         if self.given_to is not None:
-            for folder in (job.out, job.resume):
+            for folder in (job.out, job.resume, *others):
                 with suppress(OSError):
                     _change_owner(folder, os.geteuid())
 

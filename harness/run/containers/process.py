@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from harness.errors import InfrastructureError
@@ -26,7 +27,7 @@ from harness.run.disk import writing
 from harness.run.record import SPEC_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.run.containers.output import CappedLog
@@ -80,26 +81,10 @@ class ProcessBackend:
         scratch = job.folder / "scratch"
         with writing(job.folder):
             scratch.mkdir()
+        # -P: a file that the cell writes must not shadow a module.
+        command = [sys.executable, "-P", "-m", "harness.cell", job.folder / SPEC_FILE, job.out]
         log = open_log(job)
-        lease_reader, lease = os.pipe()
-        try:
-            process = subprocess.Popen(
-                # -P: a file that the cell writes must not shadow a module.
-                [sys.executable, "-P", "-m", "harness.cell", job.folder / SPEC_FILE, job.out],
-                stdin=lease_reader,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=job.out,
-                env=self.environment(job, scratch),
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            os.close(lease)
-            log.close()
-            raise InfrastructureError(f"no process can be started: {error}") from error
-        finally:
-            os.close(lease_reader)
+        process, lease = spawn(command, job, self.environment(job, scratch), log)
         return ProcessCell(process, lease, log, job, scratch)
 
     def provenance(self) -> Mapping[str, object]:
@@ -107,14 +92,58 @@ class ProcessBackend:
         return {"backend": self.name, "digest": None}
 
 
+def spawn(
+    command: Sequence[str | Path], job: Job, environment: Mapping[str, str], log: CappedLog
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a program that leads a group of its own; its output is a pipe, its input the lease.
+
+    Returns:
+        the process, and the descriptor whose closing ends the lease.
+
+    Raises:
+        InfrastructureError: no process can be started; the log is closed.
+    """
+    lease_reader, lease = os.pipe()
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=lease_reader,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=job.out,
+            env=dict(environment),
+            start_new_session=True,
+            bufsize=0,
+        )
+    except OSError as error:
+        os.close(lease)
+        log.abandon()
+        raise InfrastructureError(f"no process can be started: {error}") from error
+    finally:
+        os.close(lease_reader)
+    return process, lease
+
+
 class ProcessCell:
-    """A running cell."""
+    """A running cell: a process that leads a group, and all that it has started."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], lease: int, log: CappedLog, job: Job, scratch: Path
+        self,
+        process: subprocess.Popen[bytes],
+        lease: int,
+        log: CappedLog,
+        job: Job,
+        scratch: Path,
+        *,
+        container: Mapping[str, object] = MappingProxyType({}),
+        code_of: Callable[[int], int] = int,
+        at_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._process = process
         self._lease = lease
+        self._container = container
+        self._code_of = code_of
+        self._at_end = at_end
         self._inherited_peak = _inherited_peak()
         self._usage: resource.struct_rusage | None = None
         self._lock = threading.Lock()
@@ -138,13 +167,15 @@ class ProcessCell:
                 self._watcher.watch(output.fileno(), self._reap)
             finally:
                 self._end_now()
+                self._at_end()
         assert self._usage is not None
         return CellExit(
             ending=self._watcher.ending,
-            code=self._process.returncode,
+            code=self._code_of(self._process.returncode),
             wall_s=self._watcher.wall_s,
             cpu_s=self._usage.ru_utime + self._usage.ru_stime,
             peak_bytes=self._peak_bytes(self._usage),
+            container=self._container,
         )
 
     def _peak_bytes(self, usage: resource.struct_rusage) -> int | None:

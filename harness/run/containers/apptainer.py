@@ -1,0 +1,309 @@
+"""Backend `apptainer`: each cell in a container of Apptainer, as clusters have it.
+
+A container is a child of this process and ends with it: what holds for backend `process` of killing
+and accounting holds here. What it runs is a SIF file made of one of our images, named by the id of
+that image, and checked by its SHA-256 before the first cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from harness.data.fetch import cache_folder
+from harness.errors import HarnessError, InfrastructureError
+from harness.run.containers import container as cells
+from harness.run.containers.backend import Job, Probe
+from harness.run.containers.hardening import seccomp_profile
+from harness.run.containers.process import ProcessCell, spawn
+from harness.run.containers.watching import open_log
+from harness.run.disk import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_PROGRAMS: Final = ("apptainer", "singularity")
+_ANSWERS_S: Final = 30
+_PINNED_FILE: Final = re.compile(r"(?P<path>.+\.sif)@sha256:(?P<sha256>[0-9a-f]{64})")
+# What apptainer itself needs of this process's environment; none of it reaches the cell.
+_OF_APPTAINER: Final = ("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "TMPDIR")
+
+
+def probe() -> Probe:
+    """Ask apptainer for its version, and the machine for what apptainer can limit on it."""
+    program = _program()
+    if program is None:
+        hint = "load your cluster's module, or see https://apptainer.org/docs/admin/latest/"
+        return Probe("apptainer", works=False, reason="apptainer is not installed", hint=hint)
+    try:
+        told = subprocess.run(
+            [program, "version"], capture_output=True, text=True, timeout=_ANSWERS_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        hint = f"type {program} version"
+        return Probe(
+            "apptainer", works=False, reason=f"{program} does not work: {error}", hint=hint
+        )
+    binds = _limits_bind()
+    reason = hint = ""
+    if not all(binds.values()):
+        unbound = " and ".join(name for name, does in binds.items() if not does)
+        reason = f"apptainer cannot limit {unbound} here"
+        hint = (
+            "it takes control groups of version 2 and systemd with memory, pids and cpu delegated "
+            "to this user, or root"
+        )
+    return Probe(
+        "apptainer",
+        works=not reason,
+        version=told.stdout.strip(),
+        reason=reason,
+        hint=hint,
+        rootless=os.geteuid() != 0,
+        cgroup="2" if _has_version_2() else "1",
+        limits={**binds, "disk": True},
+        gpus="nvccli" if shutil.which("nvidia-container-cli") else None,
+    )
+
+
+def _program() -> str | None:
+    return next(filter(None, map(shutil.which, _PROGRAMS)), None)
+
+
+def _has_version_2() -> bool:
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
+def _limits_bind() -> dict[str, bool]:
+    """Root can limit everywhere; others through systemd, what it has delegated to them."""
+    names = {"memory": "memory", "pids": "pids", "cpus": "cpu"}
+    if os.geteuid() == 0:
+        return dict.fromkeys(names, True)
+    service = Path(
+        f"/sys/fs/cgroup/user.slice/user-{os.geteuid()}.slice/user@{os.geteuid()}.service"
+    )
+    try:
+        delegated = (service / "cgroup.controllers").read_text(encoding="utf-8").split()
+    except OSError:
+        delegated = []
+    return {name: controller in delegated for name, controller in names.items()}
+
+
+def sif_of(image_id: str) -> Path:
+    """Where the SIF file of an image is kept, which `harness images load` makes."""
+    return cache_folder(os.environ) / "sif" / f"{image_id.removeprefix('sha256:')}.sif"
+
+
+def make_sif(archive: str, image_id: str) -> Path:
+    """Make the SIF file of an image, unless it is there; its SHA-256 is noted beside it.
+
+    Args:
+        archive: where the image is, as apptainer names it: docker-archive:PATH, oci:PATH.
+        image_id: of that image.
+
+    Raises:
+        InfrastructureError: apptainer is not there or fails, or the disk refuses.
+    """
+    path = sif_of(image_id)
+    if _note(path).exists():
+        return path
+    program = _program()
+    if program is None:
+        raise InfrastructureError("apptainer is not installed", hint="load your cluster's module")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        made = subprocess.run(
+            [program, "build", "--force", str(unfinished), archive], capture_output=True, text=True
+        )
+        if made.returncode:
+            unfinished.unlink(missing_ok=True)
+            told = (made.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise InfrastructureError(f"apptainer could not make {path.name}: {told}")
+        digest = _sha256(unfinished)
+        unfinished.replace(path)
+        note = _note(path).with_suffix(f".{os.getpid()}")
+        note.write_text(json.dumps({"id": image_id, "sha256": digest}), encoding="utf-8")
+        note.replace(_note(path))
+    return path
+
+
+def _note(sif: Path) -> Path:
+    return sif.with_suffix(".json")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class ApptainerBackend:
+    """Runs each cell in a container of Apptainer."""
+
+    name = "apptainer"
+
+    def __init__(self, image: str) -> None:
+        self._wanted = image
+        self._found: Probe | None = None
+        self._sif: Path | None = None
+        self._facts: dict[str, object] = {}
+
+    def missing(self) -> str:
+        """Why no cell can be run by it on this machine, and what to type; empty if one can."""
+        try:
+            self._ready()
+        except HarnessError as error:
+            return str(error)
+        return ""
+
+    def _ready(self) -> None:
+        found = self._found = probe()
+        if not found.works:
+            raise InfrastructureError(found.reason, hint=found.hint)
+        self._sif, wanted, image = self._choose()
+        if not self._sif.is_file():
+            raise InfrastructureError(
+                f"there is no SIF file of the image {self._wanted!r}",
+                expected=str(self._sif),
+                hint=f"harness images load {self._wanted} --engine apptainer",
+            )
+        digest = _sha256(self._sif)
+        if digest != wanted:
+            raise InfrastructureError(
+                "a SIF file is not what it was",
+                where=str(self._sif),
+                expected=f"sha256 {wanted}",
+                found=f"sha256 {digest}",
+                hint="remove it, then `harness images load`; or name the file with its digest",
+            )
+        self._facts = {
+            "backend": self.name,
+            "engine": found.version,
+            "rootless": found.rootless,
+            "cgroup": found.cgroup,
+            "image": self._wanted if image is None else image.name,
+            "digest": f"sha256:{digest}" if image is None else image.id,
+            "manifest": None if image is None else image.digest,
+            "sif": f"sha256:{digest}",
+        }
+
+    def _choose(self) -> tuple[Path, str, cells.Image | None]:
+        """The SIF file, its SHA-256, and the image that it was made of if that is known."""
+        named = _PINNED_FILE.fullmatch(self._wanted)
+        if named:
+            return Path(named["path"]), named["sha256"], None
+        image = cells.find_image(self._wanted)
+        if image.id is None:
+            raise InfrastructureError(
+                f"apptainer runs files, not {self._wanted}",
+                expected="a name in docker/images.lock.toml, or PATH.sif@sha256:...",
+                hint=f"apptainer pull cell.sif docker://{self._wanted} && sha256sum cell.sif",
+            )
+        sif = sif_of(image.id)
+        wanted = ""
+        with suppress(OSError, ValueError, KeyError):
+            wanted = str(json.loads(_note(sif).read_bytes())["sha256"])
+        return sif, wanted, image
+
+    @contextmanager
+    def session(self, _owner: Path) -> Iterator[None]:
+        """What cells are started in.
+
+        Raises:
+            InfrastructureError: no apptainer, no SIF file, a limit that does not bind.
+        """
+        self._ready()
+        yield
+
+    def start(self, job: Job) -> ProcessCell:
+        """Start the cell.
+
+        Raises:
+            InfrastructureError: it cannot be started, or the disk refuses.
+        """
+        assert self._sif is not None, "start is called within a session"
+        assert self._found is not None
+        ownership = cells.Ownership.of_this_process(rootless=self._found.rootless, keeps_id=True)
+        scratch = job.folder / "scratch"
+        with writing(job.folder):
+            (scratch / "tmp").mkdir(parents=True)
+            profile = job.folder / "seccomp.json"
+            profile.write_text(json.dumps(seccomp_profile()), encoding="utf-8")
+        ownership.give(job, scratch)
+        command = [
+            *(str(_program()), "exec"),
+            *_hardening(job, ownership, scratch, profile),
+            *_limits(job),
+            *_gpus(job, self._found),
+            *(str(self._sif), *cells.COMMAND),
+        ]
+        log = open_log(job)
+        try:
+            process, lease = spawn(command, job, _environment_of_apptainer(job), log)
+        except InfrastructureError:
+            ownership.take_back(job, scratch)
+            raise
+        return ProcessCell(
+            process,
+            lease,
+            log,
+            job,
+            scratch,
+            container={**self._facts, "gpus": list(job.gpus)},
+            code_of=cells.signed,
+            at_end=lambda: ownership.take_back(job, scratch),
+        )
+
+    def provenance(self) -> Mapping[str, object]:
+        """The engine, the image and the SIF file made of it."""
+        return self._facts or {"backend": self.name, "digest": None}
+
+
+def _hardening(job: Job, ownership: cells.Ownership, scratch: Path, profile: Path) -> list[str]:
+    words = [
+        # A read-only root is what a SIF file has; --containall gives namespaces of its own for
+        # processes and IPC, a bare /dev, and nothing of this user's home.
+        *("--containall", "--cleanenv", "--no-privs", "--no-mount", "bind-paths"),
+        *("--net", "--network", "none", "--workdir", str(scratch), "--pwd", str(cells.OUT)),
+    ]
+    if ownership.given_to is not None:  # only root may say who the cell is, and filter its calls
+        user = ownership.given_to
+        words += ["--security", f"uid:{user}", "--security", f"gid:{user}"]
+        words += ["--security", f"seccomp:{profile}"]
+    for one in cells.mounts(job):
+        words += ["--bind", f"{one.source}:{one.target}:{'rw' if one.writable else 'ro'}"]
+    for key, value in cells.environment().items():
+        words += ["--env", f"{key}={value}"]
+    return words
+
+
+def _limits(job: Job) -> list[str]:
+    memory = str(cells.memory_bytes(job))
+    words = ["--memory", memory, "--memory-swap", memory]
+    words += ["--pids-limit", str(job.limits.pids or cells.DEFAULT_PIDS)]
+    return words if job.limits.cpus is None else [*words, "--cpus", str(job.limits.cpus)]
+
+
+def _gpus(job: Job, found: Probe) -> list[str]:
+    if not job.gpus:
+        return []
+    if found.gpus is None:
+        raise InfrastructureError(
+            "apptainer cannot give single GPUs to containers here",
+            expected="nvidia-container-cli, of nvidia-container-toolkit",
+            hint="install nvidia-container-toolkit, or ask your cluster for it",
+        )
+    return ["--nv", "--nvccli"]
+
+
+def _environment_of_apptainer(job: Job) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _OF_APPTAINER if name in os.environ}
+    # With --containall, --nvccli gives the devices that this names, and no others.
+    return {**kept, "NVIDIA_VISIBLE_DEVICES": ",".join(job.gpus)} if job.gpus else kept
