@@ -104,7 +104,7 @@ def _one_cell(root: Path) -> Iterator[Row]:
 
     script = [sys.executable, "-c", "pass"]
     yield Row("reference: start of a bare Python", median(map(_run_ms, [script] * 20)), "ms")
-    replay = _replay_cells(root, 20)
+    replay = replay_cells(root, 20)
     wall = time.perf_counter()
     outcome = run_cells(replay, Store(root / "store-replay"), ProcessBackend(), root)
     wall = (time.perf_counter() - wall) / len(replay) * 1e3
@@ -173,7 +173,7 @@ def _cell(number: int) -> Cell:
     return Cell(cell_id(document), axes, document)
 
 
-def _replay_cells(root: Path, count: int) -> list[Cell]:
+def replay_cells(root: Path, count: int) -> list[Cell]:
     rows = "".join(f"{step},{step / 7}\n" for step in range(1, 106))
     digest = _write(root / "curve.csv", f"step,ErrRate\n{rows}")
     curve = {"data": "curve", "select": {}, "columns": {"step": "step"}}

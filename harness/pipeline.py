@@ -46,6 +46,7 @@ def load(request: Request) -> Loaded:
     from harness.run.containers import container_names
     from harness.spec.discovery import find_suite
     from harness.spec.load import load_suite
+    from harness.spec.nearest import did_you_mean
 
     known = known_versions()
     suite = load_suite(
@@ -57,7 +58,7 @@ def load(request: Request) -> Loaded:
             f"no container backend is named {tier.container!r}",
             where=suite.at("tiers", tier.name),
             expected="one of " + ", ".join(container_names()),
-            hint=f"write `container: {container_names()[0]}`",
+            hint=did_you_mean(tier.container, container_names()) or "write `container: process`",
         )
     tier = replace(
         tier, container=request.container or tier.container, image=request.image or tier.image

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from harness.cell import contract
+from harness.cell.devices import check_gpus
 from harness.cell.engines import find_engine
 from harness.cell.init import leave_first_process
 from harness.cell.lease import hold_lease
@@ -24,6 +25,7 @@ def main(arguments: list[str]) -> int:
     leave_first_process(out)
     hold_lease()
     try:
+        check_gpus()
         checkpoints = os.environ.get(contract.RESUME_VARIABLE)
         run_cell(
             spec,

@@ -272,7 +272,7 @@ def test_an_unknown_container_is_refused_by_line(checkout, harness) -> None:
     left = harness("plan", "exp1")
     assert left.code == 2
     assert f"{SUITE}:" in left.err
-    assert "write `container: process`" in left.err
+    assert "did you mean `process`" in left.err
 
 
 def test_an_unknown_kind_of_figure_is_refused_before_cells_run(checkout, harness) -> None:

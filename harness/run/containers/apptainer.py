@@ -279,7 +279,7 @@ def _hardening(job: Job, ownership: cells.Ownership, scratch: Path, profile: Pat
         words += ["--security", f"seccomp:{profile}"]
     for one in cells.mounts(job):
         words += ["--bind", f"{one.source}:{one.target}:{'rw' if one.writable else 'ro'}"]
-    for key, value in cells.environment().items():
+    for key, value in cells.environment(job).items():
         words += ["--env", f"{key}={value}"]
     return words
 

@@ -127,9 +127,12 @@ def mounts(job: Job) -> tuple[Mount, ...]:
     return tuple(found)
 
 
-def environment() -> Mapping[str, str]:
+def environment(job: Job) -> Mapping[str, str]:
     """The variables that a cell gets beside those of its image."""
-    return fixed_environment(SCRATCH, DATA, RESUME)
+    fixed = fixed_environment(SCRATCH, DATA, RESUME)
+    if any(gpu.startswith("MIG-") for gpu in job.gpus):
+        return fixed  # parts of GPUs have no device files of their own, so that cells cannot count
+    return {**fixed, "HARNESS_GPUS": str(len(job.gpus))}
 
 
 @dataclass(frozen=True, slots=True)

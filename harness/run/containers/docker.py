@@ -220,7 +220,7 @@ class DockerBackend:
             entrypoint=[cells.COMMAND[0]],
             user=user,
             stdin_open=True,
-            environment=dict(cells.environment()),
+            environment=dict(cells.environment(job)),
             working_dir=str(cells.OUT),
             labels=dict(labels),
             host_config=host,

@@ -207,7 +207,7 @@ def _hardening(job: Job, user: str, profile: int, *, rootless: bool) -> list[str
     ]
     if rootless:
         words += ["--userns", "keep-id"]
-    for key, value in cells.environment().items():
+    for key, value in cells.environment(job).items():
         words += ["--env", f"{key}={value}"]
     for one in cells.mounts(job):
         mode = "rw" if one.writable else "ro"
