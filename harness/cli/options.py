@@ -117,9 +117,7 @@ def _check_container(name: str) -> None:
 def _named_gpus(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names or len(set(names)) < len(names):
-        raise typer.BadParameter(
-            "name GPUs by index or UUID, each once: 0,1", param_hint="--gpus"
-        )
+        raise typer.BadParameter("name GPUs by index or UUID, each once: 0,1", param_hint="--gpus")
     return names
 
 
