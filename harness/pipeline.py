@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.data.stage import Staged
     from harness.errors import ExitCode
     from harness.report.last import LastReport
-    from harness.run.containers import Limits
+    from harness.run.containers import Backend, Choice, Limits
     from harness.run.outcome import RunOutcome
     from harness.run.plan import Plan
     from harness.run.scheduler import Event
@@ -202,16 +202,27 @@ def plan(locked: Locked) -> Plan:
     return make_plan(locked.grid, store_of(request).finished(), where=request.where)
 
 
+def choose_backend(loaded: Loaded) -> Choice:
+    """What the cells of the request are to run in."""
+    from harness.run.containers import Choice, choose, open_backend
+
+    tier = loaded.tier
+    if tier.container == "auto":
+        return choose(tier.image)
+    return Choice(open_backend(tier.container, tier.image), {})
+
+
 def run(
     locked: Locked,
     planned: Plan,
     *,
+    backend: Backend | None = None,
     on_event: Callable[[Event], None] | None = None,
     only: str | None = None,
 ) -> RunOutcome:
     """Run the cells that the plan lacks, or only the one whose id begins with `only`.
 
-    What is finished is left alone.
+    What is finished is left alone. Cells run in `backend`, or in what the request chooses.
 
     Raises:
         SuiteError: `only` begins the id of no unfinished cell, or of several.
@@ -221,7 +232,6 @@ def run(
         from harness.run.outcome import nothing_to_do
 
         return nothing_to_do()
-    from harness.run.containers import open_backend
     from harness.run.provenance import collect as collect_provenance
     from harness.run.scheduler import run_cells
 
@@ -242,7 +252,7 @@ def run(
     return run_cells(
         chosen,
         store_of(loaded.request),
-        open_backend(loaded.tier.container, loaded.tier.image),
+        backend or choose_backend(loaded).backend,
         data.root,
         workers=workers,
         limits=limits_of(loaded.tier, planned.budget.cell_limit_s, workers),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.report.last import LastReport
+    from harness.run.containers import Choice
     from harness.run.outcome import RunOutcome
     from harness.run.plan import Plan
     from harness.steps import Checked, Locked
@@ -296,8 +297,11 @@ def _run_cells(
     from harness.cli.progress import shown
 
     workers = locked.loaded.request.workers
+    choice = pipeline.choose_backend(locked.loaded)
+    if not quiet:
+        _tell_choice(choice, locked.loaded.tier.image)
     with shown(1 if only else planned.todo, workers, quiet=quiet) as add:
-        outcome = pipeline.run(locked, planned, on_event=add, only=only)
+        outcome = pipeline.run(locked, planned, backend=choice.backend, on_event=add, only=only)
     _show_warnings(outcome)
     for failure in outcome.failures:
         typer.echo(
@@ -306,6 +310,16 @@ def _run_cells(
             err=True,
         )
     return outcome
+
+
+def _tell_choice(choice: Choice, image: str) -> None:
+    """What cells run in, unless it is the plain default; and why nothing stronger."""
+    for name, reason in choice.passed_over.items():
+        typer.echo(f"not in {name}: {reason.partition(chr(10))[0]}", err=True)
+    if choice.backend.name != "process":
+        typer.echo(f"cells run in {choice.backend.name}, image {image}", err=True)
+    elif choice.passed_over:
+        typer.echo("cells run as processes of this machine", err=True)
 
 
 _MOST_WARNED = 5  # cells that are named for one warning

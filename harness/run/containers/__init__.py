@@ -9,17 +9,26 @@ from harness.run.containers.backend import (
     Probe,
     Running,
 )
-from harness.run.containers.registry import backend_names, container_names, open_backend, probe
+from harness.run.containers.registry import (
+    Choice,
+    backend_names,
+    choose,
+    container_names,
+    open_backend,
+    probe,
+)
 
 __all__ = [
     "Backend",
     "CellExit",
+    "Choice",
     "Ending",
     "Job",
     "Limits",
     "Probe",
     "Running",
     "backend_names",
+    "choose",
     "container_names",
     "open_backend",
     "probe",

@@ -62,7 +62,7 @@ def connect(timeout_s: float = _ANSWERS_S) -> APIClient:
         return docker.APIClient(**settings, version="auto", timeout=timeout_s)
     except DockerException as error:
         raise InfrastructureError(
-            f"docker does not answer: {_first_line(error)}", hint=_NO_ENGINE
+            f"docker does not answer at {url}: {_first_line(error)}", hint=_NO_ENGINE
         ) from None
 
 
@@ -468,5 +468,21 @@ def _is_not_found(error: Exception) -> bool:
     return isinstance(error, NotFound)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    """What went wrong, in a line: what the system said, if that is behind it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for one in (cause, *_inside(cause)):
+            if isinstance(one, OSError) and one.strerror:
+                return one.strerror
+        cause = cause.__cause__ or cause.__context__
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _inside(error: BaseException) -> list[object]:
+    """urllib3 and requests put errors into the arguments of others."""
+    found: list[object] = []
+    for argument in error.args:
+        found += [argument, *_inside(argument)] if isinstance(argument, BaseException) else []
+        found += list(argument) if isinstance(argument, tuple) else []
+    return found

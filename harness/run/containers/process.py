@@ -82,7 +82,8 @@ class ProcessBackend:
         with writing(job.folder):
             scratch.mkdir()
         # -P: a file that the cell writes must not shadow a module.
-        command = [sys.executable, "-P", "-m", "harness.cell", job.folder / SPEC_FILE, job.out]
+        spec, out = str(job.folder / SPEC_FILE), str(job.out)
+        command = [sys.executable, "-P", "-m", "harness.cell", spec, out]
         log = open_log(job)
         process, lease = spawn(command, job, self.environment(job, scratch), log)
         return ProcessCell(process, lease, log, job, scratch)
@@ -93,7 +94,7 @@ class ProcessBackend:
 
 
 def spawn(
-    command: Sequence[str | Path], job: Job, environment: Mapping[str, str], log: CappedLog
+    command: Sequence[str], job: Job, environment: Mapping[str, str], log: CappedLog
 ) -> tuple[subprocess.Popen[bytes], int]:
     """Start a program that leads a group of its own; its output is a pipe, its input the lease.
 

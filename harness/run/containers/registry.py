@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import SuiteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from harness.run.containers.backend import Backend, Probe
@@ -59,7 +60,7 @@ def open_backend(name: str, image: str = "cpu") -> Backend:
         SuiteError: no such backend.
     """
     if name == AUTO:
-        return _strongest(image)
+        return choose(image).backend
     make: Callable[[str], Backend] = _member(name, "Backend")
     return make(image)
 
@@ -92,10 +93,20 @@ def _module(name: str) -> ModuleType:
     return import_module(_BACKENDS[name][0])
 
 
-def _strongest(image: str) -> Backend:
-    """The first backend that a cell can be run by; `process` always can."""
+@dataclass(frozen=True)
+class Choice:
+    """The strongest backend by which a cell can be run here, and why stronger ones were not it."""
+
+    backend: Backend
+    passed_over: Mapping[str, str]
+
+
+def choose(image: str) -> Choice:
+    """What `auto` means on this machine for cells in this image; `process` can always run them."""
+    passed_over: dict[str, str] = {}
     for name in _BACKENDS:
         backend = open_backend(name, image)
-        if not backend.missing():
-            return backend
+        if not (reason := backend.missing()):
+            return Choice(backend, passed_over)
+        passed_over[name] = reason
     raise AssertionError("backend `process` needs nothing")
