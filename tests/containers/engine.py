@@ -126,6 +126,23 @@ def say(text):
     print(text, flush=True)
 
 
+def score(*programs):
+    """The scores of programs by the code scorer, in a sandbox inside this container."""
+    import json
+
+    from reward_scorers import compute_score
+    from reward_scorers.sandbox import Sandbox
+
+    tests = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(5) == 25\n"
+    reference = json.dumps({"functional": tests + "\ncheck(square)"})
+    scores = [
+        compute_score("codegen__humaneval", f"```python\n{program}\n```", reference)["score"]
+        for program in programs
+    ]
+    with Sandbox(1) as sandbox:
+        return [scores, sandbox.isolation()]
+
+
 def read(path):
     return pathlib.Path(path).read_text()
 
@@ -148,6 +165,7 @@ DOINGS = {
         read,
         run_code,
         say,
+        score,
     )
 }
 

@@ -248,6 +248,21 @@ def test_files_of_a_cell_are_this_users(place: Place) -> None:
     assert {path.stat().st_uid for path in paths} == {os.geteuid()}
 
 
+def test_programs_are_confined_and_scored_inside(place: Place) -> None:
+    """The code scorer works in a container of a cell, and what it runs has less than the cell."""
+    programs = [
+        "def square(x):\n    return x * x",
+        "def square(x):\n    return x + x",
+        "import os\nos._exit(0)",
+        "import sys\nsys.exit(0)",
+        "class A(int):\n    __eq__ = lambda s, o: True\ndef square(x):\n    return A()",
+        "import os\ndef square(x):\n    os.listdir('/cell')\n    return x * x",
+    ]
+    ((scores, isolation),) = place.found(("score", *programs), limits=Limits(memory_bytes=1 << 30))
+    assert scores == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert "seccomp" in isolation
+
+
 def test_two_cells_at_a_time(place: Place) -> None:
     cells = [probing_cell(("hang", 1), index=index) for index in range(4)]
     outcome = place.run(*cells, workers=2)
