@@ -1,0 +1,167 @@
+"""The GPUs: driver, CUDA, their health now, and whether containers can be given them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import harness
+from harness.doctor import cdi, cuda
+from harness.doctor.finding import Finding, State
+from harness.doctor.registry import check
+from harness.doctor.setting import Setting, gigabytes, lacking
+from harness.run.health import gpus_here, judge, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.run.health import GpuHere
+
+TOPIC: Final = "gpu"
+_TOOLKIT: Final = "sudo apt-get install nvidia-container-toolkit"
+_MAKE_SPEC: Final = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+_ENGINES: Final = ("docker", "podman", "apptainer")
+
+
+@check(TOPIC)
+def gpu(setting: Setting) -> Iterator[Finding]:
+    """What there is; without a driver and without need of one, a single row says so."""
+    needed = setting.needs.gpus > 0
+    library = setting.library
+    specs = cdi.specs(setting.root)
+    if library.api is None:
+        fix = "nvidia-smi   # if it does not answer, install the driver of your GPU"
+        expected = f"{setting.needs.gpus} for each cell" if needed else ""
+        yield lacking(
+            TOPIC, "driver", library.problem, needed=needed, expected=expected,
+            fix=fix if needed else "",
+        )  # fmt: skip
+        if not (needed or specs):
+            return
+    else:
+        yield from driver(setting)
+        found = gpus_here(library, setting.environment)
+        yield enough(setting, found)
+        yield from (one_gpu(setting, one) for one in found)
+    yield toolkit(setting)
+    yield from devices(setting, specs)
+
+
+def driver(setting: Setting) -> Iterator[Finding]:
+    """The driver, and whether it runs what is in the image."""
+    library = setting.library
+    told = library.text("nvmlSystemGetDriverVersion")
+    here = cuda.Driver(
+        cuda.version(told), cuda.of_number(library.number("nvmlSystemGetCudaDriverVersion_v2"))
+    )
+    yield Finding(TOPIC, "driver", State.OK, f"{told}, CUDA up to {cuda.shown(here.cuda)}")
+    name = setting.needs.image if setting.needs.gpus else "cuda"
+    wanted = cuda.of_image(name, Path(harness.__file__).parents[1])
+    if wanted is not None:
+        yield image(setting, name, here, wanted)
+
+
+def image(setting: Setting, name: str, here: cuda.Driver, wanted: cuda.Version) -> Finding:
+    """The driver's CUDA against the image's."""
+    what = f"CUDA of image {name}"
+    told = f"the image has {cuda.shown(wanted)}, the driver speaks {cuda.shown(here.cuda)}"
+    does = cuda.runs(here, wanted)
+    if does is cuda.Runs.YES:
+        return Finding(TOPIC, what, State.OK, told)
+    if does is cuda.Runs.MINOR:
+        found = f"{told}: runs by minor version compatibility, all but PTX code"
+        return Finding(TOPIC, what, State.NOTE, found, f"CUDA {cuda.shown(wanted)} in the driver")
+    return lacking(
+        TOPIC,
+        what,
+        told,
+        needed=setting.needs.gpus > 0 and setting.needs.container != "process",
+        expected=cuda.needed_driver(wanted),
+        fix="nvidia-smi   # shows the driver; install a later one, and restart the machine",
+    )
+
+
+def enough(setting: Setting, found: list[GpuHere]) -> Finding:
+    """Whether there are as many as a cell asks for."""
+    asked, limits = setting.needs.gpus, setting.environment.get("CUDA_VISIBLE_DEVICES")
+    told = f"{len(found)}" + ("" if limits is None else f" (CUDA_VISIBLE_DEVICES={limits})")
+    if len(found) >= max(asked, 1):
+        return Finding(TOPIC, "GPUs", State.OK, told)
+    return lacking(
+        TOPIC,
+        "GPUs",
+        told,
+        needed=asked > 0,
+        expected=f"{asked} for each cell" if asked else "",
+        fix="" if limits is None else "unset CUDA_VISIBLE_DEVICES",
+    )
+
+
+def one_gpu(setting: Setting, here: GpuHere) -> Finding:
+    """What it is and how it is now; one that would make records invalid is a miss where needed."""
+    now = sample([here.uuid], library=setting.library, root=setting.root)
+    told = now.gpus[0]
+    what = f"GPU {here.index}"
+    size = f", {gigabytes(here.memory_bytes)}" if here.memory_bytes else ""
+    clock = f", {told.sm_mhz} of {told.max_sm_mhz} MHz" if told.sm_mhz else ""
+    heat = f", {told.celsius} °C" if told.celsius is not None else ""
+    found = f"{here.name}{size}{clock}{heat}"
+    sick = judge(now, now)
+    if told.uncorrected:
+        sick = (*sick, f"{told.uncorrected} uncorrected ECC errors since the driver was loaded")
+    if told.pending:
+        sick = (*sick, "failed memory waits for a reset")
+    if not sick:
+        return Finding(TOPIC, what, State.OK, found)
+    return lacking(
+        TOPIC,
+        what,
+        f"{found}; {'; '.join(sick)}",
+        needed=setting.needs.gpus > 0,
+        expected="healthy and to itself: else records are invalid",
+        fix=f"nvidia-smi -q -i {here.index}",
+    )
+
+
+def toolkit(setting: Setting) -> Finding:
+    """Whether what gives GPUs to containers is installed."""
+    what = "container toolkit"
+    told = setting.ask(["nvidia-ctk", "--version"])
+    in_container = setting.needs.gpus > 0 and setting.needs.container in _ENGINES
+    if told is None:
+        return lacking(TOPIC, what, "nvidia-ctk is not there", needed=in_container, fix=_TOOLKIT)
+    version = told.splitlines()[0].rpartition("version ")[2] or "of an unknown version"
+    runtimes = setting.ask(["docker", "info", "--format", "{{json .Runtimes}}"])
+    if shutil.which("docker") is None or runtimes is None:
+        return Finding(TOPIC, what, State.OK, version)
+    if '"nvidia"' in runtimes:
+        return Finding(TOPIC, what, State.OK, f"{version}; docker has the runtime nvidia")
+    fix = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
+    found = f"{version}; docker has no runtime nvidia"
+    return Finding(TOPIC, what, State.NOTE, found, "needed where there is no CDI", fix)
+
+
+def devices(setting: Setting, specs: list[cdi.Spec]) -> Iterator[Finding]:
+    """The CDI devices, and whether their description fits the driver."""
+    needed = setting.needs.gpus > 0 and setting.needs.container == "podman"
+    ours = [one for one in specs if one.problem or one.kind == cdi.KIND]
+    if not ours:
+        expected = f"devices of kind {cdi.KIND} in /etc/cdi or /var/run/cdi"
+        yield lacking(
+            TOPIC, "CDI devices", "none", needed=needed, expected=expected, fix=_MAKE_SPEC
+        )
+    loaded = setting.library.text("nvmlSystemGetDriverVersion")
+    for one in ours:
+        if one.problem:
+            found = f"{one.path} cannot be read: {one.problem}"
+            yield lacking(TOPIC, "CDI devices", found, needed=needed, fix=_MAKE_SPEC)
+        elif loaded and one.driver and one.driver != loaded:
+            found = f"{one.path} is of driver {one.driver}"
+            expected = f"driver {loaded}, which is loaded"
+            yield lacking(
+                TOPIC, "CDI devices", found, needed=needed, expected=expected, fix=_MAKE_SPEC
+            )
+        else:
+            names = ", ".join(one.devices) or "no device"
+            yield Finding(TOPIC, "CDI devices", State.OK, f"{names} ({one.path})")
