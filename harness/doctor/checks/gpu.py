@@ -100,7 +100,7 @@ def enough(setting: Setting, found: list[GpuHere]) -> Finding:
 
 def one_gpu(setting: Setting, here: GpuHere) -> Finding:
     """What it is and how it is now; one that would make records invalid is a miss where needed."""
-    now = sample([here.uuid], library=setting.library, root=setting.root)
+    now = sample([here.uuid], settles_s=0, library=setting.library, root=setting.root)
     told = now.gpus[0]
     what = f"GPU {here.index}"
     size = f", {gigabytes(here.memory_bytes)}" if here.memory_bytes else ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _KERNEL_LOG: Final = Path("/dev/kmsg")
 _MOST_UNASKED: Final = 16
 # Workers of a cell that has just ended may take this long to give 80 GB back.
-_SETTLES_S: Final = 3.0
+SETTLES_S: Final = 3.0
 _LOOK_S: Final = 0.1
 
 
@@ -62,6 +62,7 @@ class HostSample:
 def sample(
     gpus: Sequence[str] = (),
     *,
+    settles_s: float = SETTLES_S,
     library: Nvml | None = None,
     log: KernelLog | None = None,
     root: Path = Path("/"),
@@ -71,6 +72,7 @@ def sample(
     Args:
         gpus: index or UUID of those that a cell gets; empty: all that CUDA_VISIBLE_DEVICES lets
             this process see, of which then only errors are judged.
+        settles_s: seconds to wait, at most, for other processes to leave those GPUs.
         library: NVML; by default this machine's.
         log: the kernel's; by default this machine's, read from the first call on.
         root: the folder that holds proc and sys.
@@ -78,7 +80,7 @@ def sample(
     log = log or _kernel_log()
     library = library or nvml()
     names = list(gpus) or list(visible_names(library))[:_MOST_UNASKED]
-    found = _settled(library, names) if gpus else _look_at(library, names)
+    found = _settled(library, names, settles_s) if gpus else _look_at(library, names)
     return HostSample(
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         clock_s=round(time.monotonic(), 3),
@@ -104,13 +106,13 @@ def _driver(library: Nvml) -> str | None:
         return None
 
 
-def _settled(library: Nvml, names: Sequence[str]) -> tuple[GpuSample, ...]:
+def _settled(library: Nvml, names: Sequence[str], settles_s: float) -> tuple[GpuSample, ...]:
     """The GPUs, when processes that are just ending have left them."""
-    end = time.monotonic() + _SETTLES_S
+    end = time.monotonic() + settles_s
     while True:
         found = _look_at(library, names)
         busy = any(gpu.others(one.processes or (), [os.getpid()]) for one in found)
-        if not busy or time.monotonic() > end:
+        if not busy or time.monotonic() >= end:
             return found
         time.sleep(_LOOK_S)
 

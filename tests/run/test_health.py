@@ -1,0 +1,590 @@
+"""Host health: what is read, what makes a record invalid, and what does not."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pynvml
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.run import health
+from harness.run.health import Nvml, gpus_here, judge, sample
+from harness.run.health.gpu import REASONS, GpuProcess, GpuSample, others, process
+from harness.run.health.host import CpuSample, Host, MemorySample, look
+from harness.run.health.kernel_log import KernelLog, Xid, normal_bus, parse
+from harness.run.health.sampling import HostSample
+from tests.doctor.nvml import ABSENT, FakeNvml, Gpu, machine, pair
+
+ROOT = Path(__file__).parents[2]
+NONE = Nvml(None, "no NVIDIA driver is loaded")
+
+
+class Log(KernelLog):
+    """A kernel log that a test writes."""
+
+    def __init__(self, *xids: Xid, readable: bool = True) -> None:
+        self.lines = list(xids)
+        self.readable = readable
+
+    def xids(self) -> tuple[Xid, ...] | None:
+        return tuple(self.lines) if self.readable else None
+
+
+def seen(*gpus: Gpu, asked: bool = True, **kinds: Any) -> HostSample:
+    """A sample of a machine with these GPUs; all of them were asked for."""
+    library = machine(*gpus, **kinds)
+    names = [str(index) for index in range(len(gpus))] if asked else []
+    return sample(names, settles_s=0, library=library, log=Log())
+
+
+def later(given: HostSample, seconds: float = 100.0) -> HostSample:
+    return replace(given, clock_s=given.clock_s + seconds)
+
+
+# -- What is called exists ------------------------------------------------------------------------
+
+
+def called() -> set[str]:
+    sources = [
+        *(ROOT / "harness/run/health").glob("*.py"),
+        *(ROOT / "harness/doctor").rglob("*.py"),
+    ]
+    text = "\n".join(path.read_text() for path in sources)
+    return set(re.findall(r"nvml(?:Init|System|Device)[A-Za-z0-9_]*", text))
+
+
+def test_every_function_of_nvml_that_is_called_exists() -> None:
+    names = called()
+    assert len(names) > 15
+    missing = {name for name in names if not callable(getattr(pynvml, name, None))}
+    assert not missing
+
+
+def test_the_made_up_nvml_has_the_parameters_of_the_real_one() -> None:
+    for name in called() - {"nvmlInit"}:
+        real = list(inspect.signature(getattr(pynvml, name)).parameters)
+        assert list(inspect.signature(getattr(FakeNvml(), name)).parameters) == real, name
+
+
+def test_the_reasons_are_those_of_nvml() -> None:
+    known = {
+        "idle": pynvml.nvmlClocksEventReasonGpuIdle,
+        "power cap": pynvml.nvmlClocksEventReasonSwPowerCap,
+        "hardware slowdown": pynvml.nvmlClocksThrottleReasonHwSlowdown,
+        "software thermal slowdown": pynvml.nvmlClocksEventReasonSwThermalSlowdown,
+        "hardware thermal slowdown": pynvml.nvmlClocksThrottleReasonHwThermalSlowdown,
+        "power brake": pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown,
+        "sync boost": pynvml.nvmlClocksEventReasonSyncBoost,
+    }
+    by_name = {name: bit for bit, name in REASONS.items()}
+    assert {name: by_name[name] for name in known} == known
+
+
+# -- Judging: one change between two samples of a GPU that the cell had ---------------------------
+
+HEALTHY = Gpu()
+SICK = {
+    "uncorrected memory": ({}, {"uncorrected": 2}, "GPU 0 .* had 2 uncorrected ECC errors"),
+    "one error": ({}, {"uncorrected": 1}, "had one uncorrected ECC error$"),
+    "driver reloaded meanwhile": ({"uncorrected": 5}, {"uncorrected": 1}, "one uncorrected"),
+    "no spare rows": ({}, {"rows": (0, 9, 0, 1)}, "cannot be taken out of use"),
+    "no spare rows before": ({"rows": (0, 9, 0, 1)}, {"rows": (0, 9, 0, 1)}, "cannot be taken"),
+    "row waits for a reset": ({}, {"rows": (0, 1, 1, 0)}, "a reset would take out"),
+    "page waits": ({"rows": ABSENT}, {"rows": ABSENT, "pages_pending": 1}, "a reset would take"),
+    "heat": ({}, {"heat_ns": 30_000_000_000}, "heat kept .* GPU 0 .* low for 30 s of 100 s"),
+    "hardware slowdown": ({}, {"reasons": 0x8 | 0x40}, "hardware slowdown, hardware thermal"),
+    "power brake before": ({"reasons": 0x80}, {}, "slowed down: power brake"),
+    "old driver, hot": ({}, {"reasons": ABSENT}, "hardware thermal slowdown"),
+    "foreign process": ({}, {"pids": (1,)}, "another process computed on GPU 0 .*: pid 1"),
+    "foreign process before": ({"pids": (1,)}, {}, "another process computed on GPU 0"),
+    "lost": ({}, {"lost": True}, "GPU 0 .* was lost while the cell ran"),
+    "replaced": ({}, {"uuid": "GPU-cccc"}, "was lost while the cell ran"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "reason"), SICK.values(), ids=list(SICK))
+def test_sick(before: dict[str, Any], after: dict[str, Any], reason: str) -> None:
+    first, last = seen(replace(HEALTHY, **before)), later(seen(replace(HEALTHY, **after)))
+    (told,) = judge(first, last)
+    assert re.search(reason, told), told
+
+
+FINE = {
+    "nothing": ({}, {}),
+    "an old error": ({"uncorrected": 3}, {"uncorrected": 3}),
+    "no ECC": ({"uncorrected": ABSENT}, {"uncorrected": ABSENT}),
+    "power limit under load": ({}, {"reasons": 0x4, "power_ns": 90_000_000_000}),
+    "idle, then slow clock": ({"sm_mhz": 1980}, {"sm_mhz": 345, "reasons": 0x1}),
+    "a blip of heat": ({}, {"heat_ns": 900_000_000}),
+    "an old row that waits": ({"rows": (0, 1, 1, 0)}, {"rows": (0, 1, 1, 0)}),
+    "a corrected row": ({}, {"rows": (1, 0, 0, 0)}),
+    "hot, not too hot": ({}, {"celsius": 84}),
+    "neighbours on its other parts": ({"mig": (1, 1)}, {"mig": (1, 1), "pids": (1,)}),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), FINE.values(), ids=list(FINE))
+def test_healthy(before: dict[str, Any], after: dict[str, Any]) -> None:
+    first, last = seen(replace(HEALTHY, **before)), later(seen(replace(HEALTHY, **after)))
+    assert judge(first, last) == ()
+
+
+def test_a_gpu_lost_before_is_told_as_such() -> None:
+    lost = replace(HEALTHY, lost=True)
+    (told,) = judge(seen(lost), seen(lost))
+    assert told == "GPU 0 was lost before the cell started"
+
+
+def test_a_driver_that_stops_answering() -> None:
+    last = replace(seen(), nvml="NVML cannot be initialised: Driver/library version mismatch")
+    (told,) = judge(seen(HEALTHY), last)
+    assert "NVML no longer answers" in told
+
+
+def test_a_driver_that_was_changed() -> None:
+    (told,) = judge(seen(HEALTHY), seen(HEALTHY, driver="580.65.06"))
+    assert told == "the NVIDIA driver changed from 570.86.10 to 580.65.06"
+
+
+def test_a_driver_that_comes_is_no_fault() -> None:
+    assert judge(sample(["0"], library=NONE, log=Log()), seen(HEALTHY)) == ()
+
+
+def test_a_gpu_that_never_was_is_not_judged() -> None:
+    """The cell that asked for it fails by itself."""
+    asked = sample(["7"], library=machine(HEALTHY), log=Log())
+    assert asked.gpus[0].problem
+    assert judge(asked, asked) == ()
+
+
+def test_each_gpu_is_judged() -> None:
+    one, two = pair()
+    last = seen(replace(one, uncorrected=1), replace(two, reasons=0x80))
+    assert [told[:5] for told in judge(seen(one, two), last)] == ["GPU 0", "GPU 1"]
+
+
+def test_of_gpus_that_the_cell_was_not_given_only_errors_count() -> None:
+    busy = replace(HEALTHY, pids=(1,), reasons=0x48, heat_ns=10**11, rows=(0, 9, 0, 1))
+    before = seen(HEALTHY, asked=False)
+    assert judge(before, later(seen(busy, asked=False))) == ()
+    (told,) = judge(before, later(seen(replace(busy, uncorrected=1), asked=False)))
+    assert "uncorrected ECC" in told
+
+
+# -- Xid errors ------------------------------------------------------------------------------------
+
+KMSG = (
+    b"3,1234,5678901,-;NVRM: Xid (PCI:0000:3b:00): 79, pid=7, name=python, "
+    b"GPU has fallen off the bus.\n"
+)
+
+
+def xid(code: int, sequence: int = 2, bus: str = "0:3b:00") -> Xid:
+    return Xid(sequence, bus, code, "pid=7")
+
+
+@pytest.mark.parametrize(
+    ("code", "bus", "asked", "is_sick"),
+    [
+        (79, "0:3b:00", True, True),
+        (48, "0:3b:00", True, True),
+        (31, "0:3b:00", True, True),
+        (13, "0:3b:00", True, True),
+        (45, "0:3b:00", True, False),  # the driver cleared away after a program that was stopped
+        (43, "0:3b:00", True, False),
+        (79, "0:86:00", True, False),  # another GPU's
+        (79, "0:3b:00", False, True),
+        (31, "0:3b:00", False, False),  # somebody else's program, on a GPU that is not the cell's
+    ],
+)
+def test_new_xids(code: int, bus: str, asked: bool, is_sick: bool) -> None:
+    names = ["0"] if asked else []
+    log, library = Log(xid(63, sequence=1)), machine(HEALTHY)
+    before = sample(names, library=library, log=log)
+    assert judge(before, sample(names, library=library, log=log)) == ()  # an old one
+    log.lines.append(xid(code, bus=bus))
+    told = judge(before, sample(names, library=library, log=log))
+    assert bool(told) is is_sick, told
+    if is_sick:
+        assert f"GPU 0 (NVIDIA H100 80GB HBM3) reported Xid {code}: pid=7" in told
+
+
+def test_a_log_that_may_not_be_read_is_unknown() -> None:
+    before = sample(["0"], library=machine(HEALTHY), log=Log(readable=False))
+    assert before.xids is None
+    assert judge(before, before) == ()
+    assert before.to_json()["xids"] is None
+
+
+def test_a_line_of_the_kernel() -> None:
+    told = parse(KMSG)
+    assert told == Xid(1234, "0:3b:00", 79, "pid=7, name=python, GPU has fallen off the bus.")
+    assert parse(b"6,1,2,-;usb 1-1: new device\n") is None
+    assert parse(b"no record") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["0000:3b:00", "00000000:3B:00.0", "0:3b:00", "3B:00", "0000:3b:00.1"]
+)
+def test_the_same_gpu_by_its_bus(name: str) -> None:
+    assert normal_bus(name) == "0:3b:00"
+
+
+def test_other_domains_are_other_gpus() -> None:
+    assert normal_bus("00010000:3B:00.0") == "10000:3b:00" != normal_bus("0000:3b:00")
+
+
+def test_what_the_kernel_writes_after_the_first_sample(tmp_path: Path) -> None:
+    """A pipe gives one piece at a time and then nothing, as /dev/kmsg does."""
+    path = tmp_path / "kmsg"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    log = KernelLog.__new__(KernelLog)
+    KernelLog.__init__(log, tmp_path / "absent")
+    assert log.xids() is None
+    log._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    assert log.xids() == ()
+    os.write(writer, KMSG)
+    assert [one.code for one in log.xids() or ()] == [79]
+    assert [one.code for one in log.xids() or ()] == [79]  # kept
+    os.close(log._file)
+    os.close(writer)
+
+
+# -- Processes -------------------------------------------------------------------------------------
+
+
+def made_up_proc(root: Path, *entries: tuple[int, str, int, str], namespace: int) -> Path:
+    (root / "self/ns").mkdir(parents=True)
+    (root / "self/ns/pid").symlink_to(f"pid:[{namespace}]")
+    for pid, name, parent, state in entries:
+        (root / str(pid)).mkdir()
+        (root / str(pid) / "stat").write_text(f"{pid} ({name}) {state} {parent} 0 0")
+    return root
+
+
+FIRST = 4026531836
+
+
+def test_a_process_and_its_ancestors(tmp_path: Path) -> None:
+    proc = made_up_proc(
+        tmp_path,
+        *((1, "init", 0, "S"), (10, "harness", 1, "S"), (20, "a) (b", 10, "R")),
+        *((21, "zombie", 10, "Z"),),
+        namespace=FIRST,
+    )
+    told = process(20, proc)
+    assert told == GpuProcess(20, "a) (b", (10, 1))
+    assert process(21, proc) is None  # it has ended
+    assert process(99, proc) is None
+    assert others([told], [10]) == []
+    assert others([told], [11]) == [told]
+
+
+def test_in_a_container_the_numbers_mean_nothing(tmp_path: Path) -> None:
+    proc = made_up_proc(tmp_path, (20, "not it", 1, "S"), namespace=4026532000)
+    assert process(20, proc) == GpuProcess(20)
+
+
+def test_the_cells_own_processes_are_not_foreign() -> None:
+    before = seen(HEALTHY)
+    ours = GpuProcess(500, "python", (400, before.pid))
+    worker = GpuProcess(900, "ray", (800,))
+    after = later(replace(before, gpus=(replace(before.gpus[0], processes=(ours, worker)),)))
+    (told,) = judge(before, after)
+    assert "pid 900 (ray)" in told
+    assert judge(before, after, own_pids=[800]) == ()
+
+
+def test_a_process_that_is_just_leaving_is_waited_for() -> None:
+    library = machine(replace(HEALTHY, pids=(1,)))
+    asked = []
+
+    def told(handle: int) -> list[Any]:
+        asked.append(handle)
+        busy = [type("Process", (), {"pid": 1})()]
+        return busy if len(asked) < 3 else []
+
+    library.api.nvmlDeviceGetComputeRunningProcesses = told
+    assert sample(["0"], library=library, log=Log()).gpus[0].processes == ()
+    assert len(asked) == 3
+
+
+# -- The host --------------------------------------------------------------------------------------
+
+
+def write(root: Path, files: dict[str, object]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    return root
+
+
+def test_everything_that_linux_tells(tmp_path: Path) -> None:
+    core = "sys/devices/system/cpu/cpu"
+    write(
+        tmp_path,
+        {
+            f"{core}0/thermal_throttle/core_throttle_count": 3,
+            f"{core}0/thermal_throttle/package_throttle_count": 4,
+            f"{core}0/cpufreq/scaling_cur_freq": 2_000_000,
+            f"{core}0/cpufreq/cpuinfo_max_freq": 3_500_000,
+            f"{core}1/cpufreq/scaling_cur_freq": 3_000_000,
+            "sys/devices/system/edac/mc/mc0/ue_count": 1,
+            "sys/devices/system/edac/mc/mc1/ue_count": 2,
+            "proc/meminfo": "MemAvailable: 1000 kB\nSwapTotal: 50 kB\nSwapFree: 20 kB",
+            "proc/pressure/cpu": "some avg10=1.00 avg60=2.50 avg300=0.10 total=77",
+            "proc/loadavg": f"{os.cpu_count()}.0 1 1 1/1 1",
+            "proc/self/cgroup": "0::/cell",
+            "sys/fs/cgroup/cell/cpu.stat": "usage_usec 1\nnr_throttled 9",
+        },
+    )
+    assert look(tmp_path) == Host(
+        CpuSample(throttled=7, mhz=2500, max_mhz=3500, load=1.0, quota_throttled=9),
+        MemorySample(available=1_024_000, swap_used=30 * 1024, uncorrected=3),
+        {"cpu": 2.5, "memory": None, "io": None},
+    )
+
+
+def test_the_quota_of_version_1(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/\n3:cpu,cpuacct:/a\n0::/",
+            "sys/fs/cgroup/cpu/a/cpu.stat": "nr_periods 4\nnr_throttled 2",
+        },
+    )
+    assert look(tmp_path).cpu.quota_throttled == 2
+
+
+def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
+    told = look(tmp_path)
+    assert told.cpu == CpuSample(None, None, None, None, None)
+    assert told.memory == MemorySample(None, None, None)
+
+
+def test_files_of_rubbish_are_unknown(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "proc/meminfo": "MemAvailable: many kB",
+            "proc/pressure/io": "some avg60=lots",
+            "proc/loadavg": "",
+            "sys/devices/system/edac/mc/mc0/ue_count": "none",
+        },
+    )
+    told = look(tmp_path)
+    assert (told.memory.available, told.memory.uncorrected) == (None, None)
+    assert (told.cpu.load, told.pressure["io"]) == (None, None)
+
+
+def test_an_uncorrected_error_of_the_hosts_memory_counts() -> None:
+    before = sample(library=NONE, log=Log())
+    memory = replace(before.host.memory, uncorrected=1)
+    zero = replace(before, host=replace(before.host, memory=replace(memory, uncorrected=0)))
+    last = replace(before, host=replace(before.host, memory=memory))
+    assert judge(zero, last) == ("the host's memory had one uncorrected error",)
+    assert judge(before, last) == (), "what was unknown before says nothing"
+
+
+def test_a_busy_host_is_only_noted() -> None:
+    before = sample(library=NONE, log=Log())
+    cpu = CpuSample(throttled=10**6, mhz=400, max_mhz=5000, load=99.0, quota_throttled=10**6)
+    memory = replace(before.host.memory, available=0, swap_used=1 << 40)
+    busy = replace(before, host=Host(cpu, memory, {"cpu": 100.0, "memory": 100.0, "io": 100.0}))
+    assert judge(before, busy) == ()
+
+
+# -- Sampling --------------------------------------------------------------------------------------
+
+
+def test_a_sample_of_a_large_machine_reads_few_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes some 10 us: a sample is to take some milliseconds, of machines of any size."""
+    cores = [f"sys/devices/system/cpu/cpu{number}" for number in range(512)]
+    write(tmp_path, {f"{core}/cpufreq/scaling_cur_freq": 2_000_000 for core in cores})
+    opened, real = [], os.open
+
+    def counting(path: Any, *arguments: Any) -> int:
+        opened.append(path)
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", counting)
+    told = sample(library=NONE, log=Log(), root=tmp_path)
+    assert told.host.cpu.mhz == 2000
+    assert len(opened) < 200
+
+
+def test_a_library_that_breaks_costs_no_cell() -> None:
+    library = machine(HEALTHY)
+    library.api.nvmlDeviceGetClockInfo = lambda *_: 1 // 0
+    told = sample(["0"], library=library, log=Log())
+    assert told.gpus[0].problem == "ZeroDivisionError: integer division or modulo by zero"
+
+
+def test_without_a_driver_the_library_is_not_even_imported() -> None:
+    if os.path.exists("/dev/nvidiactl"):  # noqa: PTH110
+        pytest.skip("this machine has a GPU")
+    code = "import sys, harness.run.health as h; h.sample(); print('pynvml' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.strip() == "False"
+
+
+def test_the_form_of_a_sample_in_records() -> None:
+    """Never change these names: records that are kept hold them. Add to them."""
+    told = seen(replace(HEALTHY, pids=(1,)))
+    document = json.loads(json.dumps(told.to_json()))
+    assert list(document) == [
+        *("at", "clock_s", "pid", "host", "asked", "gpus", "driver", "nvml", "xids"),
+    ]
+    assert list(document["host"]) == ["cpu", "memory", "pressure"]
+    assert document["host"]["cpu"].keys() == {
+        *("throttled", "mhz", "max_mhz", "load", "quota_throttled"),
+    }
+    assert document["host"]["memory"].keys() == {"available", "swap_used", "uncorrected"}
+    assert document["gpus"][0].keys() == {
+        *("asked", "problem", "index", "uuid", "name", "bus", "sm_mhz", "max_sm_mhz", "reasons"),
+        *("heat_ns", "power_ns", "celsius", "uncorrected", "pending", "remap_failed", "processes"),
+        *("persistence", "mig"),
+    }
+    assert document["gpus"][0]["processes"][0].keys() == {"pid", "name", "ancestors"}
+
+
+# -- Which GPUs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "indices"),
+    [
+        (None, [0, 1]),
+        ("", []),
+        ("1", [1]),
+        ("1,0", [1, 0]),
+        (" 1 , 0 ", [1, 0]),
+        ("1,9,0", [1]),  # CUDA stops there too
+        ("-1", []),
+        ("NoDevFiles", []),
+        ("GPU-bbbb", [1]),  # the beginning of a UUID
+        ("GPU-bbbbbbbb-1111", [1]),
+    ],
+)
+def test_gpus_here(told: str | None, indices: list[int]) -> None:
+    environment = {} if told is None else {"CUDA_VISIBLE_DEVICES": told}
+    assert [gpu.index for gpu in gpus_here(machine(*pair()), environment)] == indices
+
+
+def test_a_part_of_a_gpu() -> None:
+    whole = replace(HEALTHY, parts=("MIG-1",), mig=(1, 1))
+    (part,) = gpus_here(machine(whole), {"CUDA_VISIBLE_DEVICES": "MIG-1"})
+    assert (part.index, part.uuid) == (0, "MIG-1")
+    told = sample(["MIG-1"], library=machine(whole), log=Log())
+    assert told.gpus[0].uuid == whole.uuid
+
+
+def test_no_driver_no_gpus() -> None:
+    assert gpus_here(NONE, {}) == []
+
+
+def test_the_public_names() -> None:
+    assert callable(health.sample)
+    assert callable(health.judge)
+
+
+# -- Properties ------------------------------------------------------------------------------------
+
+counters = st.none() | st.integers(0, 2**40)
+flags = st.none() | st.booleans()
+names = st.sampled_from(sorted(REASONS.values()))
+gpu_samples = st.builds(
+    GpuSample,
+    asked=st.sampled_from(["0", "1"]),
+    problem=st.sampled_from(["", "", "", "lost", "NVML does not know it"]),
+    uuid=st.sampled_from([None, "GPU-a", "GPU-b"]),
+    bus=st.sampled_from([None, "0:3b:00", "0:86:00"]),
+    reasons=st.none() | st.lists(names, unique=True).map(tuple),
+    heat_ns=counters,
+    power_ns=counters,
+    uncorrected=counters,
+    pending=flags,
+    remap_failed=flags,
+    processes=st.none() | st.lists(st.builds(GpuProcess, st.integers(1, 50))).map(tuple),
+    mig=flags,
+)
+hosts = st.builds(
+    Host,
+    st.builds(CpuSample, counters, counters, counters, st.none() | st.floats(0, 99), counters),
+    st.builds(MemorySample, counters, counters, counters),
+    st.fixed_dictionaries({"cpu": st.none() | st.floats(0, 100)}),
+)
+samples = st.builds(
+    HostSample,
+    at=st.just("2026-01-01T00:00:00.000+00:00"),
+    clock_s=st.floats(0, 1e6),
+    pid=st.integers(100, 200),
+    host=hosts,
+    asked=st.booleans(),
+    gpus=st.lists(gpu_samples, max_size=3).map(tuple),
+    driver=st.sampled_from([None, "1", "2"]),
+    nvml=st.sampled_from(["", "no driver"]),
+    xids=st.none()
+    | st.lists(
+        st.builds(Xid, st.integers(0, 9), st.just("0:3b:00"), st.integers(1, 99), st.just(""))
+    ).map(tuple),
+)
+
+
+@given(samples, samples)
+def test_any_two_samples_can_be_judged(before: HostSample, after: HostSample) -> None:
+    told = judge(before, after)
+    assert len(set(told)) == len(told)
+    assert all(reason and "None" not in reason for reason in told)
+    json.dumps([before.to_json(), after.to_json()], allow_nan=False)
+
+
+def standing(gpu: GpuSample) -> bool:
+    """What is wrong with a GPU by itself, whatever has happened since."""
+    slowed = {"hardware slowdown", "hardware thermal slowdown", "power brake"}
+    return bool(
+        gpu.problem or gpu.remap_failed or gpu.processes or slowed.intersection(gpu.reasons or ())
+    )
+
+
+@given(samples)
+def test_identical_samples_of_sound_gpus_are_healthy(one: HostSample) -> None:
+    sound = {gpu.uuid: gpu for gpu in one.gpus if not standing(gpu)}
+    same = replace(one, gpus=tuple(sound.values()), nvml="")
+    assert judge(same, later(same)) == ()
+
+
+@given(samples, st.integers(1, 2**30))
+def test_an_ecc_error_is_always_sick(one: HostSample, errors: int) -> None:
+    gpu = GpuSample("0", uuid="GPU-a", uncorrected=5)
+    before = replace(one, gpus=(gpu,), nvml="")
+    after = replace(before, gpus=(replace(gpu, uncorrected=5 + errors),))
+    assert any("ECC" in reason for reason in judge(before, after))
+
+
+@given(samples, hosts)
+def test_the_cores_never_make_a_record_invalid(one: HostSample, other: Host) -> None:
+    same = replace(one, host=replace(other, memory=one.host.memory))
+    assert judge(one, same) == judge(one, one)
+
+
+@given(samples, samples, st.lists(st.integers(1, 50)))
+def test_owning_a_process_never_adds_a_reason(
+    before: HostSample, after: HostSample, own: list[int]
+) -> None:
+    assert set(judge(before, after, own)) <= set(judge(before, after))
