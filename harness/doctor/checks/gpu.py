@@ -12,15 +12,18 @@ from harness.doctor.finding import Finding, State
 from harness.doctor.registry import check
 from harness.doctor.setting import Setting, gigabytes, lacking
 from harness.run.health import gpus_here, judge, sample
+from harness.run.health.kernel_log import KernelLog
+from harness.run.health.library import visible_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from harness.run.health import GpuHere
 
 TOPIC: Final = "gpu"
 _TOOLKIT: Final = "sudo apt-get install nvidia-container-toolkit"
 _MAKE_SPEC: Final = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+_MOST_XIDS: Final = 4
 _ENGINES: Final = ("docker", "podman", "apptainer")
 
 
@@ -43,7 +46,10 @@ def gpu(setting: Setting) -> Iterator[Finding]:
         yield from driver(setting)
         found = gpus_here(library, setting.environment)
         yield enough(setting, found)
-        yield from (one_gpu(setting, one) for one in found)
+        memory = {one.uuid: one.memory_bytes for one in found}
+        for name in visible_names(library, setting.environment):
+            yield one_gpu(setting, name, memory)
+        yield xids(KernelLog(setting.root / "dev/kmsg", from_start=True))
     yield toolkit(setting)
     yield from devices(setting, specs)
 
@@ -98,30 +104,47 @@ def enough(setting: Setting, found: list[GpuHere]) -> Finding:
     )
 
 
-def one_gpu(setting: Setting, here: GpuHere) -> Finding:
+def one_gpu(setting: Setting, name: str, memory: Mapping[str, int | None]) -> Finding:
     """What it is and how it is now; one that would make records invalid is a miss where needed."""
-    now = sample([here.uuid], settles_s=0, library=setting.library, root=setting.root)
+    now = sample([name], settles_s=0, library=setting.library, root=setting.root)
     told = now.gpus[0]
-    what = f"GPU {here.index}"
-    size = f", {gigabytes(here.memory_bytes)}" if here.memory_bytes else ""
-    clock = f", {told.sm_mhz} of {told.max_sm_mhz} MHz" if told.sm_mhz else ""
-    heat = f", {told.celsius} °C" if told.celsius is not None else ""
-    found = f"{here.name}{size}{clock}{heat}"
-    sick = judge(now, now)
+    what = f"GPU {name if told.index is None else told.index}"
+    size = memory.get(told.uuid or "")
+    words = [told.name or told.problem or "unknown"]
+    words += [gigabytes(size)] if size else []
+    words += [f"{told.sm_mhz} of {told.max_sm_mhz} MHz"] if told.sm_mhz else []
+    words += [f"{told.celsius} °C"] if told.celsius is not None else []
+    sick = [*judge(now, now)]
+    if told.problem and not sick:
+        sick.append(told.problem)
     if told.uncorrected:
-        sick = (*sick, f"{told.uncorrected} uncorrected ECC errors since the driver was loaded")
+        sick.append(f"{told.uncorrected} uncorrected ECC errors since the driver was loaded")
     if told.pending:
-        sick = (*sick, "failed memory waits for a reset")
+        sick.append("failed memory waits for a reset")
     if not sick:
-        return Finding(TOPIC, what, State.OK, found)
+        return Finding(TOPIC, what, State.OK, ", ".join(words))
     return lacking(
         TOPIC,
         what,
-        f"{found}; {'; '.join(sick)}",
+        f"{', '.join(words)}; {'; '.join(sick)}",
         needed=setting.needs.gpus > 0,
-        expected="healthy and to itself: else records are invalid",
-        fix=f"nvidia-smi -q -i {here.index}",
+        expected="healthy, and nobody else's: else records are invalid",
+        fix="nvidia-smi -q" + ("" if told.index is None else f" -i {told.index}"),
     )
+
+
+def xids(log: KernelLog) -> Finding:
+    """Errors that the driver has told since the machine started; a record counts only new ones."""
+    told = log.xids()
+    if told is None:
+        found, fix = "unknown: the kernel's log may not be read", "sudo dmesg | grep Xid"
+        return Finding(TOPIC, "Xid errors", State.NOTE, found, "", fix)
+    if not told:
+        return Finding(TOPIC, "Xid errors", State.OK, "none in the kernel's log")
+    last = ", ".join(f"{one.code} on {one.bus}" for one in told[-_MOST_XIDS:])
+    found = f"{len(told)} in the kernel's log, at last {last}"
+    fix = "sudo dmesg | grep Xid   # docs.nvidia.com/deploy/xid-errors says what each means"
+    return Finding(TOPIC, "Xid errors", State.NOTE, found, "none", fix)
 
 
 def toolkit(setting: Setting) -> Finding:

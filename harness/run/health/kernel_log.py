@@ -52,14 +52,17 @@ def normal_bus(name: str) -> str:
 
 
 class KernelLog:
-    """Reads what the kernel has written since this was opened; from any thread."""
+    """Reads what the kernel has written since this was opened, or all that it keeps.
 
-    def __init__(self, path: Path) -> None:
+    May be used from any thread.
+    """
+
+    def __init__(self, path: Path, *, from_start: bool = False) -> None:
         self._lock = threading.Lock()
         self._found: deque[Xid] = deque(maxlen=_MOST_KEPT)
         try:
             self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            os.lseek(self._file, 0, os.SEEK_END)
+            os.lseek(self._file, 0, os.SEEK_SET if from_start else os.SEEK_END)
         except OSError:
             self._file = -1
 

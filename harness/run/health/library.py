@@ -147,7 +147,8 @@ def gpus_here(
 ) -> list[GpuHere]:
     """The GPUs that this process may use, in the order of CUDA_VISIBLE_DEVICES where it is set.
 
-    As CUDA does, it stops at the first name there that is no GPU. Empty without a driver.
+    As CUDA does, it stops at the first name there that is no GPU. One that is lost is left out.
+    Empty without a driver.
     """
     library = library or nvml()
     if library.api is None:
@@ -155,9 +156,10 @@ def gpus_here(
     found = []
     for name in visible_names(library, environment):
         one = _gpu_here(library, name)
-        if one is None:
+        if one is not None:
+            found.append(one)
+        elif "CUDA_VISIBLE_DEVICES" in environment:
             break
-        found.append(one)
     return found
 
 
