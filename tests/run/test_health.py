@@ -145,6 +145,12 @@ def test_a_gpu_lost_before_is_told_as_such() -> None:
     assert told == "GPU 0 was lost before the cell started"
 
 
+def test_a_gpu_lost_before_that_the_cell_was_not_given() -> None:
+    lost = seen(replace(HEALTHY, lost=True), asked=False)
+    assert lost.gpus[0].problem == "lost"
+    assert judge(lost, lost) == ()
+
+
 def test_a_driver_that_stops_answering() -> None:
     last = replace(seen(), nvml="NVML cannot be initialised: Driver/library version mismatch")
     (told,) = judge(seen(HEALTHY), last)
@@ -259,6 +265,18 @@ def test_what_the_kernel_writes_after_the_first_sample(tmp_path: Path) -> None:
     assert [one.code for one in log.xids() or ()] == [79]  # kept
     os.close(log._file)
     os.close(writer)
+
+
+@pytest.mark.parametrize(("from_start", "codes"), [(False, [48]), (True, [79, 48])])
+def test_from_where_the_log_is_read(tmp_path: Path, from_start: bool, codes: list[int]) -> None:
+    path = tmp_path / "kmsg"
+    path.write_bytes(KMSG)
+    log = KernelLog(path, from_start=from_start)
+    found = [one.code for one in log.xids() or ()]
+    with path.open("ab") as file:
+        file.write(KMSG.replace(b"79", b"48"))
+    assert [one.code for one in log.xids() or ()] == codes
+    assert found == codes[:-1]
 
 
 # -- Processes -------------------------------------------------------------------------------------
@@ -484,6 +502,12 @@ def test_the_form_of_a_sample_in_records() -> None:
 def test_gpus_here(told: str | None, indices: list[int]) -> None:
     environment = {} if told is None else {"CUDA_VISIBLE_DEVICES": told}
     assert [gpu.index for gpu in gpus_here(machine(*pair()), environment)] == indices
+
+
+def test_a_lost_gpu_hides_no_other() -> None:
+    library = machine(replace(HEALTHY, lost=True), pair()[1])
+    assert [gpu.index for gpu in gpus_here(library, {})] == [1]
+    assert gpus_here(library, {"CUDA_VISIBLE_DEVICES": "0,1"}) == []
 
 
 def test_a_part_of_a_gpu() -> None:
