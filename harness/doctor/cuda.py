@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Version = tuple[int, ...]
 
 # The first driver of each major release of CUDA (table 1 of the page above).
-FIRST_DRIVER: Final[dict[int, Version]] = {11: (450, 80, 2), 12: (525, 60, 13), 13: (580, 65, 6)}
-_IN_TEXT: Final = re.compile(r"(?:cuda|cu)[:\-_= ]?v?(\d{2}\.\d+)", re.IGNORECASE)
+FIRST_DRIVER: Final = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
+_IN_TEXT: Final = re.compile(r"cuda(?:_version)?[:\-_=>\" ]{0,2}v?(\d{2}\.\d+)", re.IGNORECASE)
 LOCK: Final = Path("docker/images.lock.toml")
 
 
@@ -66,7 +66,7 @@ def runs(driver: Driver, image: Version) -> Runs:
     """Whether a driver runs programs built for this CUDA."""
     if driver.cuda is not None and driver.cuda >= image[:2]:
         return Runs.YES
-    first = FIRST_DRIVER.get(image[0])
+    first = version(FIRST_DRIVER.get(image[0]))
     if driver.cuda is not None and driver.cuda[0] != image[0]:
         return Runs.NO
     if first is None or driver.version is None:
@@ -77,7 +77,17 @@ def runs(driver: Driver, image: Version) -> Runs:
 def needed_driver(image: Version) -> str:
     """What to say of the driver that an image needs."""
     first = FIRST_DRIVER.get(image[0])
-    return f"driver {shown(first)} or later" if first else f"a driver with CUDA {image[0]} or later"
+    return f"driver {first} or later" if first else f"a driver with CUDA {image[0]} or later"
+
+
+def of_config(text: str | None) -> Version | None:
+    """The CUDA of an image by its configuration: NVIDIA's images set CUDA_VERSION; None: unknown.
+
+    Args:
+        text: the configuration as an engine prints it, JSON.
+    """
+    found = re.search(r"\bCUDA_VERSION=(\d+(?:\.\d+)+)", text or "")
+    return version(found[1]) if found is not None else None
 
 
 def of_image(name: str, root: Path) -> Version | None:

@@ -67,12 +67,14 @@ def test_what_to_install() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "found"),
     [
-        ("docker/images.lock.toml", '[cuda]\nbase = "x/cuda:12.8.1-devel@sha256:0"', (12, 8)),
-        ("docker/images.lock.toml", '[images.cuda]\ncuda = "12.4"', (12, 4)),
-        ("docker/images.lock.toml", '[cpu]\nbase = "x/cuda:12.8.1"', None),
+        ("docker/images.lock.toml", '[image.cuda]\nbase = "x/cuda:12.8.1-devel@sha256:0"', (12, 8)),
+        ("docker/images.lock.toml", '[cuda]\ncuda = "12.4"', (12, 4)),
+        ("docker/images.lock.toml", '[image.cpu]\nbase = "x/cuda:12.8.1"', None),
         ("docker/images.lock.toml", "not toml = = =", None),
         ("docker/cuda/Dockerfile", "ARG BASE=nvidia/cuda:13.0.0-devel\nFROM $BASE", (13, 0)),
-        ("docker/cuda/Dockerfile", "RUN pip install torch+cu128", None),
+        ("docker/cuda/Dockerfile", "ENV CUDA_VERSION=12.6.3", (12, 6)),
+        ("docker/cuda/Dockerfile", "# needs CUDA 12.8 or newer", (12, 8)),
+        ("docker/cuda/Dockerfile", "RUN pip install torch", None),
     ],
 )
 def test_the_cuda_of_an_image(

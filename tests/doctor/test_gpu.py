@@ -31,6 +31,7 @@ SPEC = {
 def image(monkeypatch: pytest.MonkeyPatch) -> None:
     """The image cuda holds CUDA 12.8."""
     monkeypatch.setattr("harness.doctor.cuda.of_image", lambda *_: (12, 8))
+    monkeypatch.setattr(gpu, "image_reference", lambda name: name)
     monkeypatch.setattr("shutil.which", lambda _: None)
 
 
@@ -109,6 +110,20 @@ def test_the_driver_against_the_image(
     if state is State.MISS:
         assert row.expected == "driver 525.60.13 or later"
         assert row.fix
+
+
+def test_what_an_engine_says_of_the_image_goes_first(
+    setting: Callable[..., Setting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for an image by its digest, of which docker/ knows nothing."""
+    config = json.dumps(
+        {"Env": ["PATH=/bin", "NVIDIA_REQUIRE_CUDA=cuda>=9.0", "CUDA_VERSION=13.0.1"]}
+    )
+    needs = replace(WITH_GPU, image="registry/x@sha256:" + "0" * 64)
+    made = setting(answers={"podman image": config}, library=machine(Gpu()), needs=needs)
+    (row,) = [one for name, one in told(made).items() if name.startswith("CUDA of image")]
+    assert (row.state, "the image has 13.0.1" in row.found) == (State.MISS, True)
+    assert row.expected == "driver 580.65.06 or later"
 
 
 def test_an_old_driver_is_no_matter_to_processes(setting: Callable[..., Setting]) -> None:

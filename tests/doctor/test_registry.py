@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -44,6 +46,17 @@ def test_a_check_that_hangs_is_left_behind(setting: Callable[..., Setting]) -> N
     end.set()
     assert [(one.topic, one.state) for one in told] == [("slow", State.FAIL), ("fine", State.OK)]
     assert "has not answered within 0.05 s" in told[0].found
+
+
+def test_a_check_that_hangs_does_not_keep_the_process() -> None:
+    code = (
+        "import time; from harness.doctor.registry import together;"
+        "print(together({'slow': lambda: time.sleep(600)}, 0.01))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "TimeoutError" in done.stdout
 
 
 def test_checks_run_at_the_same_time() -> None:

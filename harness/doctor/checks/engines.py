@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.doctor.finding import Finding, State
+from harness.doctor.images import image_bytes
 from harness.doctor.registry import check, together
 from harness.doctor.setting import Needs, Setting, gigabytes, lacking
 from harness.run.containers import backend_names, open_backend, probe
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 TOPIC: Final = "engines"
 _PATIENCE_S: Final = 12.0
 _LIMITS: Final = ("memory", "pids", "cpus", "disk")
-# Rounded up from the images as they were built (docs/containers.md): what they take once unpacked,
-# where their lock does not say.
-_IMAGE_BYTES: Final = {"cpu": 3e9, "cuda": 25e9}
-_USUAL_IMAGE_BYTES: Final = 25e9
 
 
 @check(TOPIC)
@@ -81,7 +78,7 @@ def image_missing(name: str, wanted: str) -> str:
     """Why an engine cannot run a cell in the image, as its backend says; empty if it can."""
     try:
         return open_backend(name, wanted).missing()
-    except ImportError as error:  # an installation without the images' lock
+    except (ImportError, OSError) as error:  # without the files that images are made of
         return f"the image {wanted!r} is not known here: {error}"
 
 
@@ -134,7 +131,7 @@ def room(needs: Needs, name: str, folder: Path, *, is_there: bool) -> Finding:
     what = f"{name}: room for images"
     free = shutil.disk_usage(folder).free
     found = f"{gigabytes(free)} free in {folder}"
-    size = _IMAGE_BYTES.get(needs.image, _USUAL_IMAGE_BYTES)
+    size = image_bytes(needs.image)
     if is_there or free >= size:
         return Finding(TOPIC, what, State.OK, found)
     return lacking(

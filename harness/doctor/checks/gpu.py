@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import harness
 from harness.doctor import cdi, cuda
 from harness.doctor.finding import Finding, State
+from harness.doctor.images import image_reference
 from harness.doctor.registry import check
 from harness.doctor.setting import Setting, gigabytes, lacking
 from harness.run.health import gpus_here, judge, sample
@@ -24,6 +25,7 @@ TOPIC: Final = "gpu"
 _TOOLKIT: Final = "sudo apt-get install nvidia-container-toolkit"
 _MAKE_SPEC: Final = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 _MOST_XIDS: Final = 4
+_WITH_IMAGES: Final = ("docker", "podman")
 _ENGINES: Final = ("docker", "podman", "apptainer")
 
 
@@ -63,9 +65,20 @@ def driver(setting: Setting) -> Iterator[Finding]:
     )
     yield Finding(TOPIC, "driver", State.OK, f"{told}, CUDA up to {cuda.shown(here.cuda)}")
     name = setting.needs.image if setting.needs.gpus else "cuda"
-    wanted = cuda.of_image(name, Path(harness.__file__).parents[1])
+    wanted = image_cuda(setting, name)
     if wanted is not None:
         yield image(setting, name, here, wanted)
+
+
+def image_cuda(setting: Setting, name: str) -> cuda.Version | None:
+    """What an engine says that the image has, if one has it; else what it is built from."""
+    reference = image_reference(name)
+    for engine in _WITH_IMAGES if reference is not None else ():
+        words = [engine, "image", "inspect", "--format", "{{json .Config}}", str(reference)]
+        found = cuda.of_config(setting.ask(words))
+        if found is not None:
+            return found
+    return cuda.of_image(name, Path(harness.__file__).parents[1])
 
 
 def image(setting: Setting, name: str, here: cuda.Driver, wanted: cuda.Version) -> Finding:
