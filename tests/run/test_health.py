@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pynvml
 import pytest
@@ -18,12 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.run import health
-from harness.run.health import Nvml, gpus_here, judge, sample
+from harness.run.health import Nvml, gpus_here, judge, library, sample
 from harness.run.health.gpu import REASONS, GpuProcess, GpuSample, others, process
 from harness.run.health.host import CpuSample, Host, MemorySample, look
 from harness.run.health.kernel_log import KernelLog, Xid, normal_bus, parse
 from harness.run.health.sampling import HostSample
+from harness.run.record import Status
+from harness.run.scheduler import run_cells
 from tests.doctor.nvml import ABSENT, FakeNvml, Gpu, machine, pair
+from tests.run.support import FilesBackend, scripted_cell
+
+if TYPE_CHECKING:
+    from harness.run.containers import Job
+    from tests.run.conftest import Bench
 
 ROOT = Path(__file__).parents[2]
 NONE = Nvml(None, "no NVIDIA driver is loaded")
@@ -102,7 +109,7 @@ SICK = {
     "row waits for a reset": ({}, {"rows": (0, 1, 1, 0)}, "a reset would take out"),
     "page waits": ({"rows": ABSENT}, {"rows": ABSENT, "pages_pending": 1}, "a reset would take"),
     "heat": ({}, {"heat_ns": 30_000_000_000}, "heat kept .* GPU 0 .* low for 30 s of 100 s"),
-    "hardware slowdown": ({}, {"reasons": 0x8 | 0x40}, "hardware slowdown, hardware thermal"),
+    "hardware slowdown": ({}, {"reasons": 0x8 | 0x40}, "slowed down: hardware thermal slowdown"),
     "power brake before": ({"reasons": 0x80}, {}, "slowed down: power brake"),
     "old driver, hot": ({}, {"reasons": ABSENT}, "hardware thermal slowdown"),
     "foreign process": ({}, {"pids": (1,)}, "another process computed on GPU 0 .*: pid 1"),
@@ -125,6 +132,7 @@ FINE = {
     "no ECC": ({"uncorrected": ABSENT}, {"uncorrected": ABSENT}),
     "power limit under load": ({}, {"reasons": 0x4, "power_ns": 90_000_000_000}),
     "idle, then slow clock": ({"sm_mhz": 1980}, {"sm_mhz": 345, "reasons": 0x1}),
+    "its clock just changes": ({}, {"reasons": 0x8}),
     "a blip of heat": ({}, {"heat_ns": 900_000_000}),
     "an old row that waits": ({"rows": (0, 1, 1, 0)}, {"rows": (0, 1, 1, 0)}),
     "a corrected row": ({}, {"rows": (1, 0, 0, 0)}),
@@ -204,13 +212,13 @@ def xid(code: int, sequence: int = 2, bus: str = "0:3b:00") -> Xid:
     [
         (79, "0:3b:00", True, True),
         (48, "0:3b:00", True, True),
-        (31, "0:3b:00", True, True),
-        (13, "0:3b:00", True, True),
+        (31, "0:3b:00", True, False),  # a program's own fault, which it cannot survive
+        (13, "0:3b:00", True, False),
         (45, "0:3b:00", True, False),  # the driver cleared away after a program that was stopped
         (43, "0:3b:00", True, False),
         (79, "0:86:00", True, False),  # another GPU's
         (79, "0:3b:00", False, True),
-        (31, "0:3b:00", False, False),  # somebody else's program, on a GPU that is not the cell's
+        (31, "0:3b:00", False, False),
     ],
 )
 def test_new_xids(code: int, bus: str, asked: bool, is_sick: bool) -> None:
@@ -322,6 +330,13 @@ def test_the_cells_own_processes_are_not_foreign() -> None:
     (told,) = judge(before, after)
     assert "pid 900 (ray)" in told
     assert judge(before, after, own_pids=[800]) == ()
+
+
+def test_services_of_the_driver_compute_nothing() -> None:
+    before = seen(HEALTHY)
+    service = GpuProcess(900, "nvidia-cuda-mps", (1,))
+    after = later(replace(before, gpus=(replace(before.gpus[0], processes=(service,)),)))
+    assert judge(before, after) == ()
 
 
 def test_a_process_that_is_just_leaving_is_waited_for() -> None:
@@ -481,6 +496,43 @@ def test_the_form_of_a_sample_in_records() -> None:
     assert document["gpus"][0]["processes"][0].keys() == {"pid", "name", "ancestors"}
 
 
+# -- In records ------------------------------------------------------------------------------------
+
+
+class Breaking(FilesBackend):
+    """A cell during which a GPU has an error."""
+
+    def start(self, job: Job) -> FilesBackend:
+        library._opened.api.gpus[0] = replace(HEALTHY, uncorrected=1)
+        return super().start(job)
+
+
+@pytest.mark.parametrize("gpus", [[("0",)], []])
+def test_a_cell_on_a_host_that_broke_is_invalid(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, gpus: list[tuple[str, ...]]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(library, "_opened", machine(HEALTHY))
+    cell = scripted_cell(0)
+    outcome = run_cells([cell], bench.store, Breaking(), bench.root, gpus=gpus)
+    assert outcome.counts[Status.INVALID] == 1
+    assert not bench.store.has(cell.id), "it has no numbers"
+    record = bench.store.last_failure(cell.id)
+    assert record is not None
+    assert record.status is Status.INVALID
+    told = record.provenance["health"]
+    assert [
+        one["uncorrected"] for one in (told["before"]["gpus"][0], told["after"]["gpus"][0])
+    ] == [
+        *(0, 1),
+    ]
+    assert told["sick"] == ["GPU 0 (NVIDIA H100 80GB HBM3) had one uncorrected ECC error"]
+    assert told["sick"][0] in str((record.error or {})["message"])
+    again = run_cells([cell], bench.store, FilesBackend(), bench.root, gpus=gpus)
+    assert again.counts[Status.OK] == 1, "the old error is not counted again"
+    assert bench.store.record(cell.id).provenance["health"]["sick"] == []
+
+
 # -- Which GPUs ------------------------------------------------------------------------------------
 
 
@@ -580,7 +632,7 @@ def test_any_two_samples_can_be_judged(before: HostSample, after: HostSample) ->
 
 def standing(gpu: GpuSample) -> bool:
     """What is wrong with a GPU by itself, whatever has happened since."""
-    slowed = {"hardware slowdown", "hardware thermal slowdown", "power brake"}
+    slowed = {"hardware thermal slowdown", "power brake"}
     return bool(
         gpu.problem or gpu.remap_failed or gpu.processes or slowed.intersection(gpu.reasons or ())
     )

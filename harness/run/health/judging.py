@@ -35,17 +35,19 @@ if TYPE_CHECKING:
 # A blip of some milliseconds moves no timing that anybody reads; one percent does.
 _HELD_SHARE: Final = 0.01
 
-# Reasons that only a machine with a fault of cooling or supply has, whatever it computes.
-# "software thermal slowdown" is told by its length, which `heat_ns` has.
-_SLOWED: Final = ("hardware slowdown", "hardware thermal slowdown", "power brake")
+# Reasons that only a machine with a fault of cooling or supply has, whatever it computes. "Software
+# thermal slowdown" is told by its length, which `heat_ns` has; "hardware slowdown" by itself is not
+# among them, since drivers also set it for a moment when the clock changes (nvml.h).
+_SLOWED: Final = ("hardware thermal slowdown", "power brake")
 
-# What the driver logs when it clears away after a program that was stopped or has crashed
-# (NVIDIA's catalogue of Xid errors: 43 GPU stopped processing, 45 channel removal). A cell that
-# finished was not hurt by them.
-_CLEANUP: Final = frozenset({43, 45})
-# Faults that a program makes as easily as hardware does: graphics engine exception, page fault.
-# On a GPU that the cell had for itself they count; elsewhere they are somebody else's program.
-_OF_PROGRAMS: Final = frozenset({13, 31})
+# What a program brings about as easily as hardware does, by NVIDIA's catalogue of Xid errors: 13
+# graphics engine exception, 31 page fault, 43 GPU stopped processing, 45 cleanup after a program
+# that was stopped or has crashed. CUDA refuses all further work of a process that had one: a cell
+# that finished was not hurt, and one that failed has its own fault to tell.
+_OF_PROGRAMS: Final = frozenset({13, 31, 43, 45})
+
+# Services that hold every GPU and compute nothing themselves, by the 15 letters the kernel keeps.
+_SERVICES: Final = frozenset({"nvidia-cuda-mps", "nv-hostengine", "nvidia-persiste"})
 
 
 def judge(before: HostSample, after: HostSample, own_pids: Sequence[int] = ()) -> tuple[str, ...]:
@@ -98,9 +100,8 @@ def _gpu(
 
 def _xids(name: str, gpu: GpuSample, before: HostSample, after: HostSample) -> Iterator[str]:
     old = {xid.sequence for xid in before.xids or ()}
-    harmless = _CLEANUP if before.asked else _CLEANUP | _OF_PROGRAMS
     for xid in after.xids or ():
-        if xid.sequence not in old and xid.bus == gpu.bus and xid.code not in harmless:
+        if xid.sequence not in old and xid.bus == gpu.bus and xid.code not in _OF_PROGRAMS:
             yield f"{name} reported Xid {_told(xid)}"
 
 
@@ -130,7 +131,8 @@ def _shared(name: str, first: GpuSample, last: GpuSample, own: Sequence[int]) ->
         return  # NVML tells the processes of all parts, and the others' are none of the cell's
     found: dict[int, GpuProcess] = {}
     for sample in (first, last):
-        found |= {one.pid: one for one in others(sample.processes or (), own)}
+        foreign = others(sample.processes or (), own)
+        found |= {one.pid: one for one in foreign if one.name not in _SERVICES}
     for pid, one in sorted(found.items()):
         program = f" ({one.name})" if one.name else ""
         yield f"another process computed on {name}: pid {pid}{program}"
