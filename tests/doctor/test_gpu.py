@@ -60,11 +60,11 @@ def test_a_healthy_machine(setting: Callable[..., Setting]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"reasons": 0x48}, "was slowed down: hardware thermal slowdown"),
+        ({"reasons": 0x48}, "; it was slowed down: hardware thermal slowdown"),
         ({"uncorrected": 3}, "3 uncorrected ECC errors since the driver was loaded"),
         ({"rows": (0, 1, 1, 0)}, "failed memory waits for a reset"),
         ({"rows": (0, 1, 0, 1)}, "failed memory that cannot be taken out of use"),
-        ({"pids": (1,)}, "another process computed on GPU 0"),
+        ({"pids": (1,)}, "; another process computed on it: pid 1"),
         ({"lost": True}, "was lost"),
     ],
 )

@@ -171,6 +171,21 @@ def test_data_that_would_be_downloaded(
     assert row.fix.endswith("star/generate_128.csv")
 
 
+def test_data_of_another_tier_are_not_asked_for(
+    setting: Callable[..., Setting], checkout: Path
+) -> None:
+    loaded = load("star", "published")
+    assert list(suite.data(setting(loaded=loaded), loaded)) == []
+
+
+def test_data_without_a_lock_are_left_to_the_lock(
+    setting: Callable[..., Setting], checkout: Path
+) -> None:
+    (checkout / "suites/star/suite.lock").unlink()
+    loaded = load("star", "responses")
+    assert list(suite.data(setting(loaded=loaded), loaded)) == []
+
+
 def test_data_in_a_mirror_must_be_the_right_ones(
     setting: Callable[..., Setting], checkout: Path, monkeypatch: Any
 ) -> None:

@@ -113,7 +113,7 @@ def enough(setting: Setting, found: list[GpuHere]) -> Finding:
         told,
         needed=asked > 0,
         expected=f"{asked} for each cell" if asked else "",
-        fix="" if limits is None else "unset CUDA_VISIBLE_DEVICES",
+        fix="nvidia-smi -L" if limits is None else "unset CUDA_VISIBLE_DEVICES",
     )
 
 
@@ -127,7 +127,8 @@ def one_gpu(setting: Setting, name: str, memory: Mapping[str, int | None]) -> Fi
     words += [gigabytes(size)] if size else []
     words += [f"{told.sm_mhz} of {told.max_sm_mhz} MHz"] if told.sm_mhz else []
     words += [f"{told.celsius} °C"] if told.celsius is not None else []
-    sick = [*judge(now, now)]
+    # The row says already which GPU it is.
+    sick = [reason.replace(f"{what} ({told.name})", "it") for reason in judge(now, now)]
     if told.problem and not sick:
         sick.append(told.problem)
     if told.uncorrected:

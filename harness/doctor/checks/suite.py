@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from importlib.util import find_spec
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from harness.data.fetch import OFFLINE, locate
@@ -13,7 +14,10 @@ from harness.doctor.checks.machine import memory_bytes
 from harness.doctor.finding import Finding, State
 from harness.doctor.registry import check
 from harness.doctor.setting import Needs, Setting, gigabytes, lacking
+from harness.errors import HarnessError
 from harness.run.containers import backend_names
+from harness.spec.grid import Grid
+from harness.spec.lock import load_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +30,7 @@ _PACKAGES: Final = {
     "torch_rl": ("torch", "transformers", "peft"),
     "verl": ("verl", "vllm", "ray"),
 }
+_MOST_CELLS: Final = 1000
 _NO: Final = frozenset({"", "0", "false", "no"})
 
 
@@ -51,7 +56,7 @@ def container(needs: Needs) -> Finding:
         if lacks:
             found = f"{asked}: {lacks.splitlines()[0]}"
             fix = f"harness run {needs.suite} --tier {needs.tier} --container auto"
-            return lacking(TOPIC, "container", found, needed=True, expected=asked, fix=fix)
+            return lacking(TOPIC, "container", found, needed=True, fix=fix)
         return Finding(TOPIC, "container", State.OK, unenforced(needs, asked))
     chosen = next(name for name in backend_names() if not image_missing(name, needs.image))
     return Finding(TOPIC, "container", State.OK, f"auto: {unenforced(needs, chosen)}")
@@ -143,30 +148,32 @@ def packages(needs: Needs) -> Iterator[Finding]:
 
 
 def data(setting: Setting, loaded: Loaded) -> Iterator[Finding]:
-    """The data sets that do not travel with the suite: whether a run would have to fetch them."""
-    from harness.spec.lock import load_lock
-
-    elsewhere = {name: one for name, one in loaded.suite.data.items() if one.url is not None}
-    if not elsewhere:
-        return
+    """The data sets that a run of the tier would have to fetch, and those that it would find."""
     try:
-        pins = load_lock(loaded.suite).data
-    except Exception:  # noqa: BLE001 - the check of the lock tells it
-        return
+        pins = load_lock(loaded.suite)
+        read = paths_read(Grid(loaded.suite, loaded.tier.name, pins))
+    except HarnessError:
+        return  # the check of the lock tells it
     forbidden = setting.environment.get(OFFLINE, "").lower() not in _NO
-    for name, one in elsewhere.items():
-        pin = pins.get(name)
-        place = locate(one, loaded.suite.root, pin.sha256 if pin else None)
-        what = f"data {name}"
+    for name, one in loaded.suite.data.items():
+        if one.url is None or one.path not in read or name not in pins.data:
+            continue
+        pin, what = pins.data[name], f"data {name}"
+        place = locate(one, loaded.suite.root, pin.sha256)
         if place is not None:
             yield Finding(TOPIC, what, State.OK, f"in the {place.origin}: {place.root / one.path}")
             continue
-        size = f" of {gigabytes(pin.bytes)}" if pin else ""
         yield lacking(
             TOPIC,
             what,
-            f"not here; a run would download a file{size}",
+            f"not here; a run would download a file of {gigabytes(pin.bytes)}",
             needed=forbidden,
             expected=f"{OFFLINE} forbids to fetch it" if forbidden else "",
             fix=f"export HARNESS_MIRROR=FOLDER   # one that holds {one.path}",
         )
+
+
+def paths_read(grid: Grid) -> set[str]:
+    """Paths of the data sets that cells read; of a large grid, that its first cells do."""
+    first = islice(grid.ids(), _MOST_CELLS)
+    return {path for ordinal, name in first for path in grid.cell(ordinal, name).data_paths}
