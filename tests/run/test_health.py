@@ -14,15 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pynvml
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from harness.run import health
-from harness.run.health import Nvml, gpus_here, judge, library, sample
-from harness.run.health.gpu import REASONS, GpuProcess, GpuSample, others, process
-from harness.run.health.host import CpuSample, Host, MemorySample, look
+from harness.run.health import Nvml, judge, library, sample
+from harness.run.health.gpu import REASONS, GpuProcess, others, process
 from harness.run.health.kernel_log import KernelLog, Xid, normal_bus, parse
-from harness.run.health.sampling import HostSample
 from harness.run.record import Status
 from harness.run.scheduler import run_cells
 from tests.doctor.nvml import ABSENT, FakeNvml, Gpu, machine, pair
@@ -30,6 +25,7 @@ from tests.run.support import FilesBackend, scripted_cell
 
 if TYPE_CHECKING:
     from harness.run.containers import Job
+    from harness.run.health.sampling import HostSample
     from tests.run.conftest import Bench
 
 ROOT = Path(__file__).parents[2]
@@ -353,111 +349,7 @@ def test_a_process_that_is_just_leaving_is_waited_for() -> None:
     assert len(asked) == 3
 
 
-# -- The host --------------------------------------------------------------------------------------
-
-
-def write(root: Path, files: dict[str, object]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{content}\n")
-    return root
-
-
-def test_everything_that_linux_tells(tmp_path: Path) -> None:
-    core = "sys/devices/system/cpu/cpu"
-    write(
-        tmp_path,
-        {
-            f"{core}0/thermal_throttle/core_throttle_count": 3,
-            f"{core}0/thermal_throttle/package_throttle_count": 4,
-            f"{core}0/cpufreq/scaling_cur_freq": 2_000_000,
-            f"{core}0/cpufreq/cpuinfo_max_freq": 3_500_000,
-            f"{core}1/cpufreq/scaling_cur_freq": 3_000_000,
-            "sys/devices/system/edac/mc/mc0/ue_count": 1,
-            "sys/devices/system/edac/mc/mc1/ue_count": 2,
-            "proc/meminfo": "MemAvailable: 1000 kB\nSwapTotal: 50 kB\nSwapFree: 20 kB",
-            "proc/pressure/cpu": "some avg10=1.00 avg60=2.50 avg300=0.10 total=77",
-            "proc/loadavg": f"{os.cpu_count()}.0 1 1 1/1 1",
-            "proc/self/cgroup": "0::/cell",
-            "sys/fs/cgroup/cell/cpu.stat": "usage_usec 1\nnr_throttled 9",
-        },
-    )
-    assert look(tmp_path) == Host(
-        CpuSample(throttled=7, mhz=2500, max_mhz=3500, load=1.0, quota_throttled=9),
-        MemorySample(available=1_024_000, swap_used=30 * 1024, uncorrected=3),
-        {"cpu": 2.5, "memory": None, "io": None},
-    )
-
-
-def test_the_quota_of_version_1(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        {
-            "proc/self/cgroup": "4:memory:/\n3:cpu,cpuacct:/a\n0::/",
-            "sys/fs/cgroup/cpu/a/cpu.stat": "nr_periods 4\nnr_throttled 2",
-        },
-    )
-    assert look(tmp_path).cpu.quota_throttled == 2
-
-
-def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
-    told = look(tmp_path)
-    assert told.cpu == CpuSample(None, None, None, None, None)
-    assert told.memory == MemorySample(None, None, None)
-
-
-def test_files_of_rubbish_are_unknown(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        {
-            "proc/meminfo": "MemAvailable: many kB",
-            "proc/pressure/io": "some avg60=lots",
-            "proc/loadavg": "",
-            "sys/devices/system/edac/mc/mc0/ue_count": "none",
-        },
-    )
-    told = look(tmp_path)
-    assert (told.memory.available, told.memory.uncorrected) == (None, None)
-    assert (told.cpu.load, told.pressure["io"]) == (None, None)
-
-
-def test_an_uncorrected_error_of_the_hosts_memory_counts() -> None:
-    before = sample(library=NONE, log=Log())
-    memory = replace(before.host.memory, uncorrected=1)
-    zero = replace(before, host=replace(before.host, memory=replace(memory, uncorrected=0)))
-    last = replace(before, host=replace(before.host, memory=memory))
-    assert judge(zero, last) == ("the host's memory had one uncorrected error",)
-    assert judge(before, last) == (), "what was unknown before says nothing"
-
-
-def test_a_busy_host_is_only_noted() -> None:
-    before = sample(library=NONE, log=Log())
-    cpu = CpuSample(throttled=10**6, mhz=400, max_mhz=5000, load=99.0, quota_throttled=10**6)
-    memory = replace(before.host.memory, available=0, swap_used=1 << 40)
-    busy = replace(before, host=Host(cpu, memory, {"cpu": 100.0, "memory": 100.0, "io": 100.0}))
-    assert judge(before, busy) == ()
-
-
 # -- Sampling --------------------------------------------------------------------------------------
-
-
-def test_a_sample_of_a_large_machine_reads_few_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each takes some 10 us: a sample is to take some milliseconds, of machines of any size."""
-    cores = [f"sys/devices/system/cpu/cpu{number}" for number in range(512)]
-    write(tmp_path, {f"{core}/cpufreq/scaling_cur_freq": 2_000_000 for core in cores})
-    opened, real = [], os.open
-
-    def counting(path: Any, *arguments: Any) -> int:
-        opened.append(path)
-        return real(path, *arguments)
-
-    monkeypatch.setattr(os, "open", counting)
-    told = sample(library=NONE, log=Log(), root=tmp_path)
-    assert told.host.cpu.mhz == 2000
-    assert len(opened) < 200
 
 
 def test_a_library_that_breaks_costs_no_cell() -> None:
@@ -531,136 +423,3 @@ def test_a_cell_on_a_host_that_broke_is_invalid(
     again = run_cells([cell], bench.store, FilesBackend(), bench.root, gpus=gpus)
     assert again.counts[Status.OK] == 1, "the old error is not counted again"
     assert bench.store.record(cell.id).provenance["health"]["sick"] == []
-
-
-# -- Which GPUs ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("told", "indices"),
-    [
-        (None, [0, 1]),
-        ("", []),
-        ("1", [1]),
-        ("1,0", [1, 0]),
-        (" 1 , 0 ", [1, 0]),
-        ("1,9,0", [1]),  # CUDA stops there too
-        ("-1", []),
-        ("NoDevFiles", []),
-        ("GPU-bbbb", [1]),  # the beginning of a UUID
-        ("GPU-bbbbbbbb-1111", [1]),
-    ],
-)
-def test_gpus_here(told: str | None, indices: list[int]) -> None:
-    environment = {} if told is None else {"CUDA_VISIBLE_DEVICES": told}
-    assert [gpu.index for gpu in gpus_here(machine(*pair()), environment)] == indices
-
-
-def test_a_lost_gpu_hides_no_other() -> None:
-    library = machine(replace(HEALTHY, lost=True), pair()[1])
-    assert [gpu.index for gpu in gpus_here(library, {})] == [1]
-    assert gpus_here(library, {"CUDA_VISIBLE_DEVICES": "0,1"}) == []
-
-
-def test_a_part_of_a_gpu() -> None:
-    whole = replace(HEALTHY, parts=("MIG-1",), mig=(1, 1))
-    (part,) = gpus_here(machine(whole), {"CUDA_VISIBLE_DEVICES": "MIG-1"})
-    assert (part.index, part.uuid) == (0, "MIG-1")
-    told = sample(["MIG-1"], library=machine(whole), log=Log())
-    assert told.gpus[0].uuid == whole.uuid
-
-
-def test_no_driver_no_gpus() -> None:
-    assert gpus_here(NONE, {}) == []
-
-
-def test_the_public_names() -> None:
-    assert callable(health.sample)
-    assert callable(health.judge)
-
-
-# -- Properties ------------------------------------------------------------------------------------
-
-counters = st.none() | st.integers(0, 2**40)
-flags = st.none() | st.booleans()
-names = st.sampled_from(sorted(REASONS.values()))
-gpu_samples = st.builds(
-    GpuSample,
-    asked=st.sampled_from(["0", "1"]),
-    problem=st.sampled_from(["", "", "", "lost", "NVML does not know it"]),
-    uuid=st.sampled_from([None, "GPU-a", "GPU-b"]),
-    bus=st.sampled_from([None, "0:3b:00", "0:86:00"]),
-    reasons=st.none() | st.lists(names, unique=True).map(tuple),
-    heat_ns=counters,
-    power_ns=counters,
-    uncorrected=counters,
-    pending=flags,
-    remap_failed=flags,
-    processes=st.none() | st.lists(st.builds(GpuProcess, st.integers(1, 50))).map(tuple),
-    mig=flags,
-)
-hosts = st.builds(
-    Host,
-    st.builds(CpuSample, counters, counters, counters, st.none() | st.floats(0, 99), counters),
-    st.builds(MemorySample, counters, counters, counters),
-    st.fixed_dictionaries({"cpu": st.none() | st.floats(0, 100)}),
-)
-samples = st.builds(
-    HostSample,
-    at=st.just("2026-01-01T00:00:00.000+00:00"),
-    clock_s=st.floats(0, 1e6),
-    pid=st.integers(100, 200),
-    host=hosts,
-    asked=st.booleans(),
-    gpus=st.lists(gpu_samples, max_size=3).map(tuple),
-    driver=st.sampled_from([None, "1", "2"]),
-    nvml=st.sampled_from(["", "no driver"]),
-    xids=st.none()
-    | st.lists(
-        st.builds(Xid, st.integers(0, 9), st.just("0:3b:00"), st.integers(1, 99), st.just(""))
-    ).map(tuple),
-)
-
-
-@given(samples, samples)
-def test_any_two_samples_can_be_judged(before: HostSample, after: HostSample) -> None:
-    told = judge(before, after)
-    assert len(set(told)) == len(told)
-    assert all(reason and "None" not in reason for reason in told)
-    json.dumps([before.to_json(), after.to_json()], allow_nan=False)
-
-
-def standing(gpu: GpuSample) -> bool:
-    """What is wrong with a GPU by itself, whatever has happened since."""
-    slowed = {"hardware thermal slowdown", "power brake"}
-    return bool(
-        gpu.problem or gpu.remap_failed or gpu.processes or slowed.intersection(gpu.reasons or ())
-    )
-
-
-@given(samples)
-def test_identical_samples_of_sound_gpus_are_healthy(one: HostSample) -> None:
-    sound = {gpu.uuid: gpu for gpu in one.gpus if not standing(gpu)}
-    same = replace(one, gpus=tuple(sound.values()), nvml="")
-    assert judge(same, later(same)) == ()
-
-
-@given(samples, st.integers(1, 2**30))
-def test_an_ecc_error_is_always_sick(one: HostSample, errors: int) -> None:
-    gpu = GpuSample("0", uuid="GPU-a", uncorrected=5)
-    before = replace(one, gpus=(gpu,), nvml="")
-    after = replace(before, gpus=(replace(gpu, uncorrected=5 + errors),))
-    assert any("ECC" in reason for reason in judge(before, after))
-
-
-@given(samples, hosts)
-def test_the_cores_never_make_a_record_invalid(one: HostSample, other: Host) -> None:
-    same = replace(one, host=replace(other, memory=one.host.memory))
-    assert judge(one, same) == judge(one, one)
-
-
-@given(samples, samples, st.lists(st.integers(1, 50)))
-def test_owning_a_process_never_adds_a_reason(
-    before: HostSample, after: HostSample, own: list[int]
-) -> None:
-    assert set(judge(before, after, own)) <= set(judge(before, after))
