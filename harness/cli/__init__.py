@@ -28,7 +28,7 @@ def program() -> None:
 
 def main() -> None:
     """Run the command line and leave with a documented exit code (harness.errors.ExitCode)."""
-    from harness.cli import chores, doctor, fit, rescore, verbs  # noqa: F401 - they register themselves
+    from harness.cli import chores, doctor, fit, images, rescore, verbs  # noqa: F401 - they register themselves
     from harness.cli.app import app
     from harness.errors import ExitCode, HarnessError
 

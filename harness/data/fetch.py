@@ -157,6 +157,7 @@ def _into_cache(
             raise DataError(f"{what} gives other bytes than the lock pins", found=f"sha256 {found}")
         file_in_cache = cache / found / declared.path
         file_in_cache.parent.mkdir(parents=True, exist_ok=True)
+        incoming.chmod(0o644)  # a temporary file is its user's alone; a cell may be another one
         incoming.replace(file_in_cache)
     except OSError as error:
         raise _unwritable(cache, error) from None

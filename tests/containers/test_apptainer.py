@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import InfrastructureError
 from harness.run.containers import Limits, open_backend, probe
-from harness.run.containers.apptainer import make_sif, sif_of
+from harness.images.sif import make_sif, sif_of
 from harness.run.scheduler import run_cells
 from harness.run.store import Store
 from tests.containers.support import ROOT, probing_cell

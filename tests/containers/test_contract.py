@@ -135,6 +135,21 @@ def test_mounts_are_the_spec_the_data_and_what_is_written(place: Place) -> None:
     assert not any("docker.sock" in mount or "podman" in mount for mount in found["mounts"])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="for others, a cell is the user itself")
+def test_data_that_only_root_can_read_are_readable(place: Place) -> None:
+    (place.data / "a.csv").write_text("a\n1\n")
+    (place.data / "a.csv").chmod(0o600)
+    (place.data / "model").mkdir(mode=0o700)
+    (place.data / "model" / "weights").write_text("w")
+    pins = {name: {"path": name, "sha256": "0" * 64} for name in ("a.csv", "model")}
+    cell = probing_cell(
+        ("read", "/data/a.csv"), ("read", "/data/model/weights"), pins={"data": pins}
+    )
+    assert not place.run(cell).failures
+    assert place.store.load(cell.id).result["found"] == ["a\n1\n", "w"]
+    assert (place.data / "a.csv").stat().st_mode & 0o777 == 0o600
+
+
 def test_memory_binds(place: Place) -> None:
     limits = Limits(memory_bytes=256 * MIB)
     record = place.failure(probing_cell(("allocate", 1024)), limits=limits)

@@ -7,7 +7,6 @@ that image, and checked by its SHA-256 before the first cell.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -17,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.data.fetch import cache_folder
 from harness.errors import HarnessError, InfrastructureError
+from harness.images.sif import apptainer, note_of, sha256_of, sif_of
 from harness.run.containers import container as cells
 from harness.run.containers.backend import Job, Probe
 from harness.run.containers.hardening import seccomp_profile
@@ -29,7 +28,6 @@ from harness.run.disk import writing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_PROGRAMS: Final = ("apptainer", "singularity")
 _ANSWERS_S: Final = 30
 _PINNED_FILE: Final = re.compile(r"(?P<path>.+\.sif)@sha256:(?P<sha256>[0-9a-f]{64})")
 # What apptainer itself needs of this process's environment; none of it reaches the cell.
@@ -38,7 +36,7 @@ _OF_APPTAINER: Final = ("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "XDG_RUNTIME_
 
 def probe() -> Probe:
     """Ask apptainer for its version, and the machine for what apptainer can limit on it."""
-    program = _program()
+    program = apptainer()
     if program is None:
         hint = "load your cluster's module, or see https://apptainer.org/docs/admin/latest/"
         return Probe("apptainer", works=False, reason="apptainer is not installed", hint=hint)
@@ -73,10 +71,6 @@ def probe() -> Probe:
     )
 
 
-def _program() -> str | None:
-    return next(filter(None, map(shutil.which, _PROGRAMS)), None)
-
-
 def _has_version_2() -> bool:
     return Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
@@ -94,54 +88,6 @@ def _limits_bind() -> dict[str, bool]:
     except OSError:
         delegated = []
     return {name: controller in delegated for name, controller in names.items()}
-
-
-def sif_of(image_id: str) -> Path:
-    """Where the SIF file of an image is kept, which `harness images load` makes."""
-    return cache_folder(os.environ) / "sif" / f"{image_id.removeprefix('sha256:')}.sif"
-
-
-def make_sif(archive: str, image_id: str) -> Path:
-    """Make the SIF file of an image, unless it is there; its SHA-256 is noted beside it.
-
-    Args:
-        archive: where the image is, as apptainer names it: docker-archive:PATH, oci:PATH.
-        image_id: of that image.
-
-    Raises:
-        InfrastructureError: apptainer is not there or fails, or the disk refuses.
-    """
-    path = sif_of(image_id)
-    if _note(path).exists():
-        return path
-    program = _program()
-    if program is None:
-        raise InfrastructureError("apptainer is not installed", hint="load your cluster's module")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        made = subprocess.run(
-            [program, "build", "--force", str(unfinished), archive], capture_output=True, text=True
-        )
-        if made.returncode:
-            unfinished.unlink(missing_ok=True)
-            told = (made.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise InfrastructureError(f"apptainer could not make {path.name}: {told}")
-        digest = _sha256(unfinished)
-        unfinished.replace(path)
-        note = _note(path).with_suffix(f".{os.getpid()}")
-        note.write_text(json.dumps({"id": image_id, "sha256": digest}), encoding="utf-8")
-        note.replace(_note(path))
-    return path
-
-
-def _note(sif: Path) -> Path:
-    return sif.with_suffix(".json")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class ApptainerBackend:
@@ -174,7 +120,7 @@ class ApptainerBackend:
                 expected=str(self._sif),
                 hint=f"harness images load {self._wanted} --engine apptainer",
             )
-        digest = _sha256(self._sif)
+        digest = sha256_of(self._sif)
         if digest != wanted:
             raise InfrastructureError(
                 "a SIF file is not what it was",
@@ -209,7 +155,7 @@ class ApptainerBackend:
         sif = sif_of(image.id)
         wanted = ""
         with suppress(OSError, ValueError, KeyError):
-            wanted = str(json.loads(_note(sif).read_bytes())["sha256"])
+            wanted = str(json.loads(note_of(sif).read_bytes())["sha256"])
         return sif, wanted, image
 
     @contextmanager
@@ -238,7 +184,7 @@ class ApptainerBackend:
             profile.write_text(json.dumps(seccomp_profile()), encoding="utf-8")
         ownership.give(job, scratch)
         command = [
-            *(str(_program()), "exec"),
+            *(str(apptainer()), "exec"),
             *_hardening(job, ownership, scratch, profile),
             *_limits(job),
             *_gpus(job, self._found),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -113,6 +114,10 @@ def mounts(job: Job) -> tuple[Mount, ...]:
     """What a cell sees of this machine.
 
     A link among the data is mounted as what it leads to; a note why a data set is absent, as it is.
+    What only root can read is copied for a cell of root's, which is somebody else.
+
+    Raises:
+        InfrastructureError: the disk refuses.
     """
     found = [
         Mount(job.folder / SPEC_FILE, SPEC),
@@ -123,8 +128,37 @@ def mounts(job: Job) -> tuple[Mount, ...]:
         for name in (path, path + NOTE_SUFFIX):
             source = job.data_root / name
             if source.exists():
-                found.append(Mount(source.resolve(), DATA / name))
+                found.append(
+                    Mount(_readable(source.resolve(), job.folder / "data" / name), DATA / name)
+                )
     return tuple(found)
+
+
+def _readable(source: Path, copy: Path) -> Path:
+    """The file or folder, or a copy that everybody can read if root is the only one who can."""
+    if os.geteuid() != 0 or not _is_private(source):
+        return source
+    with writing(copy):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, copy_function=_copy_for_all)
+            for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+                folder.chmod(0o755)
+        else:
+            _copy_for_all(source, copy)
+    return copy
+
+
+def _is_private(path: Path) -> bool:
+    if path.is_dir():
+        return any(map(_is_private, path.iterdir())) or path.stat().st_mode & 0o005 != 0o005
+    return not path.stat().st_mode & 0o004
+
+
+def _copy_for_all(source: str | Path, copy: str | Path) -> Path:
+    shutil.copyfile(source, copy)
+    Path(copy).chmod(0o644)
+    return Path(copy)
 
 
 def environment(job: Job) -> Mapping[str, str]:

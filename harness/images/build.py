@@ -1,0 +1,275 @@
+"""Building images with buildah: the same files give the same bits."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import harness
+from harness.errors import DataError, InfrastructureError
+from harness.images import debian
+from harness.images.inputs import inputs_of, last_commit, own_files, sources
+from harness.images.lock import load_lock
+from harness.images.pip_settings import pip_settings
+from harness.images.programs import ran, require
+from harness.images.recipes import PREFIX, chain, checkout, find_recipe, lock_path
+from harness.images.resolving import built, built_folder
+from harness.images.sbom import bill_of_materials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.images.recipes import Recipe
+
+SUITE_SCHEMA: Final = 1  # of the suite files whose cells the project in an image can run
+_LABEL: Final = "org.opencontainers.image."
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image that is in buildah's storage.
+
+    Attributes:
+        id: SHA-256 of its configuration.
+        bytes: unpacked.
+        is_new: whether it was built just now.
+        notes: what differs from the locks, though it could be built.
+    """
+
+    name: str
+    id: str
+    inputs: str
+    bytes: int
+    commit: str
+    date: int
+    is_new: bool
+    notes: tuple[str, ...] = ()
+
+
+def build(
+    name: str, *, anew: bool = False, tell: Callable[[str], None] = lambda _line: None
+) -> list[Built]:
+    """Build an image and those that it stands on, as far as their files have changed.
+
+    Args:
+        name: of the image.
+        anew: build all of them from clean, whatever is there.
+        tell: called with a line for each image that takes time.
+
+    Returns:
+        each image of the chain, the lowest first.
+
+    Raises:
+        SuiteError: no image has this name.
+        InfrastructureError: there is no checkout, a program is missing or fails, a disk is full.
+    """
+    root = _root()
+    require("buildah")
+    with _alone(root):
+        below: Built | None = None
+        done = []
+        for recipe in chain(name):
+            found = None if anew else _found(root, recipe)
+            if found is None:
+                tell(f"building {recipe.name} (log: {_log(root, recipe)})")
+                found = _build(root, recipe, below)
+            done.append(found)
+            below = found
+        return done
+
+
+def _root() -> Path:
+    root = checkout()
+    if root is None:
+        raise InfrastructureError(
+            "images are built from a checkout of the project, and this is an installed package",
+            hint="git clone it and `make images`; or: harness images pull NAME --from REGISTRY",
+        )
+    return root
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One build at a time below a checkout; the kernel frees the lock of one that was killed."""
+    folder = built_folder(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _log(root: Path, recipe: Recipe) -> Path:
+    return built_folder(root) / f"{recipe.name}.log"
+
+
+def _found(root: Path, recipe: Recipe) -> Built | None:
+    """The image of the last build, if it is of these files and still in buildah's storage."""
+    note, inputs = built(root, recipe.name), inputs_of(root, recipe.name)
+    if note is None or note.get("inputs") != inputs or not in_storage(str(note["id"])):
+        return None
+    try:
+        return Built(**{**note, "notes": tuple(note["notes"]), "is_new": False})  # type: ignore[arg-type]
+    except (TypeError, KeyError):
+        return None
+
+
+def in_storage(image: str) -> bool:
+    """Whether buildah has an image."""
+    told = subprocess.run(
+        ["buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", _hex(image)],
+        capture_output=True,
+        check=False,
+    )
+    return told.returncode == 0
+
+
+def _build(root: Path, recipe: Recipe, below: Built | None) -> Built:
+    inputs = inputs_of(root, recipe.name)
+    commit, date = _commit_and_date(root, recipe.name, inputs)
+    log = _log(root, recipe)
+    log.unlink(missing_ok=True)
+    notes: list[str] = []
+    # Beside the notes, so that it is on a disk with room; removed also when a build fails.
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=built_folder(root)) as folder:
+        context = Path(folder)
+        _fill(root, recipe, context, commit)
+        if recipe.name == "base":
+            lines = debian.make_rootfs(root / "docker/base", context / "rootfs.tar", date, log)
+            notes = debian.difference(root / "docker/base", lines)
+        packages = _pip_arguments(context) if recipe.requirements == "requirements.lock" else []
+        told = context / "id"
+        ran(
+            [
+                *("buildah", "bud", "--isolation", "chroot", "--network", "host", "--layers=false"),
+                *("--timestamp", str(date), "--identity-label=false", "--format", "docker"),
+                *("--pull-never",) * (not recipe.is_pulled),
+                *(("--build-arg", f"BASE={_hex(below.id)}") if below else ()),
+                *("--iidfile", str(told), *packages),
+                *(word for label in _labels(recipe, commit, date) for word in ("--label", label)),
+                *("--file", str(context / f"docker/{recipe.folder}/{recipe.dockerfile}")),
+                *("--tag", f"{PREFIX}/{recipe.name}:{inputs[:12]}", str(context)),
+            ],
+            log=log,
+        )
+        image = told.read_text().strip()
+    made = Built(
+        name=recipe.name,
+        id=image if image.startswith("sha256:") else f"sha256:{image}",
+        inputs=inputs,
+        bytes=_bytes(image),
+        commit=commit,
+        date=date,
+        is_new=True,
+        notes=tuple(notes),
+    )
+    _note(root, made)
+    return made
+
+
+def _pip_arguments(context: Path) -> list[str]:
+    """What tells a build where packages come from, and is in none of its layers."""
+    settings = pip_settings()
+    secret = context / "pip.conf"
+    secret.write_text(settings.text, encoding="utf-8")
+    volumes = [f"--volume={path}:{inside}:ro" for path, inside in settings.mounts.items()]
+    return ["--secret", f"id=pip,src={secret}", *volumes]
+
+
+def _commit_and_date(root: Path, name: str, inputs: str) -> tuple[str, int]:
+    """What the label and the dates of an image say: as locked, or of the last commit to its files.
+
+    Taken from the lock where the files are the same, they do not depend on how history is told.
+    """
+    pin = load_lock(lock_path()).get(name)
+    if pin is not None and pin.inputs == inputs:
+        return pin.commit, pin.date
+    return last_commit(root, name) or ("unknown", 0)
+
+
+def _fill(root: Path, recipe: Recipe, context: Path, commit: str) -> None:
+    """Put what a recipe copies into its context; its own files under the paths of the checkout."""
+    for path in own_files(recipe):
+        target = context / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(root / path, target)
+        except FileNotFoundError:
+            raise DataError(
+                "a file of an image is missing",
+                where=path,
+                hint=f"harness images requirements {recipe.folder}",
+            ) from None
+    if recipe.has_project:
+        _copy_project(root, context / "project")
+    bill = bill_of_materials(root, recipe.name, harness.__version__, commit)
+    (context / "sbom.cdx.json").write_text(bill, encoding="utf-8")
+    (built_folder(root) / f"{recipe.name}.cdx.json").write_text(bill, encoding="utf-8")
+    for made in context.rglob("*"):
+        made.chmod(0o755 if made.is_dir() else 0o644)  # whatever the umask of this checkout was
+
+
+def _copy_project(root: Path, target: Path) -> None:
+    for path in sources(root):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, target / path)
+    info = target / f"rl_scaling_harness-{harness.__version__}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: rl-scaling-harness\nVersion: {harness.__version__}\n"
+    )
+
+
+def _labels(recipe: Recipe, commit: str, date: int) -> list[str]:
+    from datetime import UTC, datetime
+
+    created = datetime.fromtimestamp(date, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        f"{_LABEL}title={PREFIX}/{recipe.name}",
+        f"{_LABEL}version={harness.__version__}",
+        f"{_LABEL}revision={commit}",
+        f"{_LABEL}created={created}",
+        f"{PREFIX}.suite-schema={SUITE_SCHEMA}",
+    ]
+
+
+def _bytes(image: str) -> int:
+    told = ran(["buildah", "images", "--json", _hex(image)])
+    size = json.loads(told)[0]["size"]
+    return _from_text(str(size))
+
+
+def _from_text(size: str) -> int:
+    """Bytes of what buildah writes, such as 1.59 GB."""
+    number, _, unit = size.partition(" ")
+    factor = {"B": 1, "KB": 10**3, "kB": 10**3, "MB": 10**6, "GB": 10**9}[unit or "B"]
+    return int(float(number) * factor)
+
+
+def _note(root: Path, made: Built) -> None:
+    """Say what was built; written last, so that a build which was killed says nothing."""
+    path = built_folder(root) / f"{made.name}.json"
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    fields = {name: getattr(made, name) for name in Built.__slots__}
+    unfinished.write_text(json.dumps(fields, indent=1), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _hex(image: str) -> str:
+    return image.removeprefix("sha256:")
+
+
+def locked_requirements(name: str) -> Path:
+    """The lock of packages that an image adds; of `cpu`, that of `cpu-packages`."""
+    recipe = find_recipe(name)
+    root = _root()
+    if recipe.requirements is None and recipe.base is not None:
+        return locked_requirements(recipe.base)
+    return root / "docker" / recipe.folder / str(recipe.requirements)

@@ -1,0 +1,104 @@
+"""The offline Debian base: a root file system from packages, each held against its lock."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from harness.errors import InfrastructureError
+from harness.images.programs import ran, require
+from harness.images.sbom import read_debian
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RELEASE: Final = "bookworm"
+# Kept by apt and its kin for nobody: caches, logs, documentation, translations.
+_LEFT_OUT: Final = (
+    *("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"),
+    *("/var/cache/*", "/var/log/*", "/var/lib/apt/lists/*", "/var/cache/ldconfig/*"),
+)
+_HEAD: Final = """\
+# Every Debian package of the base image, with the SHA-256 of its file.
+# Written by: harness images requirements base
+"""
+
+
+def make_rootfs(folder: Path, tar: Path, date: int, log: Path) -> list[str]:
+    """Make the root file system with mmdebstrap.
+
+    Args:
+        folder: docker/base of the checkout.
+        tar: the file to make.
+        date: SOURCE_DATE_EPOCH: the same packages give the same bytes.
+        log: where mmdebstrap's output goes.
+
+    Returns:
+        a line NAME=VERSION sha256:... for each package in it, sorted.
+
+    Raises:
+        InfrastructureError: mmdebstrap is missing or fails.
+    """
+    require("mmdebstrap")
+    listed, known = tar.with_suffix(".installed"), tar.with_suffix(".available")
+    installed = "dpkg-query --root=\"$1\" -W -f='${Package}=${Version}\\n'"
+    apt = 'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-cache dumpavail'
+    hooks = [f"{installed} > '{listed}'", f"{apt} > '{known}'"]
+    ran(
+        [
+            *(
+                "mmdebstrap",
+                "--variant=minbase",
+                "--quiet",
+                f"--include={','.join(wanted(folder))}",
+            ),
+            *(f"--customize-hook={hook}" for hook in hooks),
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT[:4]),
+            *('--customize-hook=rm -rf "$1"/var/cache/ldconfig "$1"/var/log/*',),
+            *(RELEASE, tar),
+        ],
+        log=log,
+        environment={**os.environ, "SOURCE_DATE_EPOCH": str(date)},
+    )
+    hashes = _hashes(known.read_text(encoding="utf-8"))
+    return sorted(f"{pair} sha256:{hashes[pair]}" for pair in listed.read_text().split())
+
+
+def wanted(folder: Path) -> list[str]:
+    """The packages of docker/base/packages.in."""
+    lines = (folder / "packages.in").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def lock_text(lines: list[str]) -> str:
+    """The content of packages.lock."""
+    return _HEAD + "".join(f"{line}\n" for line in lines)
+
+
+def difference(folder: Path, lines: list[str]) -> list[str]:
+    """What Debian has otherwise than packages.lock says; empty if nothing."""
+    path = folder / "packages.lock"
+    locked = {
+        package.name: f"{package.name}={package.version} sha256:{package.sha256[0]}"
+        for package in (read_debian(path) if path.is_file() else [])
+    }
+    found = {line.partition("=")[0]: line for line in lines}
+    return [
+        f"{locked.get(name, 'nothing')} locked, {found.get(name, 'nothing')} found"
+        for name in sorted(locked.keys() | found.keys())
+        if locked.get(name) != found.get(name)
+    ]
+
+
+def _hashes(available: str) -> dict[str, str]:
+    """NAME=VERSION -> SHA-256 of its file, of what apt knows."""
+    found = {}
+    for stanza in available.split("\n\n"):
+        fields = dict(
+            line.split(": ", 1) for line in stanza.splitlines() if ": " in line and line[0] != " "
+        )
+        if "Package" in fields and "SHA256" in fields:
+            found[f"{fields['Package']}={fields['Version']}"] = fields["SHA256"]
+    if not found:
+        raise InfrastructureError("apt tells no hashes of packages", hint="see man apt-cache")
+    return found

@@ -1,0 +1,164 @@
+"""Building images again and comparing; writing docker/images.lock.toml."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import InfrastructureError
+from harness.images.build import Built, build
+from harness.images.inputs import inputs_of
+from harness.images.lock import ImagePin, load_lock, write_lock
+from harness.images.programs import ran
+from harness.images.recipes import RECIPES, chain, checkout, lock_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.images.recipes import Recipe
+
+NOT_BUILT = "not pullable here: never built where the lock was written"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One image, built from clean.
+
+    Attributes:
+        locked: id in the lock; empty where the files are others than those that were locked.
+        before: id that the last build here gave, if it was of the same files.
+        id: what came out now.
+    """
+
+    name: str
+    locked: str
+    before: str
+    id: str
+    notes: tuple[str, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether it is bit for bit what it was."""
+        return self.id in (self.locked or self.id,) and self.id in (self.before or self.id,)
+
+
+def verify(name: str, tell: Callable[[str], None]) -> list[Verified]:
+    """Build an image and those below it from clean, and compare their ids.
+
+    They are held against the lock where the files are those that were locked, and against the last
+    build here; where there is neither, they are built twice.
+
+    Raises:
+        SuiteError, InfrastructureError: as `build`.
+    """
+    root = _checkout()
+    pins = load_lock(lock_path())
+    before = {one.name: one.id for one in build(name, tell=tell)}
+    found = []
+    for made in build(name, anew=True, tell=tell):
+        pin = pins.get(made.name)
+        same_files = pin is not None and pin.inputs == inputs_of(root, made.name)
+        locked = pin.id if pin is not None and same_files else ""
+        found.append(Verified(made.name, locked, before[made.name], made.id, made.notes))
+    return found
+
+
+def lock(names: list[str], tell: Callable[[str], None]) -> list[ImagePin]:
+    """Build images twice from clean and write what they are; those of the same files stay.
+
+    Raises:
+        InfrastructureError: two builds differ, or a build fails; the lock is as it was.
+    """
+    root = _checkout()
+    pins = load_lock(lock_path())
+    changed = []
+    for recipe in RECIPES.values():
+        if names and recipe.name not in {one.name for name in names for one in chain(name)}:
+            continue
+        pin = pins.get(recipe.name)
+        if pin is not None and pin.inputs == inputs_of(root, recipe.name) and pin.id:
+            continue
+        pins[recipe.name] = (
+            _described(root, recipe) if recipe.is_pulled else _twice(root, recipe, pins, tell)
+        )
+        changed.append(pins[recipe.name])
+        write_lock(lock_path(), {name: pins[name] for name in RECIPES if name in pins})
+    return changed
+
+
+def _twice(
+    root: Path, recipe: Recipe, pins: Mapping[str, ImagePin], tell: Callable[[str], None]
+) -> ImagePin:
+    first = build(recipe.name, anew=True, tell=tell)[-1]
+    second = build(recipe.name, anew=True, tell=tell)[-1]
+    if first.id != second.id:
+        raise InfrastructureError(
+            f"two builds of the image {recipe.name} differ",
+            expected=first.id,
+            found=second.id,
+            hint="see what differs: skopeo inspect --config containers-storage:ID, of both",
+        )
+    buildah = ran(["buildah", "--version"]).split()[2]
+    how = f"built twice from clean with buildah {buildah}, {time.strftime('%Y-%m-%d')}"
+    base = pins[recipe.base].id if recipe.base else "Debian packages"
+    return replace(
+        _described(root, recipe),
+        base=base,
+        commit=second.commit,
+        date=second.date,
+        id=second.id,
+        digest=_manifest_digest(second),
+        bytes=second.bytes,
+        verified=how,
+    )
+
+
+def _described(root: Path, recipe: Recipe) -> ImagePin:
+    """What is known of an image without building it."""
+    from harness.images.inputs import last_commit
+
+    requirements = root / "docker" / recipe.folder / str(recipe.requirements)
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest() if recipe.requirements else ""
+    commit, date = last_commit(root, recipe.name) or ("unknown", 0)
+    return ImagePin(
+        name=recipe.name,
+        base=_public_base(root, recipe),
+        requirements=digest,
+        inputs=inputs_of(root, recipe.name),
+        commit=commit,
+        date=date,
+        id="",
+        digest="",
+        bytes=0,
+        verified=NOT_BUILT,
+    )
+
+
+def _public_base(root: Path, recipe: Recipe) -> str:
+    """The image that a Dockerfile begins with, where it names one."""
+    text = (root / "docker" / recipe.folder / recipe.dockerfile).read_text(encoding="utf-8")
+    named = [line.split("=", 1)[1] for line in text.splitlines() if line.startswith("ARG BASE=")]
+    return named[0].strip() if named else ""
+
+
+def _manifest_digest(made: Built) -> str:
+    """The digest that the image has in a registry: of its manifest with compressed layers."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "digest")
+        source = f"containers-storage:{made.id.removeprefix('sha256:')}"
+        ran(["skopeo", "copy", "--digestfile", told, source, f"dir:{folder}/image"])
+        return told.read_text().strip()
+
+
+def _checkout() -> Path:
+    root = checkout()
+    if root is None:
+        raise InfrastructureError(
+            "images are built from a checkout of the project, and this is an installed package",
+            hint="git clone it",
+        )
+    return root
