@@ -172,6 +172,7 @@ ROWS = [
     Finding("engines", "podman", State.NOTE, LONG, "", "sudo apt-get install podman   # " + LONG),
     Finding("gpu", "GPU 0", State.MISS, LONG, "healthy", "docker system prune"),
     Finding("gpu", "driver", State.NOTE, "none"),
+    Finding("suite", "data of a long name and then some", State.OK, "in the suite"),
 ]
 
 
@@ -190,6 +191,7 @@ def test_the_table_fits(width: int) -> None:
     assert "miss [1]" in text
     assert "expected: 25 GB" in text
     assert "never shown" not in text
+    assert "some" in text, "long names are folded, not cut"
 
 
 def test_lines_to_type_are_numbered_once_and_needed_ones_first() -> None:
@@ -202,4 +204,4 @@ def test_lines_to_type_are_numbered_once_and_needed_ones_first() -> None:
 
 def test_the_closing_line_counts() -> None:
     told = closing_line(Needs(), ROWS).plain
-    assert re.search(r"something that is needed is missing .* \(1 ok, 2 note, 2 miss\)", told)
+    assert re.search(r"something that is needed is missing .* \(2 ok, 2 note, 2 miss\)", told)

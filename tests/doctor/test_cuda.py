@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ("450.80.02", "11.0", "11.8", "minor"),
         (None, "12.2", "12.8", "minor"),
         (None, None, "12.8", "no"),
+        (None, "11.8", "12.8", "no"),
         ("570.86.10", None, "12.8", "minor"),
         ("999.1", "15.0", "15.2", "minor"),  # a major that is not in the table yet
     ],

@@ -65,7 +65,7 @@ def test_a_process_has_no_image(setting: Callable[..., Setting], monkeypatch: An
     assert row.found == "no engine is needed; limits cpus, disk, not memory, pids"
 
 
-LACKS = "docker does not have the image 'cpu'\n  expected: sha256:12\n  next:     harness images load cpu"  # noqa: E501
+LACKS = "docker does not have the image 'cpu'\n  expected: sha256:12\n  next:     make images"
 
 
 @pytest.mark.parametrize(("needs", "state"), [(IN_DOCKER, State.MISS), (Needs(), State.NOTE)])
@@ -75,7 +75,7 @@ def test_an_image_that_is_not_there(
     row = told(setting(needs=needs), DOCKER, monkeypatch, LACKS)["docker: image"]
     assert row.state is state
     assert row.found == "docker does not have the image 'cpu'"
-    assert (row.expected, row.fix) == ("sha256:12", "harness images load cpu")
+    assert (row.expected, row.fix) == ("sha256:12", "make images")
 
 
 def test_an_installation_that_knows_no_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,13 @@ def test_without_a_driver_and_without_need(setting: Callable[..., Setting]) -> N
     assert (found["driver"].state, found["driver"].fix) == (State.NOTE, "")
 
 
+def test_devices_without_a_driver_are_told(setting: Callable[..., Setting]) -> None:
+    """Whoever described them meant to have GPUs."""
+    found = told(setting({"etc/cdi/nvidia.json": json.dumps(SPEC)}))
+    assert found["driver"].state is State.NOTE
+    assert found["CDI devices"].found.startswith("0, all")
+
+
 def test_without_a_driver_that_is_needed(setting: Callable[..., Setting]) -> None:
     found = told(setting(needs=WITH_GPU))
     assert (found["driver"].state, found["driver"].expected) == (State.MISS, "1 for each cell")
@@ -170,7 +177,7 @@ def test_the_runtime_of_docker(
 
 
 @pytest.mark.parametrize("name", ["nvidia.yaml", "nvidia.json"])
-@pytest.mark.parametrize("folder", cdi.FOLDERS)
+@pytest.mark.parametrize("folder", ["etc/cdi", "var/run/cdi"])
 def test_cdi_files(setting: Callable[..., Setting], name: str, folder: str) -> None:
     """JSON is YAML."""
     made = setting({f"{folder}/{name}": json.dumps(SPEC)})

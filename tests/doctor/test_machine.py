@@ -9,6 +9,7 @@ import pytest
 
 from harness.doctor import Setting, State
 from harness.doctor.checks.machine import cores, cpu_quota, disk, machine, memory, memory_bytes
+from harness.doctor.setting import gigabytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,3 +109,11 @@ def test_every_row_of_a_plain_machine_is_there(setting: Callable[..., Setting]) 
     told = list(machine(setting({"proc/meminfo": MEMINFO})))
     assert [one.what for one in told] == ["system", "cores", "memory", "workspace"]
     assert all(one.state is State.OK for one in told)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(4e12, "4 TB"), (85_899_345_920, "85.9 GB"), (512e6, "512 MB"), (5000, "5 kB"), (0, "0 kB")],
+)
+def test_sizes_for_a_person(count: float, shown: str) -> None:
+    assert gigabytes(count) == shown

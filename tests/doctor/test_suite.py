@@ -136,6 +136,7 @@ def test_the_container(
 def test_limits_that_a_process_does_not_keep_are_told() -> None:
     row = suite.container(replace(NEEDS, memory_bytes=10**9, cpus=2))
     assert row.found == "process, which does not enforce the tier's limits of memory, cores"
+    assert suite.unenforced(replace(NEEDS, memory_bytes=10**9), "docker") == "docker"
 
 
 @pytest.mark.parametrize(
@@ -228,6 +229,15 @@ def test_each_difference_is_a_row(setting: Callable[..., Setting], checkout: Pat
     assert rows[0].found.startswith("packages/numpy: 2.")
     assert rows[0].expected == "as locked: 1.0.0"
     assert rows[0].fix.startswith("pip install numpy==1.0.0")
+
+
+def test_accepted_drift_is_told_all_the_same(
+    setting: Callable[..., Setting], checkout: Path
+) -> None:
+    change(checkout / "suites/star/suite.lock", "packages", "numpy", value="1.0.0")
+    loaded = load("star", "published")
+    loaded = replace(loaded, request=replace(loaded.request, accepted_drift="I know"))
+    assert [one.state for one in lock.lock(setting(loaded=loaded))] == [State.MISS]
 
 
 def test_no_lock(setting: Callable[..., Setting], checkout: Path) -> None:
