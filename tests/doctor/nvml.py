@@ -32,6 +32,7 @@ class Gpu:
     rows: Any = (0, 0, 0, 0)
     pages_pending: int = 0
     pids: tuple[int, ...] = ()
+    old_processes: bool = False
     memory: int = 80 << 30
     mig: Any = (0, 0)
     parts: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class FakeNvml:
     cuda: int = 12080
 
     NVMLError = pynvml.NVMLError
+    NVMLLibraryMismatchError = pynvml.NVMLLibraryMismatchError
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("NVML_"):
@@ -146,6 +148,11 @@ class FakeNvml:
         return self._gpu(device).pages_pending
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> Any:
+        if self._gpu(handle).old_processes:
+            raise pynvml.NVMLLibraryMismatchError("use a versioned function")
+        return self.nvmlDeviceGetComputeRunningProcesses_v2(handle)
+
+    def nvmlDeviceGetComputeRunningProcesses_v2(self, handle: int) -> Any:
         return [SimpleNamespace(pid=pid, usedGpuMemory=1) for pid in self._gpu(handle).pids]
 
     def nvmlDeviceGetPersistenceMode(self, handle: int) -> int:

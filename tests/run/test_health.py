@@ -109,6 +109,7 @@ SICK = {
     "power brake before": ({"reasons": 0x80}, {}, "slowed down: power brake"),
     "old driver, hot": ({}, {"reasons": ABSENT}, "hardware thermal slowdown"),
     "foreign process": ({}, {"pids": (1,)}, "another process computed on GPU 0 .*: pid 1"),
+    "foreign process, old driver": ({}, {"pids": (1,), "old_processes": True}, "pid 1"),
     "foreign process before": ({"pids": (1,)}, {}, "another process computed on GPU 0"),
     "lost": ({}, {"lost": True}, "GPU 0 .* was lost while the cell ran"),
     "replaced": ({}, {"uuid": "GPU-cccc"}, "was lost while the cell ran"),

@@ -158,6 +158,8 @@ def _memory_out_of_use(library: Nvml, handle: Any) -> tuple[bool | None, bool | 
 
 def _processes(library: Nvml, handle: Any) -> tuple[GpuProcess, ...] | None:
     told = library.ask("nvmlDeviceGetComputeRunningProcesses", handle)
+    if told is None:  # a driver before 510 knows it in an older form only
+        told = library.ask("nvmlDeviceGetComputeRunningProcesses_v2", handle)
     if told is None:
         return None
     pids = sorted({int(one.pid) for one in told})

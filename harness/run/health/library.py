@@ -40,8 +40,13 @@ class Nvml:
         try:
             return getattr(self.api, function)(*arguments)
         except self.api.NVMLError as error:
-            if getattr(error, "value", None) == self.api.NVML_ERROR_GPU_IS_LOST:
+            if error.value in (
+                self.api.NVML_ERROR_GPU_IS_LOST,
+                self.api.NVML_ERROR_RESET_REQUIRED,
+            ):
                 raise GpuLostError from None
+            return None
+        except self.api.NVMLLibraryMismatchError:  # the driver is too old for this form of it
             return None
 
     def text(self, function: str, *arguments: Any) -> str | None:
