@@ -74,6 +74,33 @@ def suites(session: nox.Session) -> None:
         session.error(f"not as expected: {', '.join(failed)}")
 
 
+@nox.session(default=False)
+def images(session: nox.Session) -> None:
+    """Build the images of cells and of the code scorer, and load them into the engines here."""
+    install(session)
+    session.run("harness", "images", "build", *session.posargs)
+    session.run("harness", "images", "load", *session.posargs)
+
+
+@nox.session(name="images-verify", default=False)
+def images_verify(session: nox.Session) -> None:
+    """Build the images from clean, once more, and compare them bit for bit."""
+    install(session)
+    session.run("harness", "images", "verify", *session.posargs)
+
+
+@nox.session(default=False)
+def containers(session: nox.Session) -> None:
+    """Run exp1's published tier and a cell that trains in real containers (default: docker)."""
+    engine = session.posargs[0] if session.posargs else "docker"
+    install(session, "train")
+    place = ("--container", engine, "--workspace", str(ROOT / "build" / "containers" / engine))
+    session.run("harness", "doctor", "--suite", "exp1", "--tier", "micro")
+    session.run("harness", "all", "exp1", "--as-expected", *place)
+    one = "model.id == 'math-31K' and seed == 1001"
+    session.run("harness", "run", "exp1", "--tier", "micro", "--where", one, *place)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on all cores (arguments go to pytest)."""

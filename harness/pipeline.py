@@ -293,7 +293,10 @@ def gpu_groups(loaded: Loaded) -> list[tuple[str, ...]]:
     if asked is None:
         from harness.run.health import gpus_here
 
-        asked = tuple(str(gpu.index) for gpu in gpus_here())
+        # Parts of a GPU (MIG) have its index, and only their UUID is their own.
+        asked = tuple(
+            gpu.uuid if gpu.uuid.startswith("MIG-") else str(gpu.index) for gpu in gpus_here()
+        )
     return share_out(asked, each)
 
 

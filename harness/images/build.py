@@ -149,7 +149,7 @@ def _build(root: Path, recipe: Recipe, below: Built | None) -> Built:
         ran(
             [
                 *("buildah", "bud", "--isolation", "chroot", "--network", "host", "--layers=false"),
-                *("--timestamp", str(date), "--identity-label=false", "--format", "docker"),
+                *("--timestamp", str(date), "--identity-label=false", "--format", "oci"),
                 *("--pull-never",) * (not recipe.is_pulled),
                 *(("--build-arg", f"BASE={_hex(below.id)}") if below else ()),
                 *("--iidfile", str(told), *packages),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDERS: Final = ("base", "sandbox", "cpu", "cuda")
-_PYTHON: Final = {"sandbox": "3.11", "cpu": "3.11", "cuda": "3.10"}
+_PYTHON: Final = {"sandbox": "3.11", "cpu": "3.11", "cuda": "3.12"}
 _PLATFORM: Final = "x86_64-manylinux_2_28"
 # Those of the cuda image are what verl and vLLM agree on; the constraints have the CPU's versions.
 _UNCONSTRAINED: Final = ("cuda",)
@@ -32,18 +32,21 @@ def lock_requirements(root: Path, folder: str) -> Path:
     place = root / "docker" / folder
     if folder == "base":
         return _lock_debian(place)
-    target = place / "requirements.lock"
     constraints = () if folder in _UNCONSTRAINED else ("--constraint", root / "constraints.txt")
-    ran(
-        [
-            *(_uv(root), "pip", "compile", place / "requirements.in", *constraints),
-            *("--python-version", _PYTHON[folder], "--python-platform", _PLATFORM),
-            *("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"),
-            *("--no-emit-find-links", "--quiet", "--output-file", target),
-        ],
-        environment={**os.environ, **_as_uv_reads_it()},
-    )
-    return target
+    asked = sorted(place.glob("*.in"))
+    for source in asked:
+        # One beside the main list is built after it and stands alone in its lock.
+        alone = () if source.stem == "requirements" else ("--no-deps",)
+        ran(
+            [
+                *(_uv(root), "pip", "compile", source, *constraints, *alone),
+                *("--python-version", _PYTHON[folder], "--python-platform", _PLATFORM),
+                *("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"),
+                *("--no-emit-find-links", "--quiet", "--output-file", source.with_suffix(".lock")),
+            ],
+            environment={**os.environ, **_as_uv_reads_it()},
+        )
+    return place / "requirements.lock"
 
 
 def _lock_debian(place: Path) -> Path:

@@ -59,7 +59,14 @@ def resolve(name: str) -> ImageRef:
                 hint="build it from a checkout (make images), or name one: --image NAME@sha256:...",
             )
         return ImageRef(name, pin.id, pin.digest or None)
-    inputs, note = inputs_of(root, name), built(root, name)
+    try:
+        inputs, note = inputs_of(root, name), built(root, name)
+    except OSError as error:
+        raise InfrastructureError(
+            f"a file that the image {name!r} is made of cannot be read: {error.strerror}",
+            where=str(error.filename),
+            hint="restore it: git status",
+        ) from None
     is_locked = pin is not None and pin.id != "" and pin.inputs == inputs
     # What was built here goes first: where it differs from the lock, since Debian has other
     # packages by now, the locked one may not be to be had, and records tell which one ran.

@@ -108,10 +108,11 @@ def packages_of(root: Path, name: str) -> list[Package]:
     """All packages of an image and of those below it."""
     found: list[Package] = []
     for recipe in chain(name):
-        if recipe.requirements:
-            path = root / "docker" / recipe.folder / recipe.requirements
-            read = read_debian if recipe.requirements == "packages.lock" else read_requirements
-            found += read(path)
+        for lock in (recipe.requirements, *recipe.more):
+            if lock is not None and lock.endswith(".lock"):
+                path = root / "docker" / recipe.folder / lock
+                read = read_debian if lock == "packages.lock" else read_requirements
+                found += read(path)
     return found
 
 

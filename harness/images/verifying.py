@@ -75,45 +75,54 @@ def lock(names: list[str], tell: Callable[[str], None]) -> list[ImagePin]:
     """
     root = _checkout()
     pins = load_lock(lock_path())
-    changed = []
-    for recipe in RECIPES.values():
-        if names and recipe.name not in {one.name for name in names for one in chain(name)}:
-            continue
-        pin = pins.get(recipe.name)
-        if pin is not None and pin.inputs == inputs_of(root, recipe.name) and pin.id:
-            continue
-        pins[recipe.name] = (
-            _described(root, recipe) if recipe.is_pulled else _twice(root, recipe, pins, tell)
-        )
-        changed.append(pins[recipe.name])
+    wanted = {one.name for name in names or RECIPES for one in chain(name)}
+    stale = [name for name in RECIPES if name in wanted and not _is_locked(root, pins.get(name))]
+    made = _twice([name for name in stale if not RECIPES[name].is_pulled], tell)
+    for name in stale:
+        recipe = RECIPES[name]
+        pins[name] = _described(root, recipe)
+        if name in made:
+            pins[name] = _as_built(pins[name], made[name], pins, recipe)
+    if stale:
         write_lock(lock_path(), {name: pins[name] for name in RECIPES if name in pins})
-    return changed
+    return [pins[name] for name in stale]
 
 
-def _twice(
-    root: Path, recipe: Recipe, pins: Mapping[str, ImagePin], tell: Callable[[str], None]
-) -> ImagePin:
-    first = build(recipe.name, anew=True, tell=tell)[-1]
-    second = build(recipe.name, anew=True, tell=tell)[-1]
-    if first.id != second.id:
-        raise InfrastructureError(
-            f"two builds of the image {recipe.name} differ",
-            expected=first.id,
-            found=second.id,
-            hint="see what differs: skopeo inspect --config containers-storage:ID, of both",
-        )
+def _is_locked(root: Path, pin: ImagePin | None) -> bool:
+    if pin is None or pin.inputs != inputs_of(root, pin.name):
+        return False
+    return bool(pin.id) or RECIPES[pin.name].is_pulled
+
+
+def _twice(names: list[str], tell: Callable[[str], None]) -> dict[str, Built]:
+    """Build images twice, each with those below it; what stands on another brings it along."""
+    below = {one.name for name in names for one in chain(name)[:-1]}
+    made: dict[str, Built] = {}
+    for name in (name for name in names if name not in below):
+        first, second = (build(name, anew=True, tell=tell) for _ in range(2))
+        for one, other in zip(first, second, strict=True):
+            if one.id != other.id or made.get(one.name, one).id != one.id:
+                raise InfrastructureError(
+                    f"two builds of the image {one.name} differ",
+                    expected=one.id,
+                    found=other.id,
+                    hint="compare both: skopeo inspect --config containers-storage:ID",
+                )
+            made[one.name] = other
+    return made
+
+
+def _as_built(pin: ImagePin, made: Built, pins: Mapping[str, ImagePin], recipe: Recipe) -> ImagePin:
     buildah = ran(["buildah", "--version"]).split()[2]
-    how = f"built twice from clean with buildah {buildah}, {time.strftime('%Y-%m-%d')}"
-    base = pins[recipe.base].id if recipe.base else "Debian packages"
     return replace(
-        _described(root, recipe),
-        base=base,
-        commit=second.commit,
-        date=second.date,
-        id=second.id,
-        digest=_manifest_digest(second),
-        bytes=second.bytes,
-        verified=how,
+        pin,
+        base=pins[recipe.base].id if recipe.base else "Debian packages",
+        commit=made.commit,
+        date=made.date,
+        id=made.id,
+        digest=_manifest_digest(made),
+        bytes=made.bytes,
+        verified=f"built twice from clean with buildah {buildah}, {time.strftime('%Y-%m-%d')}",
     )
 
 

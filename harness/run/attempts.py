@@ -157,7 +157,9 @@ class Attempts:
         end = self._run(stage, resume, gpus)
         after = health.sample(gpus)
         sick = health.judge(before, after)
-        failure = why_failed(stage, end, self._setting.limits) or unhealthy(sick)
+        failure = why_failed(stage, end, self._setting.limits)
+        if sick and end.ending is not Ending.STOPPED:
+            failure = unhealthy(sick, failure)  # a cell fails by a sick host as well as it finishes
         if failure is not None and end.ending is Ending.STOPPED:
             stage.discard()
             self._store.settle(cell.id, keep=True)

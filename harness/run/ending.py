@@ -75,13 +75,14 @@ def why_failed(stage: Stage, end: CellExit, limits: Limits) -> Why | None:
     return _told(stage, end)
 
 
-def unhealthy(sick: Sequence[str]) -> Why | None:
-    """A cell that finished on a host which was not fit for it; None for a healthy one."""
-    if not sick:
-        return None
+def unhealthy(sick: Sequence[str], failure: Why | None) -> Why:
+    """A cell on a host that was not fit for it, for these reasons; it may have failed or finished."""
     message = f"the host was not fit for the cell: {'; '.join(sick)}"
+    if failure is not None:
+        message += f". The cell said: {failure.error.get('message')}"
     hint = "mend the host (harness doctor), then give the same command again"
-    return Why(Status.INVALID, _error(Kind.SICK_HOST, message, hint))
+    resumable = failure is None or failure.resumable
+    return Why(Status.INVALID, _error(Kind.SICK_HOST, message, hint), resumable)
 
 
 def _at_a_limit(stage: Stage, ending: Ending, limits: Limits) -> Why:

@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
         command += ["--setenv", *variable.split("=", 1)]
     command += ["--setenv", "PYTHONPATH", "/site", "--setenv", "PATH", "/usr/bin"]
     command += ["--remount-ro", "/", "--chdir", given.pwd, sys.executable, *given.command[1:]]
-    os.execvp(command[0], command)
+    return os.execvp(command[0], command)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,20 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.errors import InfrastructureError
-from harness.run.containers import Limits, open_backend, probe
 from harness.images.sif import make_sif, sif_of
+from harness.run.containers import Limits, open_backend, probe
 from harness.run.scheduler import run_cells
 from harness.run.store import Store
 from tests.containers.support import ROOT, probing_cell
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.run.outcome import RunOutcome
     from harness.spec.grid import Cell
 
@@ -95,7 +96,7 @@ def test_a_cell_runs_in_the_sif_of_its_image(cluster: Cluster) -> None:
     assert container["sif"] == "sha256:" + hashlib.sha256(sif_of(IMAGE).read_bytes()).hexdigest()
     assert container["engine"] == "1.4.0-fake"
     given = cluster.given
-    assert given["containall"] and given["cleanenv"] and given["net"] and given["no_privs"]
+    assert all(given[flag] for flag in ("containall", "cleanenv", "net", "no_privs"))
     assert given["network"] == "none"
     assert given["memory"] == given["memory_swap"] == str(123 << 20)
     assert (given["cpus"], given["pids_limit"]) == ("1.5", 77)

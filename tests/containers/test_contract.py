@@ -14,7 +14,7 @@ import pytest
 from harness.errors import InfrastructureError, SuiteError
 from harness.run.containers import Limits, open_backend, probe
 from harness.run.containers.container import USER_OF_ROOT
-from tests.containers.support import Place, probing_cell, record_of, image_for
+from tests.containers.support import Place, image_for, probing_cell, record_of
 
 if TYPE_CHECKING:
     from harness.run.outcome import RunOutcome

@@ -63,7 +63,13 @@ class ProcessBackend:
     def environment(self, job: Job, scratch: Path) -> dict[str, str]:
         """The whole environment of a cell: an allow-list, and fixed values."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        given = {"CUDA_VISIBLE_DEVICES": ",".join(job.gpus)} if job.gpus else {}
+        given = {}
+        if job.gpus:
+            # By default CUDA counts the quickest GPU first, and NVML, which names them, by place.
+            given = {
+                "CUDA_VISIBLE_DEVICES": ",".join(job.gpus),
+                "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            }
         return {
             **inherited,
             **given,
