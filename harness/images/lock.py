@@ -88,9 +88,13 @@ def to_toml(pins: Mapping[str, ImagePin]) -> str:
         lines += ["", f"[image.{name}]"]
         for field in fields(pin):
             if field.name != "name":
-                # JSON's texts and numbers are TOML's as well.
-                lines.append(f"{field.name} = {json.dumps(getattr(pin, field.name))}")
+                lines.append(f"{field.name} = {_toml(getattr(pin, field.name))}")
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A text or number: as JSON has it, but for the one character that only TOML forbids."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def write_lock(path: Path, pins: Mapping[str, ImagePin]) -> None:

@@ -159,7 +159,8 @@ def _manifest_digest(made: Built) -> str:
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "digest")
         source = f"containers-storage:{made.id.removeprefix('sha256:')}"
-        ran(["skopeo", "copy", "--digestfile", told, source, f"dir:{folder}/image"])
+        # As a registry gets it: this kind of folder has its layers compressed, too.
+        ran(["skopeo", "copy", "--digestfile", told, source, f"oci:{folder}/image"])
         return told.read_text().strip()
 
 

@@ -76,7 +76,7 @@ def why_failed(stage: Stage, end: CellExit, limits: Limits) -> Why | None:
 
 
 def unhealthy(sick: Sequence[str], failure: Why | None) -> Why:
-    """A cell on a host that was not fit for it, for these reasons; it may have failed or finished."""
+    """A cell on a host that was not fit for it, for these reasons, whether or not it failed."""
     message = f"the host was not fit for the cell: {'; '.join(sick)}"
     if failure is not None:
         message += f". The cell said: {failure.error.get('message')}"

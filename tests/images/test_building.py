@@ -1,0 +1,228 @@
+"""Builds with the real buildah of a base of its own size, and a registry on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import InfrastructureError
+from harness.images import build as building
+from harness.images import debian, lock, recipes, resolve, resolving, transport, verifying
+from harness.images.recipes import Recipe
+from tests.run.support import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+def require(*programs: str) -> None:
+    absent = [program for program in programs if shutil.which(program) is None]
+    if absent:
+        pytest.skip(f"not installed: {', '.join(absent)}")
+
+
+def rootfs(_folder: Path, tar: Path, date: int, _log: Path) -> list[str]:
+    """In place of mmdebstrap: one file, which nothing can run."""
+    with tarfile.open(tar, "w") as archive:
+        file = tarfile.TarInfo("etc/os-release")
+        file.mtime = date
+        archive.addfile(file)
+    return [f"libc6=1 sha256:{'0' * 64}"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A checkout with a base of one file, and an image with the project on it."""
+    require("buildah")
+    for folder in ("docker/base", "docker/cell", "harness", "reward_scorers", "build/images"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text("")
+    shutil.copy(ROOT / "docker/base/Dockerfile", tmp_path / "docker/base")
+    (tmp_path / "docker/base/packages.in").write_text("libc6\n")
+    (tmp_path / "docker/base/packages.lock").write_text(f"libc6=1 sha256:{'0' * 64}\n")
+    (tmp_path / "docker/cell/Dockerfile").write_text(
+        "ARG BASE\nFROM ${BASE}\nCOPY project/ /project/\nUSER 65532:65532\n"
+    )
+    (tmp_path / "harness/__init__.py").write_text("one = 1\n")
+    (tmp_path / "reward_scorers/__init__.py").write_text("")
+    cell = Recipe("cell", "cell", "a test", "base", requirements=None, has_project=True)
+    monkeypatch.setattr(recipes, "RECIPES", {"base": recipes.RECIPES["base"], "cell": cell})
+    monkeypatch.setattr(verifying, "RECIPES", recipes.RECIPES)
+    monkeypatch.setattr(debian, "make_rootfs", rootfs)
+    path = tmp_path / "docker/images.lock.toml"
+    for module in (building, resolving, verifying):
+        monkeypatch.setattr(module, "checkout", lambda: tmp_path)
+        monkeypatch.setattr(module, "lock_path", lambda: path)
+    monkeypatch.setattr(transport, "lock_path", lambda: path)
+    yield tmp_path
+    for name in ("cell", "base"):
+        if found := resolving.built(tmp_path, name):
+            image = str(found["id"])
+            for engine in transport.engines_here():
+                if engine != "apptainer":
+                    subprocess.run([engine, "image", "rm", "--force", image], capture_output=True)
+            image = image.removeprefix("sha256:")
+            subprocess.run(["buildah", "rmi", "--force", image], capture_output=True)
+
+
+def test_a_second_build_finds_what_the_first_has_made(checkout: Path) -> None:
+    first = building.build("cell")
+    assert [one.is_new for one in first] == [True, True]
+    second = building.build("cell")
+    assert [one.is_new for one in second] == [False, False]
+    assert [one.id for one in second] == [one.id for one in first]
+    assert resolve("cell").id == first[-1].id
+
+
+def test_builds_from_clean_give_the_same_bits(checkout: Path) -> None:
+    first = building.build("cell", anew=True)
+    for path in checkout.rglob("*.py"):
+        os.utime(path, (1, 1))
+        path.chmod(0o600)
+    second = building.build("cell", anew=True)
+    assert [one.id for one in first] == [one.id for one in second]
+
+
+def test_code_that_changed_makes_the_upper_image_anew(checkout: Path) -> None:
+    first = building.build("cell")
+    (checkout / "harness/__init__.py").write_text("two = 2\n")
+    with pytest.raises(InfrastructureError, match="older than the files"):
+        resolve("cell")
+    second = building.build("cell")
+    assert [one.is_new for one in second] == [False, True]
+    assert second[0].id == first[0].id
+    assert second[1].id != first[1].id
+
+
+def test_labels_user_and_bill_of_materials(checkout: Path) -> None:
+    made = building.build("cell")[-1]
+    told = subprocess.run(
+        ["skopeo", "inspect", "--config", f"containers-storage:{made.id.removeprefix('sha256:')}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    config = json.loads(told.stdout)["config"]
+    assert config["User"] == "65532:65532"
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.revision"] == made.commit
+    assert labels["rl-scaling-harness.suite-schema"] == "1"
+    assert labels["org.opencontainers.image.created"] == "1970-01-01T00:00:00Z"  # without git
+    assert "io.buildah.version" not in labels
+    bill = json.loads((checkout / "build/images/cell.cdx.json").read_text())
+    assert [one["purl"] for one in bill["components"]] == ["pkg:deb/debian/libc6@1?distro=bookworm"]
+
+
+def test_a_build_that_fails_is_told_and_leaves_nothing(checkout: Path) -> None:
+    (checkout / "docker/cell/Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY nothing /x\n")
+    with pytest.raises(InfrastructureError, match="buildah failed") as caught:
+        building.build("cell")
+    assert "nothing" in caught.value.message
+    assert str(caught.value.where).endswith("cell.log")
+    assert resolving.built(checkout, "cell") is None
+    assert not list((checkout / "build/images").glob(".build-*"))
+
+
+def test_other_debian_packages_than_locked_are_told(checkout: Path) -> None:
+    lines = f"libc6=2 sha256:{'0' * 64}\n"
+    (checkout / "docker/base/packages.lock").write_text(lines)
+    (made,) = building.build("base")
+    (note,) = made.notes
+    assert "libc6=2" in note
+    assert "libc6=1" in note
+
+
+def test_locking_writes_what_verifying_finds(checkout: Path) -> None:
+    require("skopeo")
+    changed = verifying.lock([], lambda _line: None)
+    assert [pin.name for pin in changed] == ["base", "cell"]
+    assert all("built twice from clean with buildah" in pin.verified for pin in changed)
+    assert verifying.lock([], lambda _line: None) == []
+    found = verifying.verify("cell", lambda _line: None)
+    assert all(one.is_same and one.locked for one in found)
+    path = checkout / "docker/images.lock.toml"
+    pins = lock.load_lock(path)
+    spoiled = lock.ImagePin(**{**_fields(pins["cell"]), "id": f"sha256:{'9' * 64}"})
+    lock.write_lock(path, {**pins, "cell": spoiled})
+    found = verifying.verify("cell", lambda _line: None)
+    assert [one.is_same for one in found] == [True, False]
+
+
+def _fields(pin: lock.ImagePin) -> dict[str, object]:
+    return {name: getattr(pin, name) for name in lock.ImagePin.__slots__}
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """A registry on this machine: Debian's docker-registry."""
+    require("docker-registry", "skopeo")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = tmp_path / "registry.yml"
+    settings.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    with (tmp_path / "registry.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(settings)], stdout=log, stderr=log
+        )
+    try:
+        wait_until(lambda: _answers(port))
+        yield f"127.0.0.1:{port}/team"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_registry_keeps_the_digest(checkout: Path, registry: str) -> None:
+    (_, pin) = verifying.lock([], lambda _line: None)
+    assert transport.push("cell", registry, insecure=True) == pin.digest
+    for engine in transport.engines_here():
+        if engine == "apptainer":
+            continue
+        subprocess.run([engine, "image", "rm", "--force", pin.id], capture_output=True)
+        assert not transport.has(engine, pin.id)
+        assert transport.pull("cell", registry, engine, insecure=True) == pin.id
+        assert transport.has(engine, pin.id)
+        building.build("cell")  # podman's storage is buildah's
+
+
+def test_an_image_that_is_not_locked_cannot_be_pulled(checkout: Path) -> None:
+    require("skopeo", "podman")
+    with pytest.raises(InfrastructureError, match="no digest") as caught:
+        transport.pull("cell", "127.0.0.1:1/team", "podman")
+    assert caught.value.hint == "build it: make images"
+
+
+def test_loading_again_does_nothing(checkout: Path) -> None:
+    engines = [engine for engine in transport.engines_here() if engine != "apptainer"]
+    if not engines:
+        pytest.skip("no engine answers")
+    building.build("cell")
+    image = resolve("cell")
+    for engine in engines:
+        transport.load(image, engine)
+        assert transport.load(image, engine) is False
+
+
+def test_missing_programs_are_named(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(InfrastructureError, match="buildah is not installed") as caught:
+        building.build("cell")
+    assert "apt-get install buildah" in str(caught.value.hint)
