@@ -1,4 +1,4 @@
-"""Cells in containers: what the harness adds to the same `docker run` by hand, and what starts cost.
+"""Cells in containers: what the harness adds to the same `docker run` by hand, and how starts do.
 
 The cell is one of engine `replay` with a hundred points, in the image `cpu`. By hand it is run by
 the engine's command line with the same limits, mounts and profile; ours is `run_cells`, which also
@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -65,12 +66,16 @@ def _overhead(engine: str) -> Iterator[Row]:
         run_cells(made[:1], store, backend, root)  # what is done once: the image is looked for
         start = time.perf_counter()
         outcome = run_cells(
-            made[1:], store, backend, root, on_event=lambda _event: stamps.append(time.perf_counter())
+            made[1:],
+            store,
+            backend,
+            root,
+            on_event=lambda _event: stamps.append(time.perf_counter()),
         )
         assert outcome.computed == REPEATS, outcome.failures
         # Events come in pairs: a cell has started, a cell has finished.
         ends = [start, *stamps[1::2]]
-        ours = [1e3 * (after - before) for before, after in zip(ends, ends[1:], strict=False)]
+        ours = [1e3 * (after - before) for before, after in pairwise(ends)]
         for number, cell in enumerate(made[1:]):
             by_hand.append(_by_hand(engine, root, cell, root / f"hand-{number}"))
     theirs = median(by_hand)
@@ -126,13 +131,26 @@ def _start(engine: str) -> Iterator[Row]:
     for _ in range(REPEATS):
         before = time.time()
         told = subprocess.run(
-            [engine, "run", "--rm", "--network", "none", "--entrypoint", "python3", image, "-c", code],
+            [
+                engine,
+                "run",
+                "--rm",
+                "--network",
+                "none",
+                "--entrypoint",
+                "python3",
+                image,
+                "-c",
+                code,
+            ],
             capture_output=True,
             text=True,
             check=True,
         )
         starts.append(1e3 * (float(told.stdout) - before))
-    yield Row(f"{engine}: warm start of a container", median(starts), "ms", START_MS, _spread(starts))
+    yield Row(
+        f"{engine}: warm start of a container", median(starts), "ms", START_MS, _spread(starts)
+    )
 
 
 def _image(engine: str) -> Iterator[Row]:
@@ -151,14 +169,28 @@ def _image(engine: str) -> Iterator[Row]:
     walls = []
     for _ in range(5):
         told = subprocess.run(
-            [engine, "run", "--rm", "--network", "none", "--entrypoint", "python3", image, "-c", code],
+            [
+                engine,
+                "run",
+                "--rm",
+                "--network",
+                "none",
+                "--entrypoint",
+                "python3",
+                image,
+                "-c",
+                code,
+            ],
             capture_output=True,
             text=True,
             check=True,
         )
         walls.append(float(told.stdout))
     yield Row(
-        "import torch, transformers and its model classes in it", median(walls), "s", IMPORT_S,
+        "import torch, transformers and its model classes in it",
+        median(walls),
+        "s",
+        IMPORT_S,
         _spread(walls),
     )
 

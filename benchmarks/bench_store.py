@@ -174,6 +174,7 @@ def _cell(number: int) -> Cell:
 
 
 def replay_cells(root: Path, count: int) -> list[Cell]:
+    """Cells of engine `replay` with a curve of 105 points, whose data lie in `root`."""
     rows = "".join(f"{step},{step / 7}\n" for step in range(1, 106))
     digest = _write(root / "curve.csv", f"step,ErrRate\n{rows}")
     curve = {"data": "curve", "select": {}, "columns": {"step": "step"}}
