@@ -119,7 +119,12 @@ def _installed() -> list[str]:
     above = os.path.dirname(os.path.dirname(sys.executable))
     if os.path.exists(f"{above}/pyvenv.cfg"):
         prefixes = [above]
-    return [os.path.realpath(p) for p in site.getsitepackages(prefixes) if os.path.isdir(p)]
+    folders = site.getsitepackages(prefixes)
+    # Debian's Python names other folders, also for virtual environments, which do not have them.
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    folders += [f"{prefix}/lib/{version}/site-packages" for prefix in prefixes]
+    found = [os.path.realpath(path) for path in folders if os.path.isdir(path)]
+    return list(dict.fromkeys(found))
 
 
 def _open_kills() -> int | None:
