@@ -150,6 +150,30 @@ def test_data_that_only_root_can_read_are_readable(place: Place) -> None:
     assert (place.data / "a.csv").stat().st_mode & 0o777 == 0o600
 
 
+def test_names_of_all_kinds(place: Place) -> None:
+    name = "a space, commas, col:on 'quo\"tes' ümläut =x"
+    root = place.root / name
+    (root / "data").mkdir(parents=True)
+    odd = Place(place.engine, root, root / "data")
+    (odd.data / f"{name}.csv").write_text("a\n1\n")
+    pins = {"a": {"path": f"{name}.csv", "sha256": "0" * 64}}
+    cell = probing_cell(("read", f"/data/{name}.csv"), pins={"data": pins})
+    outcome = odd.run(cell)
+    assert not outcome.failures, outcome.failures[0].message
+    assert odd.store.load(cell.id).result["found"] == ["a\n1\n"]
+
+
+def test_files_that_nobody_else_may_read(place: Place) -> None:
+    """As a user with umask 077 makes them."""
+    before = os.umask(0o077)
+    try:
+        cell = probing_cell(("write", "/cell/out/file"), checkpoint=True)
+        outcome = place.run(cell)
+    finally:
+        os.umask(before)
+    assert not outcome.failures, outcome.failures[0].message
+
+
 def test_memory_binds(place: Place) -> None:
     limits = Limits(memory_bytes=256 * MIB)
     record = place.failure(probing_cell(("allocate", 1024)), limits=limits)

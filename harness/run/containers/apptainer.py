@@ -224,6 +224,7 @@ def _hardening(job: Job, ownership: cells.Ownership, scratch: Path, profile: Pat
         words += ["--security", f"uid:{user}", "--security", f"gid:{user}"]
         words += ["--security", f"seccomp:{profile}"]
     for one in cells.mounts(job):
+        cells.refuse_in_name(one, ":,")
         words += ["--bind", f"{one.source}:{one.target}:{'rw' if one.writable else 'ro'}"]
     for key, value in cells.environment(job).items():
         words += ["--env", f"{key}={value}"]

@@ -120,7 +120,7 @@ def mounts(job: Job) -> tuple[Mount, ...]:
         InfrastructureError: the disk refuses.
     """
     found = [
-        Mount(job.folder / SPEC_FILE, SPEC),
+        Mount(_readable(job.folder / SPEC_FILE, job.folder / "data" / SPEC_FILE), SPEC),
         Mount(job.out, OUT, writable=True),
         Mount(job.resume, RESUME, writable=True),
     ]
@@ -159,6 +159,20 @@ def _copy_for_all(source: str | Path, copy: str | Path) -> Path:
     shutil.copyfile(source, copy)
     Path(copy).chmod(0o644)
     return Path(copy)
+
+
+def refuse_in_name(one: Mount, letters: str) -> None:
+    """Refuse what an engine's command line would take for something else.
+
+    Raises:
+        InfrastructureError: a path has one of these letters.
+    """
+    if any(letter in f"{one.source}{one.target}" for letter in letters):
+        raise InfrastructureError(
+            f"the engine cannot mount a path that has one of {' '.join(letters)} in its name",
+            where=str(one.source),
+            hint="name another --workspace, or another path under `data:`; docker takes any name",
+        )
 
 
 def environment(job: Job) -> Mapping[str, str]:

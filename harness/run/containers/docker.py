@@ -207,7 +207,9 @@ class DockerBackend:
             nano_cpus=None if limits.cpus is None else int(limits.cpus * 1e9),
             pids_limit=limits.pids or cells.DEFAULT_PIDS,
             tmpfs={
-                str(cells.SCRATCH): f"rw,nosuid,nodev,mode=1777,size={cells.scratch_bytes(job)}"
+                str(
+                    cells.SCRATCH
+                ): f"rw,nosuid,nodev,exec,mode=1777,size={cells.scratch_bytes(job)}"
             },
             shm_size=memory // 2,
             ulimits=_ulimits(job),

@@ -6,6 +6,8 @@ gone, its standard input ends, and with it the cell's (harness.cell.init).
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import secrets
@@ -197,7 +199,15 @@ class PodmanBackend:
 def _hardening(job: Job, user: str, profile: int, *, rootless: bool) -> list[str]:
     words = [
         *("--interactive", "--pull", "never", "--log-driver", "none", "--no-healthcheck"),
-        *("--network", "none", "--ipc", "private", "--read-only", "--read-only-tmpfs=false"),
+        *(
+            "--network",
+            "none",
+            "--no-hosts",
+            "--ipc",
+            "private",
+            "--read-only",
+            "--read-only-tmpfs=false",
+        ),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--security-opt", f"seccomp=/dev/fd/{profile}"),
         # As in backend docker: the code scorer mounts, in namespaces of its own.
@@ -210,10 +220,18 @@ def _hardening(job: Job, user: str, profile: int, *, rootless: bool) -> list[str
     for key, value in cells.environment(job).items():
         words += ["--env", f"{key}={value}"]
     for one in cells.mounts(job):
-        mode = "rw" if one.writable else "ro"
-        words += ["--mount", f"type=bind,source={one.source},target={one.target},{mode}"]
+        words += _mount(one)
     size = cells.scratch_bytes(job)
     return [*words, "--tmpfs", f"{cells.SCRATCH}:rw,nosuid,nodev,exec,mode=1777,size={size}"]
+
+
+def _mount(one: cells.Mount) -> list[str]:
+    """The fields of a mount as podman reads them: a line of CSV; names may hold anything."""
+    mode = "rw" if one.writable else "ro"
+    line = io.StringIO()
+    fields = ["type=bind", f"source={one.source}", f"target={one.target}", mode]
+    csv.writer(line, lineterminator="").writerow(fields)
+    return ["--mount", line.getvalue()]
 
 
 def _limits(job: Job) -> list[str]:
