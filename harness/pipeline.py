@@ -7,6 +7,7 @@ behind the modules that it imports, each when it is called, so that a short comm
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from contextlib import contextmanager
@@ -273,7 +274,8 @@ def limits_of(tier: Tier, wall_s: float | None, workers: int) -> Limits:
     return Limits(
         wall_s=wall_s,
         memory_bytes=int(memory),
-        cpus=asked.cpus,
+        # No engine gives more cores than there are, and some refuse to be asked.
+        cpus=None if asked.cpus is None else min(asked.cpus, os.cpu_count() or asked.cpus),
         pids=asked.pids,
         disk_bytes=None if asked.disk_gb is None else int(asked.disk_gb * 1e9),
     )

@@ -13,11 +13,12 @@ RUN --mount=type=secret,id=pip,target=/run/secrets/pip.conf \
     --require-hashes --no-deps --no-build-isolation --no-cache-dir --no-compile \
     --requirement /build/requirements.lock \
     && /opt/venv/bin/pip uninstall --yes --quiet pip
-# Tests, headers and static libraries: a fifth of it, and nothing that a cell could use.
+# Tests, headers and static libraries: a fifth of it, and nothing that a cell could use. Of lm_eval,
+# whose benchmarks have names such as `include`, nothing is taken.
 RUN cd /opt/venv/lib/python3.11/site-packages \
-    && find . -depth -type d \( -name tests -o -name test -o -name include \) \
-       -not -path './torch/*' -exec rm -rf {} + \
-    && rm -rf torch/include torch/share torch/test \
+    && find . -depth -type d \( -name tests -o -name test \) \
+       -not -path './torch/*' -not -path './lm_eval/*' -exec rm -rf {} + \
+    && rm -rf torch/include torch/share torch/test numpy/_core/include pyarrow/include \
        pyarrow/src pyarrow/libarrow_flight* pyarrow/_flight* pyarrow/libarrow_python_flight* \
     && find . -name '*.a' -delete
 # Compiled with a hash that is not checked: the same bytes whenever they were written, and quick.

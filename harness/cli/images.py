@@ -44,12 +44,13 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build images, as far as the files that they are made of have changed."""
+    from harness.images.build import EVERYTHING
     from harness.images.build import build as build_image
 
     done = {
         one.name: one
         for name in names or DEFAULT
-        for one in build_image(name, anew=anew, tell=_tell)
+        for one in build_image(name, anew=EVERYTHING if anew else (), tell=_tell)
     }
     if as_json:
         print_json(list(done.values()))
@@ -79,6 +80,8 @@ def verify(names: Names = None, *, as_json: AsJson = False) -> None:
                 typer.echo(f"{'':13} {against}")
             else:
                 typer.echo(f"{'':13} locked {one.locked or '-'}, before {one.before or '-'}")
+            for path in one.changed:
+                typer.echo(f"{'':13} changed since it was locked: {path}")
             for note in one.notes:
                 typer.echo(f"{'':13} {note}")
     if not all(one.is_same for one in found):

@@ -20,16 +20,17 @@ from harness.images.inputs import inputs_of, last_commit, own_files, sources
 from harness.images.lock import load_lock
 from harness.images.pip_settings import pip_settings
 from harness.images.programs import ran, require
-from harness.images.recipes import PREFIX, chain, checkout, find_recipe, lock_path
+from harness.images.recipes import PREFIX, RECIPES, chain, checkout, find_recipe, lock_path
 from harness.images.resolving import built, built_folder
 from harness.images.sbom import bill_of_materials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from harness.images.recipes import Recipe
 
 SUITE_SCHEMA: Final = 1  # of the suite files whose cells the project in an image can run
+EVERYTHING: Final = frozenset(RECIPES)  # for `anew`
 _LABEL: Final = "org.opencontainers.image."
 
 
@@ -55,13 +56,16 @@ class Built:
 
 
 def build(
-    name: str, *, anew: bool = False, tell: Callable[[str], None] = lambda _line: None
+    name: str,
+    *,
+    anew: Container[str] = (),
+    tell: Callable[[str], None] = lambda _line: None,
 ) -> list[Built]:
     """Build an image and those that it stands on, as far as their files have changed.
 
     Args:
         name: of the image.
-        anew: build all of them from clean, whatever is there.
+        anew: names of those to build from clean, whatever is there; see EVERYTHING.
         tell: called with a line for each image that takes time.
 
     Returns:
@@ -77,7 +81,7 @@ def build(
         below: Built | None = None
         done = []
         for recipe in chain(name):
-            found = None if anew else _found(root, recipe)
+            found = None if recipe.name in anew else _found(root, recipe)
             if found is None:
                 tell(f"building {recipe.name} (log: {_log(root, recipe)})")
                 found = _build(root, recipe, below)
@@ -209,7 +213,8 @@ def _fill(root: Path, recipe: Recipe, context: Path, commit: str) -> None:
             ) from None
     if recipe.has_project:
         _copy_project(root, context / "project")
-    bill = bill_of_materials(root, recipe.name, harness.__version__, commit)
+    version = harness.__version__ if recipe.has_project else None
+    bill = bill_of_materials(root, recipe.name, version, commit)
     (context / "sbom.cdx.json").write_text(bill, encoding="utf-8")
     (built_folder(root) / f"{recipe.name}.cdx.json").write_text(bill, encoding="utf-8")
     for made in context.rglob("*"):
@@ -233,7 +238,8 @@ def _labels(recipe: Recipe, commit: str, date: int) -> list[str]:
     created = datetime.fromtimestamp(date, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [
         f"{_LABEL}title={PREFIX}/{recipe.name}",
-        f"{_LABEL}version={harness.__version__}",
+        # Of the project alone: the images below it are the same in the next version.
+        *([f"{_LABEL}version={harness.__version__}"] if recipe.has_project else []),
         f"{_LABEL}revision={commit}",
         f"{_LABEL}created={created}",
         f"{PREFIX}.suite-schema={SUITE_SCHEMA}",
@@ -241,16 +247,10 @@ def _labels(recipe: Recipe, commit: str, date: int) -> list[str]:
 
 
 def _bytes(image: str) -> int:
-    told = ran(["buildah", "images", "--json", _hex(image)])
-    size = json.loads(told)[0]["size"]
-    return _from_text(str(size))
-
-
-def _from_text(size: str) -> int:
-    """Bytes of what buildah writes, such as 1.59 GB."""
-    number, _, unit = size.partition(" ")
-    factor = {"B": 1, "KB": 10**3, "kB": 10**3, "MB": 10**6, "GB": 10**9}[unit or "B"]
-    return int(float(number) * factor)
+    """Bytes of an image's layers, unpacked."""
+    told = ran(["buildah", "inspect", "--type", "image", _hex(image)])
+    layers = json.loads(json.loads(told)["Manifest"])["layers"]
+    return sum(int(layer["size"]) for layer in layers)
 
 
 def _note(root: Path, made: Built) -> None:

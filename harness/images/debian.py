@@ -18,6 +18,14 @@ _LEFT_OUT: Final = (
     *("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"),
     *("/var/cache/*", "/var/log/*", "/var/lib/apt/lists/*", "/var/cache/ldconfig/*"),
 )
+# What would differ with the machine that builds, or is of no use in an image that installs nothing:
+# names and name servers, where its apt looks (Ubuntu's mmdebstrap writes it otherwise), caches, and
+# programs that run as root for whoever calls them.
+_ALIKE: Final = (
+    'rm -rf "$1"/var/cache/ldconfig "$1"/var/log/* "$1"/etc/apt/sources.list*',
+    'for name in hostname resolv.conf; do : > "$1/etc/$name"; chmod 644 "$1/etc/$name"; done',
+    'find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +',
+)
 _HEAD: Final = """\
 # Every Debian package of the base image, with the SHA-256 of its file.
 # Written by: harness images requirements base
@@ -54,7 +62,7 @@ def make_rootfs(folder: Path, tar: Path, date: int, log: Path) -> list[str]:
             ),
             *(f"--customize-hook={hook}" for hook in hooks),
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT[:4]),
-            *('--customize-hook=rm -rf "$1"/var/cache/ldconfig "$1"/var/log/*',),
+            *(f"--customize-hook={hook}" for hook in _ALIKE),
             *(RELEASE, tar),
         ],
         log=log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 _PROJECT: Final = ("harness", "reward_scorers")  # packages that are copied into images
 _LEFT_OUT: Final = frozenset({"__pycache__", "_packaged"})
-_FORMAT: Final = b"rl-scaling-harness image inputs 1\n"
+# The number stands for what this package itself puts into images: labels, the bill of materials, what
+# mmdebstrap is told. Whoever changes any of it counts it up, or the same inputs give other images.
+_FORMAT: Final = b"rl-scaling-harness image inputs 2\n"
 
 
 def inputs_of(root: Path, name: str) -> str:
@@ -29,7 +32,8 @@ def inputs_of(root: Path, name: str) -> str:
     digest = hashlib.sha256(_FORMAT)
     for recipe in chain(name):
         for path in files_of(root, recipe):
-            content = hashlib.sha256((root / path).read_bytes()).hexdigest()
+            with open(f"{root}/{path}", "rb") as file:  # noqa: PTH123 - hundreds of them, at each start
+                content = hashlib.sha256(file.read()).hexdigest()
             digest.update(f"{recipe.name} {content} {path}\n".encode())
     return digest.hexdigest()
 
@@ -50,11 +54,17 @@ def sources(root: Path) -> list[str]:
     return [path for package in _PROJECT for path in _sources(root, package)]
 
 
-def _sources(root: Path, package: str) -> Iterator[str]:
-    for path in sorted((root / package).rglob("*")):
-        inside = path.relative_to(root)
-        if not _LEFT_OUT.intersection(inside.parts) and path.is_file():
-            yield inside.as_posix()
+def _sources(root: Path, inside: str) -> Iterator[str]:
+    # os.scandir knows a file's kind without asking the disk again, as pathlib does for each: cells
+    # that start wait for this.
+    for entry in sorted(os.scandir(root / inside), key=lambda entry: entry.name):
+        path = f"{inside}/{entry.name}"
+        if entry.name in _LEFT_OUT:
+            continue
+        if entry.is_dir():
+            yield from _sources(root, path)
+        elif entry.is_file():
+            yield path
 
 
 def last_commit(root: Path, name: str) -> tuple[str, int] | None:
@@ -62,10 +72,34 @@ def last_commit(root: Path, name: str) -> tuple[str, int] | None:
 
     None without git, or where no commit has them.
     """
-    paths = [path for recipe in chain(name) for path in own_files(recipe)]
-    if any(recipe.has_project for recipe in chain(name)):
-        paths += _PROJECT
-    command = ["git", "-C", str(root), "log", "-1", "--format=%H %ct", "--", *paths]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    words = told.stdout.split()
-    return (words[0], int(words[1])) if told.returncode == 0 and len(words) == 2 else None
+    words = _git(root, "log", "-1", "--format=%H %ct", "--", *_paths(name)).split()
+    return (words[0], int(words[1])) if len(words) == 2 else None
+
+
+def uncommitted(root: Path, name: str) -> list[str]:
+    """The files of an image that no commit has as they are; empty without git, too."""
+    told = _git(root, "status", "--porcelain", "--no-renames", "-z", "--", *_paths(name))
+    return [line[3:] for line in told.split("\0") if line]
+
+
+def changed_since(root: Path, name: str, commit: str) -> list[str]:
+    """The files of an image that differ from a commit's; empty where git does not have it."""
+    changed = _git(root, "diff", "--name-only", "--no-renames", "-z", commit, "--", *_paths(name))
+    return sorted({*filter(None, changed.split("\0")), *uncommitted(root, name)})
+
+
+def _paths(name: str) -> list[str]:
+    """What git is asked about: the files of an image and of those below it."""
+    recipes = chain(name)
+    paths = [path for recipe in recipes for path in own_files(recipe)]
+    return [*paths, *(_PROJECT if any(recipe.has_project for recipe in recipes) else ())]
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """What git prints; nothing where it is missing, fails, or has no such checkout."""
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return told.stdout if told.returncode == 0 else ""

@@ -116,8 +116,14 @@ def packages_of(root: Path, name: str) -> list[Package]:
     return found
 
 
-def bill_of_materials(root: Path, name: str, version: str, commit: str) -> str:
-    """The bill as text: no date and no random number in it, so that an image stays the same."""
+def bill_of_materials(root: Path, name: str, version: str | None, commit: str) -> str:
+    """The bill as text: no date and no random number in it, so that an image stays the same.
+
+    Args:
+        version: of the project that is in the image; None: it is not in it.
+        commit: as the label of the image has it.
+    """
+    project = [] if version is None else [Package("pypi", "rl-scaling-harness", version, ())]
     components: list[dict[str, Any]] = [
         {
             "type": "library",
@@ -127,7 +133,7 @@ def bill_of_materials(root: Path, name: str, version: str, commit: str) -> str:
             "purl": package.purl,
             **_hashes(package),
         }
-        for package in packages_of(root, name)
+        for package in [*packages_of(root, name), *project]
     ]
     document = {
         "bomFormat": "CycloneDX",
@@ -138,7 +144,7 @@ def bill_of_materials(root: Path, name: str, version: str, commit: str) -> str:
                 "type": "container",
                 "bom-ref": name,
                 "name": f"rl-scaling-harness/{name}",
-                "version": version,
+                **({} if version is None else {"version": version}),
                 "properties": [{"name": "git:commit", "value": commit}],
             }
         },

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import InfrastructureError
-from harness.images.build import Built, build
-from harness.images.inputs import inputs_of
+from harness.errors import DataError, InfrastructureError
+from harness.images.build import EVERYTHING, Built, build
+from harness.images.inputs import changed_since, inputs_of, last_commit, uncommitted
 from harness.images.lock import ImagePin, load_lock, write_lock
 from harness.images.programs import ran
 from harness.images.recipes import RECIPES, chain, checkout, lock_path
@@ -32,6 +32,7 @@ class Verified:
         locked: id in the lock; empty where the files are others than those that were locked.
         before: id that the last build here gave, if it was of the same files.
         id: what came out now.
+        changed: the files that differ from those that were locked, as far as git tells.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Verified:
     before: str
     id: str
     notes: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:
@@ -59,24 +61,32 @@ def verify(name: str, tell: Callable[[str], None]) -> list[Verified]:
     pins = load_lock(lock_path())
     before = {one.name: one.id for one in build(name, tell=tell)}
     found = []
-    for made in build(name, anew=True, tell=tell):
+    for made in build(name, anew=EVERYTHING, tell=tell):
         pin = pins.get(made.name)
         same_files = pin is not None and pin.inputs == inputs_of(root, made.name)
         locked = pin.id if pin is not None and same_files else ""
-        found.append(Verified(made.name, locked, before[made.name], made.id, made.notes))
+        changed = changed_since(root, made.name, pin.commit) if pin and not same_files else []
+        found.append(
+            Verified(made.name, locked, before[made.name], made.id, made.notes, tuple(changed))
+        )
     return found
 
 
 def lock(names: list[str], tell: Callable[[str], None]) -> list[ImagePin]:
     """Build images twice from clean and write what they are; those of the same files stay.
 
+    An image whose own files have changed is made anew on the one below it as it is.
+
     Raises:
+        DataError: a file of an image is in no commit, so that nobody else could build it.
         InfrastructureError: two builds differ, or a build fails; the lock is as it was.
     """
     root = _checkout()
     pins = load_lock(lock_path())
     wanted = {one.name for name in names or RECIPES for one in chain(name)}
     stale = [name for name in RECIPES if name in wanted and not _is_locked(root, pins.get(name))]
+    for name in stale:
+        _require_committed(root, name)
     made = _twice([name for name in stale if not RECIPES[name].is_pulled], tell)
     for name in stale:
         recipe = RECIPES[name]
@@ -88,6 +98,16 @@ def lock(names: list[str], tell: Callable[[str], None]) -> list[ImagePin]:
     return [pins[name] for name in stale]
 
 
+def _require_committed(root: Path, name: str) -> None:
+    if changed := uncommitted(root, name):
+        raise DataError(
+            f"files of the image {name} are in no commit, and the lock names the one to build from",
+            where=changed[0],
+            found=f"{len(changed)} files that are changed or new",
+            hint="git commit, then: harness images lock",
+        )
+
+
 def _is_locked(root: Path, pin: ImagePin | None) -> bool:
     if pin is None or pin.inputs != inputs_of(root, pin.name):
         return False
@@ -95,11 +115,11 @@ def _is_locked(root: Path, pin: ImagePin | None) -> bool:
 
 
 def _twice(names: list[str], tell: Callable[[str], None]) -> dict[str, Built]:
-    """Build images twice, each with those below it; what stands on another brings it along."""
+    """Build images twice from clean; what stands on another of them brings it along."""
     below = {one.name for name in names for one in chain(name)[:-1]}
     made: dict[str, Built] = {}
     for name in (name for name in names if name not in below):
-        first, second = (build(name, anew=True, tell=tell) for _ in range(2))
+        first, second = (build(name, anew=names, tell=tell) for _ in range(2))
         for one, other in zip(first, second, strict=True):
             if one.id != other.id or made.get(one.name, one).id != one.id:
                 raise InfrastructureError(
@@ -128,8 +148,6 @@ def _as_built(pin: ImagePin, made: Built, pins: Mapping[str, ImagePin], recipe: 
 
 def _described(root: Path, recipe: Recipe) -> ImagePin:
     """What is known of an image without building it."""
-    from harness.images.inputs import last_commit
-
     requirements = root / "docker" / recipe.folder / str(recipe.requirements)
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest() if recipe.requirements else ""
     commit, date = last_commit(root, recipe.name) or ("unknown", 0)

@@ -173,6 +173,8 @@ class Attempts:
                 record = self._store.commit(stage, record)
             except DataError as refusal:
                 failure = refused(refusal)
+            except RecursionError:
+                failure = refused(DataError("a cell may not nest folders as deeply as it did"))
         if failure is None:
             self._store.settle(cell.id, keep=False)
             return Step(EventKind.FINISHED, cell, record, place=place)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,7 @@ from harness.errors import InfrastructureError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 
 @contextmanager
@@ -44,6 +48,47 @@ def disk_error(error: OSError, path: Path) -> InfrastructureError:
 
 def _existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that a cell left for reading; a pipe in its place is not waited for.
+
+    Raises:
+        OSError: there is none, or it is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a file that a cell left; see `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All that is below a folder, however deep, while somebody may write there."""
+    folders = [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    yield entry
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except OSError:  # removed or renamed since, or its path is longer than paths may be
+            continue
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all in it, as far as that is possible, however deep it goes."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:  # by Python's own means before 3.13
+        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, capture_output=True)
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.run.containers import Ending
+from harness.run.disk import read_regular
 from harness.run.record import ERROR_FILE, PROGRESS_FILE, RESULT_FILE, USAGE_FILE, Record, Status
 from harness.run.watch import how_far
 
@@ -159,7 +160,7 @@ def take_told(stage: Stage) -> dict[str, object]:
     usage = _read_object(stage.out / USAGE_FILE)
     told: dict[str, object] = {name: usage.get(name) for name in ("peak_bytes", "cpu_s")}
     for name in (USAGE_FILE, PROGRESS_FILE, f".{PROGRESS_FILE}.partial"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # absent; or a folder, which the store does not mind
             (stage.out / name).unlink()
     warnings = _read_object(stage.out / RESULT_FILE).get("warnings")
     if isinstance(warnings, list) and warnings:
@@ -182,7 +183,7 @@ def _where(stage: Stage) -> str:
 
 def _read_object(path: Path) -> Mapping[str, object]:
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_regular(path))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

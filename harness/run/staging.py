@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.run.claims import Claim, is_claimed, locked, try_claim
-from harness.run.disk import writing
+from harness.run.disk import remove_tree, writing
 from harness.run.record import LOG_FILE, SPEC_FILE
 from harness.spec.identity import canonical_json
 
@@ -52,7 +51,7 @@ class Stage:
 
     def discard(self) -> None:
         """Remove the folder and what is left in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
 
 
 class Workspace:
@@ -121,7 +120,8 @@ def dead_folders(tmp: Path) -> list[Path]:
     """The folders of dead runs under `tmp`."""
     if not tmp.is_dir():
         return []
-    return [folder for folder in sorted(tmp.iterdir()) if not is_claimed(folder / _OWNER)]
+    folders = [entry for entry in sorted(tmp.iterdir()) if entry.is_dir()]
+    return [folder for folder in folders if not is_claimed(folder / _OWNER)]
 
 
 def _sweep(tmp: Path) -> list[Path]:
@@ -136,7 +136,7 @@ def _sweep(tmp: Path) -> list[Path]:
 def _remove(folder: Path, owner: Claim) -> None:
     for entry in list(folder.iterdir()):
         if entry.name != _OWNER:
-            shutil.rmtree(entry, ignore_errors=True)
+            remove_tree(entry)
     owner.release()
     # An orphan cell may still write for a moment; then the next run sweeps the rest.
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)

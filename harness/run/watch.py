@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.run.disk import open_regular, read_regular
 from harness.run.record import METRICS_FILE, PROGRESS_FILE
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def where_it_is(out: Path) -> Whereabouts | None:
 def told_of_itself(out: Path) -> Whereabouts | None:
     """What a cell told last of its progress; None if it told nothing, or nothing readable."""
     try:
-        told = json.loads((out / PROGRESS_FILE).read_bytes())
+        told = json.loads(read_regular(out / PROGRESS_FILE))
     except (OSError, ValueError):
         return None
     return _read(told)
@@ -73,7 +74,7 @@ def _read(told: object) -> Whereabouts | None:
 def _last_step(metrics: Path) -> int | None:
     """The step of the last whole line; the file is not read but for its end."""
     try:
-        with metrics.open("rb") as file:
+        with open_regular(metrics) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = file.read().split(b"\n")
         step = json.loads(lines[-2])["step"]

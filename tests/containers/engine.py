@@ -68,11 +68,17 @@ def burn(seconds):
     return used.ru_utime + used.ru_stime
 
 
-def write(path, mib=1, files=1):
+def write(path, mib=1, files=1, tidy=False):
     for number in range(files):
-        with pathlib.Path(path.format(number)).open("wb") as file:
-            for _ in range(mib):
-                file.write(bytes(1 << 20))
+        file = pathlib.Path(path.format(number))
+        try:
+            with file.open("wb") as open_file:
+                for _ in range(mib):
+                    open_file.write(bytes(1 << 20))
+        except OSError:
+            if tidy:
+                file.unlink()
+            raise
     return True
 
 
@@ -116,6 +122,28 @@ def leave(status):
 
 def die(number):
     os.kill(os.getpid(), number)
+
+
+def odd_files(*kinds):
+    """What no cell would leave that means well."""
+    out = pathlib.Path("/cell/out")
+    for kind in kinds:
+        if kind == "pipes":
+            for name in ("usage.json", "progress.json", "error.json", "result.json"):
+                (out / name).unlink(missing_ok=True)
+                os.mkfifo(out / name)
+        elif kind == "folders":
+            for name in ("usage.json", "progress.json", "metrics.jsonl"):
+                (out / name).unlink(missing_ok=True)
+                (out / name).mkdir()
+        elif kind == "deep":
+            os.chdir(out)
+            for _ in range(1500):
+                os.mkdir("d")  # noqa: PTH102 - a path so long is none
+                os.chdir("d")
+        elif kind == "links":
+            (out / "passwords").symlink_to("/etc/passwd")
+            (out / "result.json").symlink_to("/etc/passwd")
 
 
 def run_code(code):
@@ -164,6 +192,7 @@ DOINGS = {
         die,
         read,
         run_code,
+        odd_files,
         say,
         score,
     )

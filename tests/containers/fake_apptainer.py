@@ -19,6 +19,7 @@ def options() -> argparse.ArgumentParser:
     for one in ("--network", "--workdir", "--pwd", "--memory", "--memory-swap", "--cpus"):
         parser.add_argument(one)
     parser.add_argument("--pids-limit", type=int)
+    parser.add_argument("--home")
     for several in ("--bind", "--env", "--security", "--no-mount"):
         parser.add_argument(several, action="append", default=[])
     parser.add_argument("image")
@@ -46,7 +47,10 @@ def main(words: list[str]) -> int:
     for bind in given.bind:
         source, target, mode = bind.rsplit(":", 2)
         command += ["--bind" if mode == "rw" else "--ro-bind", source, target]
+    home, inside = given.home.rsplit(":", 1)
+    command += ["--bind", home, inside, "--setenv", "HOME", inside]
     for variable in given.env:
+        assert not variable.startswith("HOME="), "the real one warns and ignores it"
         command += ["--setenv", *variable.split("=", 1)]
     command += ["--setenv", "PYTHONPATH", "/site", "--setenv", "PATH", "/usr/bin"]
     command += ["--remount-ro", "/", "--chdir", given.pwd, sys.executable, *given.command[1:]]

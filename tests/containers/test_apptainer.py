@@ -137,7 +137,8 @@ def test_a_file_may_be_named_by_what_it_holds(cluster: Cluster) -> None:
     path.write_text("an image")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     cell = probing_cell(("say", "x"))
-    assert not cluster.run(cell, image=f"{path}@sha256:{digest}").failures
+    relative = os.path.relpath(path)
+    assert not cluster.run(cell, image=f"{relative}@sha256:{digest}").failures
     container = cluster.store.record(cell.id).provenance["container"]
     assert isinstance(container, dict)
     assert container["digest"] == f"sha256:{digest}"

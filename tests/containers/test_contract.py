@@ -150,6 +150,44 @@ def test_data_that_only_root_can_read_are_readable(place: Place) -> None:
     assert (place.data / "a.csv").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_folder_of_links_is_seen_as_what_they_lead_to(place: Place) -> None:
+    """As hubs keep models: names that lead to files beside the folder."""
+    (place.root / "blobs").mkdir()
+    (place.root / "blobs" / "5a").write_text("weights")
+    snapshot = place.data / "model" / "inner"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.bin").symlink_to(place.root / "blobs" / "5a")
+    (snapshot / "broken").symlink_to(place.root / "nowhere")
+    (snapshot.parent / "config.json").write_text("{}")
+    pins = {"model": {"path": "model", "sha256": "0" * 64}}
+    cell = probing_cell(
+        ("read", "/data/model/inner/model.bin"),
+        ("read", "/data/model/config.json"),
+        ("read", "/data/model/inner/broken"),
+        ("write", "/data/model/inner/model.bin"),
+        pins={"data": pins},
+    )
+    assert not place.run(cell).failures
+    found = place.store.load(cell.id).result["found"]
+    assert found[:3] == ["weights", "{}", "FileNotFoundError"]  # type: ignore[index]
+    assert found[3] in ("OSError", "PermissionError")  # type: ignore[index]
+    assert (place.root / "blobs" / "5a").read_text() == "weights"
+
+
+@pytest.mark.parametrize("kind", ["pipes", "folders", "deep", "links"])
+def test_odd_files_fail_the_cell_and_nothing_else(place: Place, kind: str) -> None:
+    """An image may be anybody's: what it leaves must not hold up or end the run."""
+    bad = probing_cell(("odd_files", kind), ("leave", 0), index=0)
+    good = probing_cell(("look",), index=1)
+    outcome = place.run(bad, good, limits=Limits(wall_s=20))
+    assert outcome.computed == 1
+    assert place.store.has(good.id)
+    (failure,) = outcome.failures
+    assert failure.cell.id == bad.id
+    assert failure.status == "error"
+    assert not list((place.store.root / "tmp").iterdir())
+
+
 def test_names_of_all_kinds(place: Place) -> None:
     name = "a space, commas, col:on 'quo\"tes' ümläut =x"
     root = place.root / name
@@ -213,7 +251,9 @@ def test_scratch_is_of_limited_size(place: Place) -> None:
 
 
 def test_a_file_past_the_disk_limit_is_refused(place: Place) -> None:
-    (answer,) = place.found(("write", "/cell/out/large", 64), limits=Limits(disk_bytes=32 * MIB))
+    """By the kernel, before all that the cell has written is looked at."""
+    limits = Limits(disk_bytes=32 * MIB)
+    (answer,) = place.found(("write", "/cell/resume/large", 64, {"tidy": True}), limits=limits)
     assert answer == "OSError"
 
 

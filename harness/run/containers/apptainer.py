@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _ANSWERS_S: Final = 30
+_HOME: Final = "/home/cell"
 _PINNED_FILE: Final = re.compile(r"(?P<path>.+\.sif)@sha256:(?P<sha256>[0-9a-f]{64})")
 # What apptainer itself needs of this process's environment; none of it reaches the cell.
 _OF_APPTAINER: Final = ("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "TMPDIR")
@@ -144,7 +145,7 @@ class ApptainerBackend:
         """The SIF file, its SHA-256, and the image that it was made of if that is known."""
         named = _PINNED_FILE.fullmatch(self._wanted)
         if named:
-            return Path(named["path"]), named["sha256"], None
+            return Path(named["path"]).absolute(), named["sha256"], None
         image = cells.find_image(self._wanted)
         if image.id is None:
             raise InfrastructureError(
@@ -179,7 +180,8 @@ class ApptainerBackend:
         ownership = cells.Ownership.of_this_process(rootless=self._found.rootless, keeps_id=True)
         scratch = job.folder / "scratch"
         with writing(job.folder):
-            (scratch / "tmp").mkdir(parents=True)
+            for folder in ("tmp", "home"):
+                (scratch / folder).mkdir(parents=True)
             profile = job.folder / "seccomp.json"
             profile.write_text(json.dumps(seccomp_profile()), encoding="utf-8")
         ownership.give(job, scratch)
@@ -217,7 +219,8 @@ def _hardening(job: Job, ownership: cells.Ownership, scratch: Path, profile: Pat
         # A read-only root is what a SIF file has; --containall gives namespaces of its own for
         # processes and IPC, a bare /dev, and nothing of this user's home.
         *("--containall", "--cleanenv", "--no-privs", "--no-mount", "bind-paths"),
-        *("--net", "--network", "none", "--workdir", str(scratch), "--pwd", str(cells.OUT)),
+        *("--home", f"{scratch}/home:{_HOME}", "--net", "--network", "none"),
+        *("--workdir", str(scratch), "--pwd", str(cells.OUT)),
     ]
     if ownership.given_to is not None:  # only root may say who the cell is, and filter its calls
         user = ownership.given_to
@@ -227,7 +230,8 @@ def _hardening(job: Job, ownership: cells.Ownership, scratch: Path, profile: Pat
         cells.refuse_in_name(one, ":,")
         words += ["--bind", f"{one.source}:{one.target}:{'rw' if one.writable else 'ro'}"]
     for key, value in cells.environment(job).items():
-        words += ["--env", f"{key}={value}"]
+        if key != "HOME":  # which is said by --home alone
+            words += ["--env", f"{key}={value}"]
     return words
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
+import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from harness.data.stage import NOTE_SUFFIX
 from harness.errors import InfrastructureError, SuiteError
+from harness.run.containers.data import mountable
 from harness.run.containers.environment import fixed_environment
-from harness.run.disk import writing
+from harness.run.disk import read_regular, walk, writing
 from harness.run.record import SPEC_FILE, USAGE_FILE
 
 if TYPE_CHECKING:
@@ -114,13 +115,12 @@ def mounts(job: Job) -> tuple[Mount, ...]:
     """What a cell sees of this machine.
 
     A link among the data is mounted as what it leads to; a note why a data set is absent, as it is.
-    What only root can read is copied for a cell of root's, which is somebody else.
 
     Raises:
         InfrastructureError: the disk refuses.
     """
     found = [
-        Mount(_readable(job.folder / SPEC_FILE, job.folder / "data" / SPEC_FILE), SPEC),
+        Mount(mountable(job.folder / SPEC_FILE, job.folder / "data" / SPEC_FILE), SPEC),
         Mount(job.out, OUT, writable=True),
         Mount(job.resume, RESUME, writable=True),
     ]
@@ -128,37 +128,8 @@ def mounts(job: Job) -> tuple[Mount, ...]:
         for name in (path, path + NOTE_SUFFIX):
             source = job.data_root / name
             if source.exists():
-                found.append(
-                    Mount(_readable(source.resolve(), job.folder / "data" / name), DATA / name)
-                )
+                found.append(Mount(mountable(source, job.folder / "data" / name), DATA / name))
     return tuple(found)
-
-
-def _readable(source: Path, copy: Path) -> Path:
-    """The file or folder, or a copy that everybody can read if root is the only one who can."""
-    if os.geteuid() != 0 or not _is_private(source):
-        return source
-    with writing(copy):
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, copy, copy_function=_copy_for_all)
-            for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
-                folder.chmod(0o755)
-        else:
-            _copy_for_all(source, copy)
-    return copy
-
-
-def _is_private(path: Path) -> bool:
-    if path.is_dir():
-        return any(map(_is_private, path.iterdir())) or path.stat().st_mode & 0o005 != 0o005
-    return not path.stat().st_mode & 0o004
-
-
-def _copy_for_all(source: str | Path, copy: str | Path) -> Path:
-    shutil.copyfile(source, copy)
-    Path(copy).chmod(0o644)
-    return Path(copy)
 
 
 def refuse_in_name(one: Mount, letters: str) -> None:
@@ -232,9 +203,8 @@ class Ownership:
 
 def _change_owner(folder: Path, owner: int) -> None:
     os.chown(folder, owner, owner)
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            os.chown(Path(parent, name), owner, owner, follow_symlinks=False)
+    for entry in walk(folder):
+        os.chown(entry.path, owner, owner, follow_symlinks=False)
 
 
 def memory_bytes(job: Job) -> int:
@@ -258,7 +228,7 @@ def scratch_bytes(job: Job) -> int:
 def was_out_of_memory(job: Job) -> bool:
     """Whether the kernel killed a process of the cell, as the container's first process tells."""
     try:
-        told = json.loads((job.out / USAGE_FILE).read_bytes())
+        told = json.loads(read_regular(job.out / USAGE_FILE))
         return int(told["oom_kills"]) > 0
     except (OSError, ValueError, TypeError, KeyError):
         return False
@@ -266,7 +236,7 @@ def was_out_of_memory(job: Job) -> bool:
 
 def signed(code: int) -> int:
     """An exit status of a shell as Python has it: minus the number of a signal."""
-    return code if code <= 128 else 128 - code
+    return 128 - code if 128 < code <= 128 + signal.NSIG else code
 
 
 def not_this_image(wanted: str, ran: object) -> InfrastructureError:

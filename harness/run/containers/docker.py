@@ -169,7 +169,7 @@ class DockerBackend:
         log = open_log(job)
         facts = {**self.provenance(), "gpus": list(job.gpus)}
         try:
-            with _told("start a container"):
+            with _told("start a container", self._image):
                 made = self._create(client, job, ownership.user, lease.labels(job.folder.name))
                 try:
                     return DockerCell(client, made, log, job, ownership, facts)
@@ -246,17 +246,8 @@ class DockerBackend:
 
 
 def _image_id(client: APIClient, image: cells.Image) -> str:
-    from docker.errors import ImageNotFound
-
-    try:
-        with _told("look for the image"):
-            return str(client.inspect_image(image.reference)["Id"])
-    except ImageNotFound:
-        raise InfrastructureError(
-            f"docker does not have the image {image.name!r}",
-            expected=image.reference,
-            hint=cells.how_to_get(image, "docker"),
-        ) from None
+    with _told("look for the image", image):
+        return str(client.inspect_image(image.reference)["Id"])
 
 
 def _ulimits(job: Job) -> list[Any]:
@@ -376,7 +367,6 @@ class DockerCell:
             try:
                 found: Mapping[str, Any] = self._client.inspect_container(self._container)
             except Exception as error:  # noqa: BLE001 - the SDK lets those of requests through
-                self._is_lost = True
                 if _is_not_found(error) or time.monotonic() > patience:
                     return None
                 time.sleep(_LOOK_S)
@@ -444,15 +434,20 @@ class DockerKeeper:
 
 
 @contextmanager
-def _told(doing: str) -> Iterator[None]:
-    """Turn what the SDK raises into what a person can act on; NotFound of images passes."""
+def _told(doing: str, image: cells.Image | None = None) -> Iterator[None]:
+    """Turn what the SDK raises into what a person can act on; `image` is what is asked for."""
     from docker.errors import APIError, DockerException, ImageNotFound
     from requests.exceptions import RequestException
 
     try:
         yield
-    except ImageNotFound:
-        raise
+    except ImageNotFound as error:
+        name, wanted = ("?", None) if image is None else (image.name, image.reference)
+        raise InfrastructureError(
+            f"docker does not have the image {name!r}",
+            expected=wanted,
+            hint=None if image is None else cells.how_to_get(image, "docker"),
+        ) from error
     except APIError as error:
         raise InfrastructureError(
             f"docker refused to {doing}: {error.explanation or _first_line(error)}",

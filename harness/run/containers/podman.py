@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _ANSWERS_S: Final = 60
 _FAILED: Final = 125  # podman's own failure, not that of what runs in the container
+_NOT_STARTED: Final = (_FAILED, 126, 127)  # the last two may also be a program's own
 _CDI: Final = ("/etc/cdi", "/var/run/cdi")
 _GPU_KIND: Final = "nvidia.com/gpu"
 
@@ -316,7 +317,7 @@ class PodmanCell:
     def _exit(self, found: Mapping[str, Any]) -> CellExit:
         code, ending = self._process.returncode, self._watcher.ending
         state = found.get("State") or {}
-        if code == _FAILED and not state.get("StartedAt", "0001").startswith("2"):
+        if code in _NOT_STARTED and not state.get("StartedAt", "0001").startswith("2"):
             raise InfrastructureError(
                 f"podman could not start the cell: {_last_line(self._watcher.log.path)}",
                 hint="try the same by hand: podman run --rm IMAGE true; harness doctor",

@@ -6,12 +6,13 @@ import os
 import select
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.run.containers.backend import Ending
 from harness.run.containers.output import CappedLog
-from harness.run.disk import writing
+from harness.run.disk import walk, writing
 from harness.run.record import LOG_FILE
 
 if TYPE_CHECKING:
@@ -144,12 +145,9 @@ def bytes_below(folders: Sequence[Path]) -> int:
     """Bytes on the disk of all files below some folders, while somebody writes there."""
     total = 0
     for folder in folders:
-        for parent, _, names in os.walk(folder):
-            for name in names:
-                try:
-                    total += 512 * os.lstat(os.path.join(parent, name)).st_blocks  # noqa: PTH118
-                except OSError:  # renamed or removed since
-                    continue
+        for entry in walk(folder):
+            with suppress(OSError):  # renamed or removed since
+                total += 512 * entry.stat(follow_symlinks=False).st_blocks
     return total
 
 
