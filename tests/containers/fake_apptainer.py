@@ -47,6 +47,9 @@ def main(words: list[str]) -> int:
     for bind in given.bind:
         source, target, mode = bind.rsplit(":", 2)
         command += ["--bind" if mode == "rw" else "--ro-bind", source, target]
+    if given.nv and given.nvccli:
+        for gpu in filter(None, (note["visible"] or "").split(",")):
+            command += ["--dev-bind", "/dev/null", f"/dev/nvidia{gpu}"]
     home, inside = given.home.rsplit(":", 1)
     command += ["--bind", home, inside, "--setenv", "HOME", inside]
     for variable in given.env:
