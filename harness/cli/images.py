@@ -44,13 +44,13 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build images, as far as the files that they are made of have changed."""
-    from harness.images.build import EVERYTHING
     from harness.images.build import build as build_image
+    from harness.images.recipes import image_names
 
     done = {
         one.name: one
         for name in names or DEFAULT
-        for one in build_image(name, anew=EVERYTHING if anew else (), tell=_tell)
+        for one in build_image(name, anew=image_names() if anew else (), tell=_tell)
     }
     if as_json:
         print_json(list(done.values()))

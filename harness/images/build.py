@@ -20,7 +20,7 @@ from harness.images.inputs import inputs_of, last_commit, own_files, sources
 from harness.images.lock import load_lock
 from harness.images.pip_settings import pip_settings
 from harness.images.programs import ran, require
-from harness.images.recipes import PREFIX, RECIPES, chain, checkout, find_recipe, lock_path
+from harness.images.recipes import PREFIX, chain, checkout, find_recipe, lock_path
 from harness.images.resolving import built, built_folder
 from harness.images.sbom import bill_of_materials
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from harness.images.recipes import Recipe
 
 SUITE_SCHEMA: Final = 1  # of the suite files whose cells the project in an image can run
-EVERYTHING: Final = frozenset(RECIPES)  # for `anew`
 _LABEL: Final = "org.opencontainers.image."
 
 
@@ -65,7 +64,7 @@ def build(
 
     Args:
         name: of the image.
-        anew: names of those to build from clean, whatever is there; see EVERYTHING.
+        anew: names of those to build from clean, whatever is there.
         tell: called with a line for each image that takes time.
 
     Returns:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 _PROJECT: Final = ("harness", "reward_scorers")  # packages that are copied into images
 _LEFT_OUT: Final = frozenset({"__pycache__", "_packaged"})
-# The number stands for what this package itself puts into images: labels, the bill of materials, what
-# mmdebstrap is told. Whoever changes any of it counts it up, or the same inputs give other images.
+# The number stands for what this package itself puts into images: labels, the bill of materials,
+# what mmdebstrap is told. Whoever changes any of it counts it up, or the same inputs give other
+# images.
 _FORMAT: Final = b"rl-scaling-harness image inputs 2\n"
 
 

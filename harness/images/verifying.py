@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, InfrastructureError
-from harness.images.build import EVERYTHING, Built, build
+from harness.images.build import Built, build
 from harness.images.inputs import changed_since, inputs_of, last_commit, uncommitted
 from harness.images.lock import ImagePin, load_lock, write_lock
 from harness.images.programs import ran
@@ -61,7 +61,7 @@ def verify(name: str, tell: Callable[[str], None]) -> list[Verified]:
     pins = load_lock(lock_path())
     before = {one.name: one.id for one in build(name, tell=tell)}
     found = []
-    for made in build(name, anew=EVERYTHING, tell=tell):
+    for made in build(name, anew=[recipe.name for recipe in chain(name)], tell=tell):
         pin = pins.get(made.name)
         same_files = pin is not None and pin.inputs == inputs_of(root, made.name)
         locked = pin.id if pin is not None and same_files else ""
@@ -88,6 +88,8 @@ def lock(names: list[str], tell: Callable[[str], None]) -> list[ImagePin]:
     for name in stale:
         _require_committed(root, name)
     made = _twice([name for name in stale if not RECIPES[name].is_pulled], tell)
+    for name in made.keys() - stale:
+        _require_same(pins[name], made[name])
     for name in stale:
         recipe = RECIPES[name]
         pins[name] = _described(root, recipe)
@@ -108,6 +110,17 @@ def _require_committed(root: Path, name: str) -> None:
         )
 
 
+def _require_same(pin: ImagePin, below: Built) -> None:
+    if below.id != pin.id:
+        raise InfrastructureError(
+            f"the image {pin.name} here is not the locked one, and others are to stand on it",
+            expected=pin.id,
+            found="; ".join([below.id, *below.notes]),
+            hint="bring packages up to date: harness images requirements base, git commit, then "
+            "harness images lock",
+        )
+
+
 def _is_locked(root: Path, pin: ImagePin | None) -> bool:
     if pin is None or pin.inputs != inputs_of(root, pin.name):
         return False
@@ -119,7 +132,8 @@ def _twice(names: list[str], tell: Callable[[str], None]) -> dict[str, Built]:
     below = {one.name for name in names for one in chain(name)[:-1]}
     made: dict[str, Built] = {}
     for name in (name for name in names if name not in below):
-        first, second = (build(name, anew=names, tell=tell) for _ in range(2))
+        missing = [one for one in names if one not in made]
+        first, second = (build(name, anew=missing, tell=tell) for _ in range(2))
         for one, other in zip(first, second, strict=True):
             if one.id != other.id or made.get(one.name, one).id != one.id:
                 raise InfrastructureError(

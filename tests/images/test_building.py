@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import InfrastructureError
+import harness
+from harness.errors import DataError, InfrastructureError
 from harness.images import build as building
 from harness.images import debian, lock, recipes, resolve, resolving, transport, verifying
 from harness.images.recipes import Recipe
@@ -31,12 +33,17 @@ def require(*programs: str) -> None:
         pytest.skip(f"not installed: {', '.join(absent)}")
 
 
-def rootfs(_folder: Path, tar: Path, date: int, _log: Path) -> list[str]:
-    """In place of mmdebstrap: one file, which nothing can run."""
+def rootfs(folder: Path, tar: Path, date: int, _log: Path) -> list[str]:
+    """In place of mmdebstrap: one file, which nothing can run.
+
+    It holds the test's own folder: tests that run beside each other share the engines, and one that
+    removed an image of the same id would take it from under another's build.
+    """
+    content = str(folder).encode()
     with tarfile.open(tar, "w") as archive:
         file = tarfile.TarInfo("etc/os-release")
-        file.mtime = date
-        archive.addfile(file)
+        file.mtime, file.size = date, len(content)
+        archive.addfile(file, io.BytesIO(content))
     return [f"libc6=1 sha256:{'0' * 64}"]
 
 
@@ -85,11 +92,11 @@ def test_a_second_build_finds_what_the_first_has_made(checkout: Path) -> None:
 
 
 def test_builds_from_clean_give_the_same_bits(checkout: Path) -> None:
-    first = building.build("cell", anew=building.EVERYTHING)
+    first = building.build("cell", anew=("base", "cell"))
     for path in checkout.rglob("*.py"):
         os.utime(path, (1, 1))
         path.chmod(0o600)
-    second = building.build("cell", anew=building.EVERYTHING)
+    second = building.build("cell", anew=("base", "cell"))
     assert [one.id for one in first] == [one.id for one in second]
 
 
@@ -120,7 +127,12 @@ def test_labels_user_and_bill_of_materials(checkout: Path) -> None:
     assert labels["org.opencontainers.image.created"] == "1970-01-01T00:00:00Z"  # without git
     assert "io.buildah.version" not in labels
     bill = json.loads((checkout / "build/images/cell.cdx.json").read_text())
-    assert [one["purl"] for one in bill["components"]] == ["pkg:deb/debian/libc6@1?distro=bookworm"]
+    assert [one["purl"] for one in bill["components"]] == [
+        "pkg:deb/debian/libc6@1?distro=bookworm",
+        f"pkg:pypi/rl-scaling-harness@{harness.__version__}",
+    ]
+    below = json.loads((checkout / "build/images/base.cdx.json").read_text())
+    assert harness.__version__ not in json.dumps(below)  # the same in the next version
 
 
 def test_a_build_that_fails_is_told_and_leaves_nothing(checkout: Path) -> None:
@@ -156,6 +168,63 @@ def test_locking_writes_what_verifying_finds(checkout: Path) -> None:
     lock.write_lock(path, {**pins, "cell": spoiled})
     found = verifying.verify("cell", lambda _line: None)
     assert [one.is_same for one in found] == [True, False]
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=one", "-c", "user.email=one@example.org")
+    return subprocess.check_output(["git", "-C", folder, *who, *words], text=True).strip()
+
+
+def test_only_what_is_committed_can_be_locked(checkout: Path) -> None:
+    git(checkout, "init", "--quiet")
+    git(checkout, "add", "docker", "harness")
+    with pytest.raises(DataError, match="in no commit") as caught:
+        verifying.lock(["base"], lambda _line: None)
+    assert caught.value.where == "docker/base/Dockerfile"
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "one")
+    (pin,) = verifying.lock(["base"], lambda _line: None)
+    assert pin.commit == git(checkout, "rev-parse", "HEAD")
+    (checkout / "harness/new.py").write_text("")
+    with pytest.raises(DataError, match="in no commit") as caught:
+        verifying.lock([], lambda _line: None)
+    assert caught.value.where == "harness/new.py"
+
+
+def test_locking_changed_code_leaves_the_image_below(checkout: Path) -> None:
+    require("skopeo")
+    verifying.lock([], lambda _line: None)
+    (checkout / "harness/__init__.py").write_text("two = 2\n")
+    told: list[str] = []
+    (pin,) = verifying.lock([], told.append)
+    assert pin.name == "cell"
+    assert [line.split()[1] for line in told] == ["cell", "cell"]
+
+
+def test_nothing_is_locked_on_an_image_that_is_not_the_locked_one(checkout: Path) -> None:
+    require("skopeo")
+    verifying.lock([], lambda _line: None)
+    path = checkout / "docker/images.lock.toml"
+    pins = lock.load_lock(path)
+    other = lock.ImagePin(**{**_fields(pins["base"]), "id": f"sha256:{'9' * 64}"})
+    lock.write_lock(path, {**pins, "base": other})
+    (checkout / "harness/__init__.py").write_text("two = 2\n")
+    with pytest.raises(InfrastructureError, match="base here is not the locked one"):
+        verifying.lock([], lambda _line: None)
+
+
+def test_verifying_tells_what_changed_since_it_was_locked(checkout: Path) -> None:
+    require("skopeo")
+    git(checkout, "init", "--quiet")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "one")
+    verifying.lock([], lambda _line: None)
+    (checkout / "harness/__init__.py").write_text("two = 2\n")
+    (checkout / "harness/new.py").write_text("")
+    base, cell = verifying.verify("cell", lambda _line: None)
+    assert (base.changed, base.locked) == ((), base.id)
+    assert (cell.changed, cell.locked) == (("harness/__init__.py", "harness/new.py"), "")
+    assert cell.is_same
 
 
 def _fields(pin: lock.ImagePin) -> dict[str, object]:
