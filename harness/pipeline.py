@@ -209,7 +209,7 @@ def choose_backend(loaded: Loaded) -> Choice:
 
     tier = loaded.tier
     if tier.container == "auto":
-        return choose(tier.image)
+        return choose(tier.image, gpus=tier.resources.gpus > 0)
     return Choice(open_backend(tier.container, tier.image), {})
 
 
@@ -277,7 +277,7 @@ def limits_of(tier: Tier, wall_s: float | None, workers: int) -> Limits:
         # No engine gives more cores than there are, and some refuse to be asked.
         cpus=None if asked.cpus is None else min(asked.cpus, os.cpu_count() or asked.cpus),
         pids=asked.pids,
-        disk_bytes=None if asked.disk_gb is None else int(asked.disk_gb * 1e9),
+        disk_bytes=int(asked.disk_gb * 1e9),
     )
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
+_MOST_BYTES = 16 << 20  # of a file in which a cell tells something
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn every OSError of the block into an InfrastructureError about the store at `path`."""
@@ -64,9 +67,16 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path) -> bytes:
-    """The content of a file that a cell left; see `open_regular`."""
+    """The content of a small file that a cell left; see `open_regular`.
+
+    Raises:
+        OSError: there is none, it is no regular file, or it is large.
+    """
     with open_regular(path) as file:
-        return file.read()
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, "it is too large", str(path))
+    return content
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:

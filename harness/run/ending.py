@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -158,7 +159,11 @@ def take_told(stage: Stage) -> dict[str, object]:
     `peak_bytes` of memory and `cpu_s`, or None, and `warnings` where its result has any.
     """
     usage = _read_object(stage.out / USAGE_FILE)
-    told: dict[str, object] = {name: usage.get(name) for name in ("peak_bytes", "cpu_s")}
+    peak, cpu_s = usage.get("peak_bytes"), usage.get("cpu_s")
+    told: dict[str, object] = {
+        "peak_bytes": peak if isinstance(peak, int) else None,
+        "cpu_s": cpu_s if isinstance(cpu_s, float) and math.isfinite(cpu_s) else None,
+    }
     for name in (USAGE_FILE, PROGRESS_FILE, f".{PROGRESS_FILE}.partial"):
         with suppress(OSError):  # absent; or a folder, which the store does not mind
             (stage.out / name).unlink()
@@ -184,7 +189,7 @@ def _where(stage: Stage) -> str:
 def _read_object(path: Path) -> Mapping[str, object]:
     try:
         value = json.loads(read_regular(path))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness.run.disk import remove_tree, walk
 from harness.run.record import CHECKPOINTED_FILE
 
 if TYPE_CHECKING:
@@ -84,16 +84,16 @@ def remove(folder: Path) -> None:
         gone = folder.with_name(f".{folder.name.lstrip('.')[:64]}-{uuid.uuid4().hex[:12]}")
         with suppress(FileNotFoundError):
             folder.rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+            remove_tree(gone)
 
 
 def look_at(cell_id: str, folder: Path, *, finished: bool, running: bool) -> Unfinished:
     """Measure a folder of checkpoints; what vanishes meanwhile counts for nothing."""
     size, latest = 0, 0.0
-    for path in folder.rglob("*"):
+    for entry in walk(folder):
         try:
-            state = path.stat()
-        except FileNotFoundError:
+            state = entry.stat(follow_symlinks=False)
+        except OSError:
             continue
         size += state.st_size
         latest = max(latest, state.st_mtime)

@@ -48,7 +48,7 @@ def told_of_itself(out: Path) -> Whereabouts | None:
     """What a cell told last of its progress; None if it told nothing, or nothing readable."""
     try:
         told = json.loads(read_regular(out / PROGRESS_FILE))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return _read(told)
 
@@ -78,6 +78,6 @@ def _last_step(metrics: Path) -> int | None:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = file.read().split(b"\n")
         step = json.loads(lines[-2])["step"]
-    except (OSError, ValueError, IndexError, KeyError, TypeError):
+    except (OSError, ValueError, IndexError, KeyError, TypeError, RecursionError):
         return None
     return step if isinstance(step, int) else None

@@ -234,16 +234,25 @@ class Resources(Model):
 
     gpus: int = Field(default=0, ge=0, description="GPUs of its own.")
     cpus: float | None = Field(
-        default=None, gt=0, description="Cores at a time (default: all, shared between cells)."
+        default=None,
+        ge=0.01,
+        allow_inf_nan=False,
+        description="Cores at a time (default: all, shared between cells).",
     )
     memory_gb: float | None = Field(
-        default=None, gt=0, description="Memory in GB (default: nearly all of the machine's)."
+        default=None,
+        ge=0.01,
+        allow_inf_nan=False,
+        description="Memory in GB (default: nearly all of the machine's).",
     )
     pids: int | None = Field(
         default=None, ge=16, description="Processes and threads at a time (default: 1024)."
     )
-    disk_gb: float | None = Field(
-        default=None, gt=0, description="GB that it may write: results, checkpoints, scratch."
+    disk_gb: float = Field(
+        default=50,
+        ge=0.001,
+        allow_inf_nan=False,
+        description="GB that it may write: results, checkpoints, scratch.",
     )
 
 

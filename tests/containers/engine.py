@@ -124,7 +124,7 @@ def die(number):
     os.kill(os.getpid(), number)
 
 
-def odd_files(*kinds):
+def odd_files(*kinds):  # noqa: C901 - a list of them
     """What no cell would leave that means well."""
     out = pathlib.Path("/cell/out")
     for kind in kinds:
@@ -141,6 +141,18 @@ def odd_files(*kinds):
             for _ in range(1500):
                 os.mkdir("d")  # noqa: PTH102 - a path so long is none
                 os.chdir("d")
+        elif kind == "deep checkpoints":
+            os.chdir("/cell/resume")
+            for _ in range(1500):
+                os.mkdir("d")  # noqa: PTH102 - a path so long is none
+                os.chdir("d")
+        elif kind == "large":
+            with (out / "error.json").open("wb") as file:
+                file.truncate(40 << 30)
+            (out / "usage.json").write_text('{"peak_bytes": NaN, "cpu_s": "much"}')
+        elif kind == "nested":
+            (out / "error.json").write_text("[" * 200_000)
+            (out / "progress.json").write_text("[" * 200_000)
         elif kind == "links":
             (out / "passwords").symlink_to("/etc/passwd")
             (out / "result.json").symlink_to("/etc/passwd")

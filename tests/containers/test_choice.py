@@ -91,10 +91,10 @@ def loaded(tmp_path: Path, resources: str, **asked: str) -> Loaded:
 
 
 def test_a_tier_says_what_a_cell_gets(tmp_path: Path) -> None:
-    text = "resources: {gpus: 2, cpus: 1.5, memory_gb: 3, pids: 99, disk_gb: 0.5}"
+    text = "resources: {gpus: 2, cpus: 0.5, memory_gb: 3, pids: 99, disk_gb: 0.5}"
     found = loaded(tmp_path, text, gpus="0,1,2,GPU-5a,7")
     limits = pipeline.limits_of(found.tier, 60, workers=2)
-    assert (limits.wall_s, limits.cpus, limits.pids) == (60, 1.5, 99)
+    assert (limits.wall_s, limits.cpus, limits.pids) == (60, 0.5, 99)
     assert (limits.memory_bytes, limits.disk_bytes) == (3_000_000_000, 500_000_000)
     assert found.tier.image == "cuda"
     assert pipeline.gpu_groups(found) == [("0", "1"), ("2", "GPU-5a")]
@@ -104,7 +104,7 @@ def test_what_a_tier_does_not_say(tmp_path: Path) -> None:
     found = loaded(tmp_path, "")
     limits = pipeline.limits_of(found.tier, None, workers=3)
     assert limits.memory_bytes == memory_of_machine() // 3
-    assert (limits.cpus, limits.pids, limits.disk_bytes) == (None, None, None)
+    assert (limits.cpus, limits.pids, limits.disk_bytes) == (None, None, 50_000_000_000)
     assert (found.tier.image, found.tier.container) == ("cpu", "process")
     assert pipeline.gpu_groups(found) == []
 
@@ -121,6 +121,9 @@ def test_the_command_line_goes_before_the_tier(tmp_path: Path) -> None:
         ("resources: {gpus: -1}", "gpus"),
         ("resources: {cpus: 0}", "cpus"),
         ("resources: {memory_gb: much}", "memory_gb"),
+        ("resources: {memory_gb: .inf}", "a finite number"),
+        ("resources: {disk_gb: .nan}", "a finite number"),
+        ("resources: {memory_gb: 1e-12}", "memory_gb"),
         ("resources: {pids: 3}", "pids"),
         ("resources: {gpu: 1}", "gpu"),
     ],

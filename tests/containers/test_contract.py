@@ -174,10 +174,13 @@ def test_a_folder_of_links_is_seen_as_what_they_lead_to(place: Place) -> None:
     assert (place.root / "blobs" / "5a").read_text() == "weights"
 
 
-@pytest.mark.parametrize("kind", ["pipes", "folders", "deep", "links"])
+ODD = ("pipes", "folders", "deep", "deep checkpoints", "large", "nested", "links")
+
+
+@pytest.mark.parametrize("kind", ODD)
 def test_odd_files_fail_the_cell_and_nothing_else(place: Place, kind: str) -> None:
     """An image may be anybody's: what it leaves must not hold up or end the run."""
-    bad = probing_cell(("odd_files", kind), ("leave", 0), index=0)
+    bad = probing_cell(("odd_files", kind), ("leave", 1), index=0)
     good = probing_cell(("look",), index=1)
     outcome = place.run(bad, good, limits=Limits(wall_s=20))
     assert outcome.computed == 1

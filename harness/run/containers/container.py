@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -194,17 +195,27 @@ class Ownership:
                     _change_owner(folder, self.given_to)
 
     def take_back(self, job: Job, *others: Path) -> None:
-        """Make all that the cell wrote this process's own again."""
-        if self.given_to is not None:
-            for folder in (job.out, job.resume, *others):
-                with suppress(OSError):
+        """Make all that the cell wrote this process's own again, to read and to remove."""
+        for folder in (job.out, job.resume, *others):
+            with suppress(OSError):
+                if self.given_to is not None:
                     _change_owner(folder, os.geteuid())
+                elif os.geteuid() != 0:
+                    _open_up(folder)
 
 
 def _change_owner(folder: Path, owner: int) -> None:
     os.chown(folder, owner, owner)
     for entry in walk(folder):
         os.chown(entry.path, owner, owner, follow_symlinks=False)
+
+
+def _open_up(folder: Path) -> None:
+    """Let this user read and remove what it owns; root can anyway."""
+    for entry in walk(folder):  # which looks into a folder after it was handed out here
+        if not entry.is_symlink():
+            mode = stat.S_IMODE(entry.stat().st_mode)
+            os.chmod(entry.path, mode | (0o700 if entry.is_dir() else 0o600))  # noqa: PTH101
 
 
 def memory_bytes(job: Job) -> int:
@@ -230,7 +241,7 @@ def was_out_of_memory(job: Job) -> bool:
     try:
         told = json.loads(read_regular(job.out / USAGE_FILE))
         return int(told["oom_kills"]) > 0
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
 
 

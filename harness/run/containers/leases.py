@@ -109,9 +109,33 @@ def remove_all(keeper: Keeper, lease: str) -> int:
     return len(found)
 
 
+class Reaper:
+    """The process beside a run that removes its containers when the run is gone."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._is_needed = True
+
+    def dismiss(self) -> None:
+        """Say that nothing is left to be removed."""
+        self._is_needed = False
+
+    def end(self) -> None:
+        """Let it go: to its work if it is needed, which nobody waits for."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            if not self._is_needed:
+                self._process.stdin.write(b"done\n")
+            self._process.stdin.close()
+        if not self._is_needed:
+            self._process.wait()
+
+
 @contextmanager
-def reaper(engine: str, lease: Lease) -> Iterator[None]:
+def reaper(engine: str, lease: Lease) -> Iterator[Reaper]:
     """For the block, have a process that removes the lease's containers once this one is gone.
+
+    It does so after the block, too, unless it was dismissed in it.
 
     Raises:
         InfrastructureError: no process can be started.
@@ -128,14 +152,11 @@ def reaper(engine: str, lease: Lease) -> Iterator[None]:
         )
     except OSError as error:
         raise InfrastructureError(f"no process can be started: {error}") from error
-    assert process.stdin is not None
+    found = Reaper(process)
     try:
-        yield
+        yield found
     finally:
-        with suppress(OSError):
-            process.stdin.write(b"done\n")
-            process.stdin.close()
-        process.wait()
+        found.end()
 
 
 @cache

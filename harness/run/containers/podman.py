@@ -129,12 +129,13 @@ class PodmanBackend:
         keeper = PodmanKeeper()
         remove_dead(keeper)
         self._lease = Lease.new(owner)
-        with reaper(self.name, self._lease):
+        with reaper(self.name, self._lease) as beside:
             try:
                 yield
             finally:
-                with suppress(InfrastructureError):  # then the reaper or the next run does it
+                with suppress(InfrastructureError):  # then the reaper does it, or the next run
                     remove_all(keeper, self._lease.id)
+                    beside.dismiss()
 
     def start(self, job: Job) -> PodmanCell:
         """Start the cell.

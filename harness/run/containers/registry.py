@@ -101,12 +101,20 @@ class Choice:
     passed_over: Mapping[str, str]
 
 
-def choose(image: str) -> Choice:
-    """What `auto` means on this machine for cells in this image; `process` can always run them."""
+def choose(image: str, *, gpus: bool = False) -> Choice:
+    """What `auto` means on this machine for cells in this image; `process` can always run them.
+
+    Args:
+        image: as `open_backend` takes it.
+        gpus: whether cells get GPUs.
+    """
     passed_over: dict[str, str] = {}
     for name in _BACKENDS:
         backend = open_backend(name, image)
-        if not (reason := backend.missing()):
+        reason = backend.missing()
+        if not reason and gpus and probe(name).gpus is None:
+            reason = f"{name} cannot give GPUs to containers here: harness doctor tells why"
+        if not reason:
             return Choice(backend, passed_over)
         passed_over[name] = reason
     raise AssertionError("backend `process` needs nothing")

@@ -53,12 +53,13 @@ class Watcher:
         self._wall_limit = self.started + wall_s if wall_s is not None else float("inf")
         self._look_at = self.started if limits.disk_bytes is not None else float("inf")
         self._kill_at = float("inf")
+        self._ended: float | None = None
         self._lock = threading.Lock()
 
     @property
     def wall_s(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.started
+        """Seconds from the start to the end, or until now."""
+        return (self._ended or time.monotonic()) - self.started
 
     def end(self, why: Ending) -> None:
         """Ask the cell to end, and kill it a little later; the first reason stands."""
@@ -87,6 +88,7 @@ class Watcher:
         """
         with writing(Path(self.log.path)):
             self._copy(output, has_ended, decoded)
+            self._ended = time.monotonic()
             self.log.close()
 
     def _copy(
