@@ -154,15 +154,16 @@ def _build(root: Path, recipe: Recipe, below: Built | None) -> Built:
                 *("buildah", "bud", "--isolation", "chroot", "--network", "host", "--layers=false"),
                 *("--timestamp", str(date), "--identity-label=false", "--format", "oci"),
                 *("--pull-never",) * (not recipe.is_pulled),
-                *(("--build-arg", f"BASE={_hex(below.id)}") if below else ()),
+                *(("--build-arg", f"BASE={_tagged(below.name, below.id)}") if below else ()),
                 *("--iidfile", str(told), *packages),
                 *(word for label in _labels(recipe, commit, date) for word in ("--label", label)),
                 *("--file", str(context / f"docker/{recipe.folder}/{recipe.dockerfile}")),
-                *("--tag", f"{PREFIX}/{recipe.name}:{inputs[:12]}", str(context)),
+                str(context),
             ],
             log=log,
         )
         image = told.read_text().strip()
+    _tagged(recipe.name, image)
     made = Built(
         name=recipe.name,
         id=image if image.startswith("sha256:") else f"sha256:{image}",
@@ -175,6 +176,28 @@ def _build(root: Path, recipe: Recipe, below: Built | None) -> Built:
     )
     _note(root, made)
     return made
+
+
+def _tagged(name: str, image: str) -> str:
+    """Give an image its name, which has its id in it, and return that.
+
+    buildah writes into an image what the one below it is called, and takes the first tag that it
+    has. So each has one that nothing else can ever have, before those that others gave it.
+    """
+    tag = f"localhost/{PREFIX}/{name}:{_hex(image)[:12]}"
+    ran(["buildah", "tag", _hex(image), tag])
+    for other in _names(image):
+        if _names(image)[0] == tag:
+            break
+        if other != tag:  # taken away and given back, it comes after ours
+            ran(["buildah", "rmi", other])
+            ran(["buildah", "tag", _hex(image), other])
+    return tag
+
+
+def _names(image: str) -> list[str]:
+    told = json.loads(ran(["buildah", "images", "--json", _hex(image)]))
+    return [str(name) for name in told[0]["names"]]
 
 
 def _pip_arguments(context: Path) -> list[str]:

@@ -100,6 +100,16 @@ def test_builds_from_clean_give_the_same_bits(checkout: Path) -> None:
     assert [one.id for one in first] == [one.id for one in second]
 
 
+def test_another_name_of_the_image_below_changes_nothing(checkout: Path) -> None:
+    base, first = building.build("cell")
+    name = "localhost/rl-scaling-harness/base"
+    own, other = f"{name}:{base.id[7:19]}", f"{name}:{checkout.name.replace('_', '-')}"
+    subprocess.run(["buildah", "tag", base.id[7:], other], check=True)
+    subprocess.run(["buildah", "rmi", own], check=True, capture_output=True)
+    second = building.build("cell", anew=("cell",))[-1]
+    assert second.id == first.id
+
+
 def test_code_that_changed_makes_the_upper_image_anew(checkout: Path) -> None:
     first = building.build("cell")
     (checkout / "harness/__init__.py").write_text("two = 2\n")
