@@ -238,7 +238,8 @@ def run(
 
     loaded = locked.loaded
     gpus = gpu_groups(loaded)
-    workers = min(loaded.request.workers, len(gpus) or loaded.request.workers, planned.todo or 1)
+    todo = 1 if only is not None else planned.todo or 1
+    workers = min(loaded.request.workers, len(gpus) or loaded.request.workers, todo)
     provenance = collect_provenance()
     if locked.drift:
         accepted = {

@@ -6,7 +6,7 @@ import json
 import math
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class Kind(StrEnum):
 HOST_FAILED = 5  # a cell's exit status, as harness.cell.contract says
 ERROR_KEYS = ("message", "where", "expected", "found", "hint")
 _MOST_WARNINGS = 20
+_MOST_TEXT = 4000  # letters of a message
 _AT_A_LIMIT = (Ending.WALL_LIMIT, Ending.MEMORY_LIMIT, Ending.DISK_LIMIT)
 
 
@@ -62,8 +63,15 @@ class Why:
 
 def why_failed(stage: Stage, end: CellExit, limits: Limits) -> Why | None:
     """None if there is a result, also when the cell was told to end meanwhile."""
-    if end.code == 0 and _read_object(stage.out / RESULT_FILE).get("status") == Status.OK:
+    # Of a cell whose end nobody saw there may be a result, and more may have been to come.
+    is_seen = end.ending is not Ending.ENGINE_LOST
+    has_result = _read_object(stage.out / RESULT_FILE).get("status") == Status.OK
+    if end.code == 0 and is_seen and has_result:
         return None
+    if end.ending is Ending.MEMORY_LIMIT and end.code != -signal.SIGKILL and _says_why(stage):
+        why = _told(stage, end)
+        message = f"{why.error['message']} (before, the kernel killed a process of it for memory)"
+        return replace(why, error={**why.error, "message": message})
     if end.ending in _AT_A_LIMIT:
         return _at_a_limit(stage, end.ending, limits)
     if end.ending is Ending.ENGINE_LOST:
@@ -122,7 +130,9 @@ def _told(stage: Stage, end: CellExit) -> Why:
     by_host = end.code == HOST_FAILED
     status = Status.INVALID if by_host else Status.ERROR
     told = _read_object(stage.out / ERROR_FILE)
-    error = {key: told[key] for key in ERROR_KEYS if isinstance(told.get(key), str)}
+    error: dict[str, object] = {
+        key: _clean(text) for key in ERROR_KEYS if isinstance(text := told.get(key), str)
+    }
     error["kind"] = Kind.HOST_FAILED if by_host else Kind.FAILED
     if "message" not in error:
         how = f"signal {-end.code}" if end.code < 0 else f"exit status {end.code}"
@@ -179,6 +189,16 @@ def _error(kind: Kind, message: str, hint: str | None = None) -> dict[str, objec
 
 def _gb(count: int | None) -> str:
     return f"{(count or 0) / 1e9:.3g} GB"
+
+
+def _says_why(stage: Stage) -> bool:
+    return isinstance(_read_object(stage.out / ERROR_FILE).get("message"), str)
+
+
+def _clean(text: str) -> str:
+    """What a cell says, for a terminal: no control characters, and no end without end."""
+    shown = "".join(one if one.isprintable() or one == "\n" else "?" for one in text[:_MOST_TEXT])
+    return shown.encode("utf-8", "replace").decode()
 
 
 def _where(stage: Stage) -> str:

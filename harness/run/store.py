@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 Parsed = TypeVar("Parsed")
 
+_MOST_OF_FAILURES = 1 << 30  # bytes of one file
 _KEPT_OF_FAILURES = (SPEC_FILE, METRICS_FILE, ERROR_FILE, LOG_FILE)
 
 
@@ -289,7 +290,7 @@ class Store:
             kept.mkdir()
             for name in _KEPT_OF_FAILURES:
                 for path in (stage.folder / name, stage.out / name):
-                    if path.is_file() and not path.is_symlink():
+                    if _is_worth_keeping(path):
                         path.rename(kept / name)
             record = replace(record, files=_seal_files(kept))
             write_durably(kept / RECORD_FILE, record.to_json())
@@ -355,6 +356,11 @@ class Store:
                 self.load(cell_id)
             except InfrastructureError as error:
                 yield Damage(cell_id, Path(error.where or folder), error.message)
+
+
+def _is_worth_keeping(path: Path) -> bool:
+    """Whether it is a file, and not so large that it says nothing to anybody."""
+    return not path.is_symlink() and path.is_file() and path.stat().st_size <= _MOST_OF_FAILURES
 
 
 def _object(content: bytes) -> Mapping[str, object]:

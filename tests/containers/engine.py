@@ -33,6 +33,10 @@ def look():
         ),
         "top": sorted(path.name for path in pathlib.Path("/").iterdir()),
         "mounts": [line.split()[1] for line in read("/proc/self/mounts").splitlines()],
+        "options": {
+            line.split()[1]: line.split()[3].split(",")
+            for line in read("/proc/self/mounts").splitlines()
+        },
         "status": pathlib.Path("/proc/self/status").read_text(),
         "threads": threading.active_count(),
         "gpus": sorted(str(path) for path in pathlib.Path("/dev").glob("nvidia[0-9]*")),
@@ -148,7 +152,7 @@ def odd_files(*kinds):  # noqa: C901 - a list of them
                 os.chdir("d")
         elif kind == "large":
             with (out / "error.json").open("wb") as file:
-                file.truncate(40 << 30)
+                file.truncate(2 << 30)
             (out / "usage.json").write_text('{"peak_bytes": NaN, "cpu_s": "much"}')
         elif kind == "nested":
             (out / "error.json").write_text("[" * 200_000)

@@ -60,7 +60,7 @@ def test_the_environment_is_an_allow_list(place: Place, monkeypatch: pytest.Monk
     assert ours <= {
         *("LANG", "HOME", "TMPDIR", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "TRANSFORMERS_OFFLINE"),
         *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
-        "VECLIB_MAXIMUM_THREADS",
+        *("VECLIB_MAXIMUM_THREADS", "NVIDIA_VISIBLE_DEVICES"),
     }
 
 
@@ -105,6 +105,10 @@ def test_root_is_read_only(place: Place) -> None:
     answers = place.found(*(("write", path) for path in paths), ("write", "/tmp/file"))
     assert set(answers[:-1]) <= {"OSError", "PermissionError"}
     assert answers[-1] is True
+    (found,) = place.found(("look",))
+    assert "ro" in found["options"]["/"]
+    assert "ro" in found["options"]["/cell/spec.json"]
+    assert {"rw", "nosuid", "nodev"} <= set(found["options"]["/tmp"])
 
 
 def test_mounts_are_the_spec_the_data_and_what_is_written(place: Place) -> None:
@@ -127,6 +131,7 @@ def test_mounts_are_the_spec_the_data_and_what_is_written(place: Place) -> None:
     assert found["data"] == ["b.csv", "c.csv.absent", "deep/a.csv"]
     assert text == "b\n2\n"
     assert written in ("OSError", "PermissionError")
+    assert all("ro" in found["options"][f"/data/{path}"] for path in found["data"])
     ours = {mount for mount in found["mounts"] if mount.startswith(("/cell", "/data"))}
     assert ours == {
         *("/cell/spec.json", "/cell/out", "/cell/resume"),

@@ -121,7 +121,7 @@ def mounts(job: Job) -> tuple[Mount, ...]:
         InfrastructureError: the disk refuses.
     """
     found = [
-        Mount(mountable(job.folder / SPEC_FILE, job.folder / "data" / SPEC_FILE), SPEC),
+        Mount(mountable(job.folder / SPEC_FILE, job.folder / "seen" / SPEC_FILE), SPEC),
         Mount(job.out, OUT, writable=True),
         Mount(job.resume, RESUME, writable=True),
     ]
@@ -150,6 +150,9 @@ def refuse_in_name(one: Mount, letters: str) -> None:
 def environment(job: Job) -> Mapping[str, str]:
     """The variables that a cell gets beside those of its image."""
     fixed = fixed_environment(SCRATCH, DATA, RESUME)
+    if not job.gpus:
+        # Where NVIDIA's runtime is the default one, an image may ask for all GPUs by this variable.
+        fixed["NVIDIA_VISIBLE_DEVICES"] = "void"
     if any(gpu.startswith("MIG-") for gpu in job.gpus):
         return fixed  # parts of GPUs have no device files of their own, so that cells cannot count
     return {**fixed, "HARNESS_GPUS": str(len(job.gpus))}

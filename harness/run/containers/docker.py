@@ -7,6 +7,7 @@ engine closes the cell's standard input, and the cell ends (harness.cell.init).
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -45,12 +46,20 @@ def connect(timeout_s: float = _ANSWERS_S) -> APIClient:
     from docker.context import ContextAPI
     from docker.errors import DockerException
 
-    settings: dict[str, Any] = docker.utils.kwargs_from_env()
-    if "base_url" not in settings:
-        with suppress(Exception):  # a broken context is the same as none
-            chosen = ContextAPI.get_current_context()
-            if chosen is not None and chosen.Host:
+    try:
+        settings: dict[str, Any] = docker.utils.kwargs_from_env()
+        if "base_url" not in settings:
+            name = os.environ.get("DOCKER_CONTEXT")
+            chosen = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
+            if chosen is None:
+                raise DockerException(f"there is no context {name!r}")
+            if chosen.Host:
                 settings["base_url"] = chosen.Host
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with its settings
+        raise InfrastructureError(
+            f"docker's settings are wrong: {_first_line(error)}",
+            hint="see DOCKER_HOST, DOCKER_CONTEXT, DOCKER_TLS_VERIFY and `docker context ls`",
+        ) from None
     url = settings.get("base_url") or "unix:///var/run/docker.sock"
     if not url.startswith(("unix://", "http+unix://", "/")):
         raise InfrastructureError(
@@ -123,19 +132,19 @@ class DockerBackend:
     def missing(self) -> str:
         """Why no cell can be run by it on this machine, and what to type; empty if one can."""
         try:
-            self._ready()
+            self._look()
         except HarnessError as error:
             return str(error)
         return ""
 
-    def _ready(self) -> APIClient:
-        found = self._found = probe()
+    def _look(self) -> tuple[APIClient, Probe, cells.Image, str]:
+        """What cells would run by. It changes nothing here: what a session began with stays."""
+        found = probe()
         if not found.works:
             raise InfrastructureError(found.reason, hint=found.hint)
-        self._client = self._client or connect()
-        self._image = cells.find_image(self._wanted)
-        self._id = _image_id(self._client, self._image)
-        return self._client
+        client = connect()
+        image = cells.find_image(self._wanted)
+        return client, found, image, _image_id(client, image)
 
     @contextmanager
     def session(self, owner: Path) -> Iterator[None]:
@@ -144,7 +153,8 @@ class DockerBackend:
         Raises:
             InfrastructureError: no engine, no image, a limit that does not bind.
         """
-        keeper = DockerKeeper(self._ready())
+        self._client, self._found, self._image, self._id = self._look()
+        keeper = DockerKeeper(self._client)
         remove_dead(keeper)
         self._lease = Lease.new(owner)
         with reaper(self.name, self._lease) as beside:
@@ -335,7 +345,8 @@ class DockerCell:
         self._watcher.end(Ending.STOPPED)
 
     def _exit(self) -> CellExit:
-        state = self._state or {}
+        # Of a container that still ran when it was last seen, the status says nothing.
+        state = self._state if self._state is not None and _is_over(self._state) else {}
         code, ending = cells.signed(int(state.get("ExitCode", -1))), self._watcher.ending
         if ending is Ending.EXITED and self._is_lost:
             ending = Ending.ENGINE_LOST
@@ -359,7 +370,7 @@ class DockerCell:
         if found["Image"] != self._facts["digest"]:
             raise cells.not_this_image(str(self._facts["digest"]), found["Image"])
         self._state = found["State"]
-        return self._state["Status"] in ("exited", "dead")
+        return _is_over(self._state)
 
     def _inspected(self) -> Mapping[str, Any] | None:
         """What the engine says of the container; None if it or the container is gone."""
@@ -385,6 +396,10 @@ class DockerCell:
     def _remove(self) -> None:
         with suppress(Exception):  # the reaper or the next run does it
             self._client.remove_container(self._container, force=True)
+
+
+def _is_over(state: Mapping[str, Any]) -> bool:
+    return state["Status"] in ("exited", "dead")
 
 
 class _Frames:

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import resource
 import secrets
 import shutil
 import subprocess
@@ -98,16 +99,17 @@ class PodmanBackend:
     def missing(self) -> str:
         """Why no cell can be run by it on this machine, and what to type; empty if one can."""
         try:
-            self._ready()
+            self._look()
         except HarnessError as error:
             return str(error)
         return ""
 
-    def _ready(self) -> Probe:
-        found = self._found = probe()
+    def _look(self) -> tuple[Probe, cells.Image, str]:
+        """What cells would run by. It changes nothing here: what a session began with stays."""
+        found = probe()
         if not found.works:
             raise InfrastructureError(found.reason, hint=found.hint)
-        image = self._image = cells.find_image(self._wanted)
+        image = cells.find_image(self._wanted)
         told = _run("image", "inspect", "--format", "{{.Id}}", image.reference)
         if told.returncode:
             raise InfrastructureError(
@@ -115,8 +117,7 @@ class PodmanBackend:
                 expected=image.reference,
                 hint=cells.how_to_get(image, "podman"),
             )
-        self._id = f"sha256:{told.stdout.strip()}"
-        return found
+        return found, image, f"sha256:{told.stdout.strip()}"
 
     @contextmanager
     def session(self, owner: Path) -> Iterator[None]:
@@ -125,7 +126,7 @@ class PodmanBackend:
         Raises:
             InfrastructureError: no podman, no image, a limit that does not bind.
         """
-        self._ready()
+        self._found, self._image, self._id = self._look()
         keeper = PodmanKeeper()
         remove_dead(keeper)
         self._lease = Lease.new(owner)
@@ -243,13 +244,20 @@ def _limits(job: Job) -> list[str]:
         *("--pids-limit", str(limits.pids or cells.DEFAULT_PIDS)),
         # Podman would raise them, which not every root may.
         *("--ulimit", "core=0", "--ulimit", f"nofile={files}:{files}"),
-        *("--ulimit", f"nproc={files}:{files}"),
+        *("--ulimit", f"nproc={_processes()}:{_processes()}"),
     ]
     if limits.cpus is not None:
         words += ["--cpus", str(limits.cpus)]
     if limits.disk_bytes is not None:
         words += ["--ulimit", f"fsize={limits.disk_bytes}:{limits.disk_bytes}"]
     return words
+
+
+def _processes() -> int:
+    """The most processes that a user may have here: --pids-limit is for each cell, this for all."""
+    allowed = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    numbers = int(Path("/proc/sys/kernel/pid_max").read_text(encoding="ascii"))
+    return numbers if allowed == resource.RLIM_INFINITY else min(allowed, numbers)
 
 
 def _gpus(job: Job, found: Probe) -> list[str]:
@@ -366,8 +374,12 @@ class PodmanKeeper:
         ]
 
     def remove(self, container: str) -> None:
-        """Kill and remove it; one that is gone is no error."""
-        _run("rm", "--force", "--time", "0", "--ignore", "--volumes", container)
+        """Kill and remove it; one that is gone is no error.
+
+        Raises:
+            InfrastructureError: podman cannot.
+        """
+        _ask("rm", "--force", "--time", "0", "--ignore", "--volumes", container)
 
 
 def _as_file(content: bytes) -> int:
