@@ -174,5 +174,9 @@ def pull(
     from harness.images.transport import engines_here
     from harness.images.transport import pull as pull_image
 
-    for one in [engine] if engine else [e for e in engines_here() if e != "apptainer"]:
+    engines = [engine] if engine else [one for one in engines_here() if one != "apptainer"]
+    if not engines:
+        typer.echo("no engine answers: harness doctor tells why", err=True)
+        raise typer.Exit(int(ExitCode.INFRASTRUCTURE))
+    for one in engines:
         typer.echo(f"{name:13} {one}  {pull_image(name, registry, one, insecure=insecure)}")

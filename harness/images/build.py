@@ -20,7 +20,7 @@ from harness.images.inputs import inputs_of, last_commit, own_files, sources
 from harness.images.lock import load_lock
 from harness.images.pip_settings import pip_settings
 from harness.images.programs import ran, require
-from harness.images.recipes import PREFIX, chain, checkout, find_recipe, lock_path
+from harness.images.recipes import PREFIX, chain, checkout, lock_path
 from harness.images.resolving import built, built_folder
 from harness.images.sbom import bill_of_materials
 
@@ -94,7 +94,7 @@ def _root() -> Path:
     if root is None:
         raise InfrastructureError(
             "images are built from a checkout of the project, and this is an installed package",
-            hint="git clone it and `make images`; or: harness images pull NAME --from REGISTRY",
+            hint="git clone it and `make images`; or: harness images pull NAME REGISTRY",
         )
     return root
 
@@ -286,12 +286,3 @@ def _note(root: Path, made: Built) -> None:
 
 def _hex(image: str) -> str:
     return image.removeprefix("sha256:")
-
-
-def locked_requirements(name: str) -> Path:
-    """The lock of packages that an image adds; of `cpu`, that of `cpu-packages`."""
-    recipe = find_recipe(name)
-    root = _root()
-    if recipe.requirements is None and recipe.base is not None:
-        return locked_requirements(recipe.base)
-    return root / "docker" / recipe.folder / str(recipe.requirements)

@@ -26,6 +26,8 @@ _ALIKE: Final = (
     'for name in hostname resolv.conf; do : > "$1/etc/$name"; chmod 644 "$1/etc/$name"; done',
     'find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +',
 )
+_PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
+_KEPT: Final = ("PATH", "HOME", "TMPDIR", *_PROXIES, *map(str.upper, _PROXIES))
 _HEAD: Final = """\
 # Every Debian package of the base image, with the SHA-256 of its file.
 # Written by: harness images requirements base
@@ -66,10 +68,17 @@ def make_rootfs(folder: Path, tar: Path, date: int, log: Path) -> list[str]:
             *(RELEASE, tar),
         ],
         log=log,
-        environment={**os.environ, "SOURCE_DATE_EPOCH": str(date)},
+        environment=_environment(date),
     )
     hashes = _hashes(known.read_text(encoding="utf-8"))
     return sorted(f"{pair} sha256:{hashes[pair]}" for pair in listed.read_text().split())
+
+
+def _environment(date: int) -> dict[str, str]:
+    """Nothing of this user's but where programs and packages are: scripts of packages read it."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    fixed = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    return {**kept, **fixed, "SOURCE_DATE_EPOCH": str(date)}
 
 
 def wanted(folder: Path) -> list[str]:

@@ -23,8 +23,13 @@ _LEFT_OUT: Final = frozenset({"__pycache__", "_packaged"})
 _FORMAT: Final = b"rl-scaling-harness image inputs 3\n"
 
 
-def inputs_of(root: Path, name: str) -> str:
+def inputs_of(root: Path, name: str, docker: Path | None = None) -> str:
     """SHA-256 over all that an image is made of, that of the image below it included.
+
+    Args:
+        root: a checkout, or the folder that the packages are installed in.
+        name: of the image.
+        docker: the folder docker/, if it is not in `root`.
 
     Raises:
         OSError: a file of it is missing.
@@ -33,7 +38,8 @@ def inputs_of(root: Path, name: str) -> str:
     digest = hashlib.sha256(_FORMAT)
     for recipe in chain(name):
         for path in files_of(root, recipe):
-            with open(f"{root}/{path}", "rb") as file:  # noqa: PTH123 - hundreds of them, at each start
+            place = docker.parent if docker is not None and path.startswith("docker/") else root
+            with open(f"{place}/{path}", "rb") as file:  # noqa: PTH123 - hundreds of them, at each start
                 content = hashlib.sha256(file.read()).hexdigest()
             digest.update(f"{recipe.name} {content} {path}\n".encode())
     return digest.hexdigest()

@@ -77,7 +77,7 @@ RECIPES: Final = {
             name="cuda",
             folder="cuda",
             about="cells on GPUs: verl, vLLM, flash-attn and this project",
-            more=("flash-attn.lock",),
+            more=("build.lock", "flash-attn.lock"),
             has_project=True,
             is_pulled=True,
         ),

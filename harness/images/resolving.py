@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import harness
 from harness.errors import InfrastructureError
 from harness.images.inputs import inputs_of
 from harness.images.lock import load_lock
 from harness.images.recipes import checkout, find_recipe, lock_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from harness.images.lock import ImagePin
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,21 @@ def built(root: Path, name: str) -> dict[str, object] | None:
     return note if isinstance(note, dict) else None
 
 
+def _of_installed(name: str, pin: ImagePin | None) -> ImageRef:
+    """The locked image, if it holds the code that is installed."""
+    docker, packages = lock_path().parent, Path(harness.__file__).parents[1]
+    hint = "build it from a checkout (make images), or name one: --image NAME@sha256:..."
+    if pin is None or not pin.id:
+        raise InfrastructureError(f"the image {name!r} of this version was never built", hint=hint)
+    if pin.inputs != inputs_of(packages, name, docker):
+        raise InfrastructureError(
+            f"the image {name!r} that this package names holds other code than the package",
+            where=str(lock_path()),
+            hint=hint,
+        )
+    return ImageRef(name, pin.id, pin.digest or None)
+
+
 def resolve(name: str) -> ImageRef:
     """The image of this name whose content is that of this checkout, or of the installed package.
 
@@ -53,12 +70,7 @@ def resolve(name: str) -> ImageRef:
     find_recipe(name)
     root, pin = checkout(), load_lock(lock_path()).get(name)
     if root is None:
-        if pin is None or not pin.id:
-            raise InfrastructureError(
-                f"the image {name!r} of this version was never built",
-                hint="build it from a checkout (make images), or name one: --image NAME@sha256:...",
-            )
-        return ImageRef(name, pin.id, pin.digest or None)
+        return _of_installed(name, pin)
     try:
         inputs, note = inputs_of(root, name), built(root, name)
     except OSError as error:

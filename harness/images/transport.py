@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import InfrastructureError, SuiteError
+from harness.images.build import in_storage
 from harness.images.lock import load_lock
 from harness.images.programs import ran, require
 from harness.images.recipes import PREFIX, find_recipe, lock_path
@@ -39,15 +40,13 @@ def load(image: ImageRef, engine: str) -> bool:
         return _make_sif(image)
     if has(engine, image.id):
         return False
+    require_built(image)
     name = f"{PREFIX}/{image.name}:{tag_of(image)}"
-    if engine == "docker":
-        ran(["buildah", "push", "--quiet", _hex(image.id), f"docker-daemon:{name}"])
-    else:
-        # Another storage than buildah's: that of a user, or of another driver.
-        with tempfile.TemporaryDirectory() as folder:
-            archive = f"{folder}/image.tar"
-            ran(["buildah", "push", "--quiet", _hex(image.id), f"docker-archive:{archive}:{name}"])
-            ran(["podman", "load", "--quiet", "--input", archive])
+    with tempfile.TemporaryDirectory() as folder:
+        # By the engine's own command, which knows where its daemon is.
+        archive = f"{folder}/image.tar"
+        ran(["buildah", "push", "--quiet", _hex(image.id), f"docker-archive:{archive}:{name}"])
+        ran([engine, "load", "--quiet", "--input", archive])
     if not has(engine, image.id):
         raise InfrastructureError(
             f"{engine} gave the image {image.name} another id",
@@ -55,6 +54,20 @@ def load(image: ImageRef, engine: str) -> bool:
             hint=f"see {engine} image ls --no-trunc; is it a version that rewrites images?",
         )
     return True
+
+
+def require_built(image: ImageRef) -> None:
+    """Refuse to move an image that buildah does not have.
+
+    Raises:
+        InfrastructureError: it was locked, and not built here.
+    """
+    if not in_storage(image.id):
+        raise InfrastructureError(
+            f"the image {image.name} was not built here",
+            expected=image.id,
+            hint=f"make images, or: harness images pull {image.name} REGISTRY",
+        )
 
 
 def has(engine: str, image: str) -> bool:
@@ -99,6 +112,7 @@ def push(name: str, registry: str, *, insecure: bool = False) -> str:
     """
     require("skopeo")
     image = resolve(name)
+    require_built(image)
     target = f"{registry.rstrip('/')}/{name}:{tag_of(image)}"
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "digest")
@@ -116,7 +130,7 @@ def push(name: str, registry: str, *, insecure: bool = False) -> str:
             where=target,
             expected=image.digest,
             found=digest,
-            hint="push with the version of skopeo that the lock names, or lock anew",
+            hint="another version of skopeo compresses otherwise: lock anew with this one",
         )
     return digest
 
@@ -138,12 +152,26 @@ def pull(name: str, registry: str, engine: str, *, insecure: bool = False) -> st
         raise InfrastructureError(
             f"the lock has no digest of the image {name}",
             where=str(lock_path()),
-            hint="build it: make images",
+            hint=f"build it: harness images build {name}",
         )
     source = f"docker://{registry.rstrip('/')}/{name}@{pin.digest}"
     kept = f"{PREFIX}/{name}:{pin.id.removeprefix('sha256:')[:12]}"
-    to = f"docker-daemon:{kept}" if engine == "docker" else f"containers-storage:{kept}"
-    ran(["skopeo", "copy", *_tls("src", insecure=insecure), source, to])
+    if engine == "podman":
+        ran(
+            [
+                "skopeo",
+                "copy",
+                *_tls("src", insecure=insecure),
+                source,
+                f"containers-storage:{kept}",
+            ]
+        )
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            archive = f"{folder}/image.tar"
+            to = f"docker-archive:{archive}:{kept}"
+            ran(["skopeo", "copy", *_tls("src", insecure=insecure), source, to])
+            ran([engine, "load", "--quiet", "--input", archive])
     if not has(engine, pin.id):
         raise InfrastructureError(
             f"{engine} does not have the image {name} by the locked id",

@@ -14,6 +14,7 @@ import pytest
 from harness.errors import InfrastructureError, SuiteError
 from harness.run.containers import Limits, open_backend, probe
 from harness.run.containers.container import USER_OF_ROOT
+from harness.run.disk import remove_tree
 from tests.containers.support import Place, image_for, probing_cell, record_of
 
 if TYPE_CHECKING:
@@ -187,7 +188,10 @@ def test_odd_files_fail_the_cell_and_nothing_else(place: Place, kind: str) -> No
     """An image may be anybody's: what it leaves must not hold up or end the run."""
     bad = probing_cell(("odd_files", kind), ("leave", 1), index=0)
     good = probing_cell(("look",), index=1)
-    outcome = place.run(bad, good, limits=Limits(wall_s=20))
+    try:
+        outcome = place.run(bad, good, limits=Limits(wall_s=20))
+    finally:  # pytest itself cannot remove folders as deep as these
+        remove_tree(place.store.resume_folder(bad.id))
     assert outcome.computed == 1
     assert place.store.has(good.id)
     (failure,) = outcome.failures

@@ -286,7 +286,7 @@ def test_an_image_that_is_not_locked_cannot_be_pulled(checkout: Path) -> None:
     require("skopeo", "podman")
     with pytest.raises(InfrastructureError, match="no digest") as caught:
         transport.pull("cell", "127.0.0.1:1/team", "podman")
-    assert caught.value.hint == "build it: make images"
+    assert caught.value.hint == "build it: harness images build cell"
 
 
 def test_loading_again_does_nothing(checkout: Path) -> None:

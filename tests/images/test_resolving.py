@@ -80,9 +80,14 @@ def test_an_image_older_than_its_files_is_not_run(checkout: Path, changed: str) 
 def test_an_installed_package_takes_the_locked_image(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock(checkout, "0" * 64)
+    """If that holds the code that is installed: the wheel brings docker/ to tell."""
+    lock(checkout)
     monkeypatch.setattr(resolving, "checkout", lambda: None)
+    monkeypatch.setattr(resolving.harness, "__file__", str(checkout / "harness" / "__init__.py"))
     assert resolve("cpu").id == ID
+    (checkout / "harness" / "new.py").write_text("")
+    with pytest.raises(InfrastructureError, match="holds other code"):
+        resolve("cpu")
     with pytest.raises(InfrastructureError, match="was never built"):
         resolve("cuda")
 
