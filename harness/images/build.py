@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import harness
 from harness.errors import DataError, InfrastructureError
 from harness.images import debian
-from harness.images.inputs import inputs_of, last_commit, own_files, sources
+from harness.images.inputs import inputs_of, last_commit, own_files, sources, uncommitted
 from harness.images.lock import load_lock
 from harness.images.pip_settings import pip_settings
 from harness.images.programs import ran, require
@@ -76,7 +76,9 @@ def build(
     """
     root = _root()
     require("buildah")
-    with _alone(root):
+    with _alone(root), _told_of_disks(root):
+        for left in built_folder(root).glob(".build-*"):
+            shutil.rmtree(left, ignore_errors=True)  # of a build that was killed
         below: Built | None = None
         done = []
         for recipe in chain(name):
@@ -107,6 +109,18 @@ def _alone(root: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _told_of_disks(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(
+            f"the image cannot be built: {error.strerror or error}",
+            where=str(error.filename or built_folder(root)),
+            hint="free space on the disk, or mend the file; then give the same command again",
+        ) from error
 
 
 def _log(root: Path, recipe: Recipe) -> Path:
@@ -143,10 +157,16 @@ def _build(root: Path, recipe: Recipe, below: Built | None) -> Built:
     # Beside the notes, so that it is on a disk with room; removed also when a build fails.
     with tempfile.TemporaryDirectory(prefix=".build-", dir=built_folder(root)) as folder:
         context = Path(folder)
-        _fill(root, recipe, context, commit)
         if recipe.name == "base":
             lines = debian.make_rootfs(root / "docker/base", context / "rootfs.tar", date, log)
             notes = debian.difference(root / "docker/base", lines)
+            _installed(root).write_text(debian.lock_text(lines), encoding="utf-8")
+        _fill(root, recipe, context, commit)
+        if inputs_of(root, recipe.name) != inputs:
+            raise InfrastructureError(
+                f"files of the image {recipe.name} were changed while it was begun",
+                hint="give the same command again",
+            )
         packages = _pip_arguments(context) if recipe.requirements == "requirements.lock" else []
         told = context / "id"
         ran(
@@ -217,7 +237,14 @@ def _commit_and_date(root: Path, name: str, inputs: str) -> tuple[str, int]:
     pin = load_lock(lock_path()).get(name)
     if pin is not None and pin.inputs == inputs:
         return pin.commit, pin.date
-    return last_commit(root, name) or ("unknown", 0)
+    commit, date = last_commit(root, name) or ("unknown", 0)
+    # No commit has these files: the label does not claim it.
+    return (f"{commit}-changed" if uncommitted(root, name) else commit), date
+
+
+def _installed(root: Path) -> Path:
+    """Where it is noted which of Debian's packages the base has, lest they are not the locked."""
+    return built_folder(root) / "base.packages"
 
 
 def _fill(root: Path, recipe: Recipe, context: Path, commit: str) -> None:
@@ -236,7 +263,8 @@ def _fill(root: Path, recipe: Recipe, context: Path, commit: str) -> None:
     if recipe.has_project:
         _copy_project(root, context / "project")
     version = harness.__version__ if recipe.has_project else None
-    bill = bill_of_materials(root, recipe.name, version, commit)
+    packages = _installed(root) if _installed(root).is_file() else None
+    bill = bill_of_materials(root, recipe.name, version, commit, packages)
     (context / "sbom.cdx.json").write_text(bill, encoding="utf-8")
     (built_folder(root) / f"{recipe.name}.cdx.json").write_text(bill, encoding="utf-8")
     for made in context.rglob("*"):

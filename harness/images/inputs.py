@@ -66,8 +66,8 @@ def _sources(root: Path, inside: str) -> Iterator[str]:
     # that start wait for this.
     for entry in sorted(os.scandir(root / inside), key=lambda entry: entry.name):
         path = f"{inside}/{entry.name}"
-        if entry.name in _LEFT_OUT:
-            continue
+        if entry.name in _LEFT_OUT or entry.name.startswith(".") or entry.name.endswith("~"):
+            continue  # what editors and people put beside the code
         if entry.is_dir():
             yield from _sources(root, path)
         elif entry.is_file():

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 # Those that say where packages come from. A constraint would fight with the locked versions.
 _KEYS: Final = (
-    *("index-url", "extra-index-url", "find-links", "trusted-host", "proxy", "cert", "timeout"),
-    *("retries",),
+    *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert"),
+    *("client-cert", "timeout", "default-timeout", "retries"),
 )
+_FILES_GIVEN: Final = ("cert", "client-cert")
 _OF_PLACES: Final = ("index-url", "extra-index-url", "find-links")
 _FILES: Final = (
     "/etc/xdg/pip/pip.conf",
@@ -52,23 +53,26 @@ def pip_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
         name = f"PIP_{key.upper().replace('-', '_')}"
         if name in environment:
             found[key] = environment[name]
-    if "cert" not in found and environment.get("SSL_CERT_FILE"):
-        found["cert"] = environment["SSL_CERT_FILE"]
+    bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("SSL_CERT_FILE")
+    if bundle:
+        found.setdefault("cert", bundle)
     mounts: dict[Path, str] = {}
     lines = ["[global]"]
     for key, value in found.items():
         words = value.split() if key in _OF_PLACES else [value]
         told = [
-            _seen_inside(word, mounts) if key in (*_OF_PLACES, "cert") else word for word in words
+            _seen_inside(word, mounts) if key in (*_OF_PLACES, *_FILES_GIVEN) else word
+            for word in words
         ]
         lines.append(f"{key} = " + "\n    ".join(told))
     return PipSettings(found, "\n".join(lines) + "\n", mounts)
 
 
 def _of_files(environment: Mapping[str, str]) -> dict[str, str]:
-    paths = [Path(name).expanduser() for name in _FILES]
-    if own := environment.get("PIP_CONFIG_FILE"):
-        paths.append(Path(own))
+    own = environment.get("PIP_CONFIG_FILE", "")
+    if own == os.devnull:
+        return {}  # as pip takes it: no files at all
+    paths = [*(Path(name).expanduser() for name in _FILES), *([Path(own)] if own else [])]
     found: dict[str, str] = {}
     for path in paths:
         parser = configparser.RawConfigParser()
@@ -78,7 +82,8 @@ def _of_files(environment: Mapping[str, str]) -> dict[str, str]:
             continue
         for section in ("global", "install"):
             if parser.has_section(section):
-                found |= {key: value for key, value in parser.items(section) if key in _KEYS}
+                told = {key.replace("_", "-"): value for key, value in parser.items(section)}
+                found |= {key: value for key, value in told.items() if key in _KEYS}
     return found
 
 

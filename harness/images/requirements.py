@@ -72,7 +72,9 @@ def _as_uv_reads_it() -> dict[str, str]:
     found = {}
     for key, value in pip_settings().places.items():
         if key in names and names[key] not in os.environ:
-            found[names[key]] = " ".join(_reachable(value.split()))
+            places = _reachable(value.split())
+            if places:
+                found[names[key]] = ("," if key == "find-links" else " ").join(places)
     return found
 
 

@@ -42,7 +42,7 @@ def built(root: Path, name: str) -> dict[str, object] | None:
         note = json.loads((built_folder(root) / f"{name}.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return note if isinstance(note, dict) else None
+    return note if isinstance(note, dict) and isinstance(note.get("id"), str) else None
 
 
 def _of_installed(name: str, pin: ImagePin | None) -> ImageRef:

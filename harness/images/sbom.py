@@ -104,24 +104,31 @@ def read_debian(path: Path) -> list[Package]:
     return found
 
 
-def packages_of(root: Path, name: str) -> list[Package]:
-    """All packages of an image and of those below it."""
+def packages_of(root: Path, name: str, debian: Path | None = None) -> list[Package]:
+    """All packages of an image and of those below it.
+
+    Args:
+        debian: Debian's packages as they are in the base, if they are not those of its lock.
+    """
     found: list[Package] = []
     for recipe in chain(name):
         for lock in (recipe.requirements, *recipe.more):
             if lock is not None and lock.endswith(".lock"):
                 path = root / "docker" / recipe.folder / lock
-                read = read_debian if lock == "packages.lock" else read_requirements
-                found += read(path)
+                is_debian = lock == "packages.lock"
+                found += read_debian(debian or path) if is_debian else read_requirements(path)
     return found
 
 
-def bill_of_materials(root: Path, name: str, version: str | None, commit: str) -> str:
+def bill_of_materials(
+    root: Path, name: str, version: str | None, commit: str, debian: Path | None = None
+) -> str:
     """The bill as text: no date and no random number in it, so that an image stays the same.
 
     Args:
         version: of the project that is in the image; None: it is not in it.
         commit: as the label of the image has it.
+        debian: see `packages_of`.
     """
     project = [] if version is None else [Package("pypi", "rl-scaling-harness", version, ())]
     components: list[dict[str, Any]] = [
@@ -133,7 +140,7 @@ def bill_of_materials(root: Path, name: str, version: str | None, commit: str) -
             "purl": package.purl,
             **_hashes(package),
         }
-        for package in [*packages_of(root, name), *project]
+        for package in [*packages_of(root, name, debian), *project]
     ]
     document = {
         "bomFormat": "CycloneDX",

@@ -30,7 +30,7 @@ class Verified:
 
     Attributes:
         locked: id in the lock; empty where the files are others than those that were locked.
-        before: id that the last build here gave, if it was of the same files.
+        before: id that another build here gave.
         id: what came out now.
         changed: the files that differ from those that were locked, as far as git tells.
     """
@@ -45,23 +45,30 @@ class Verified:
     @property
     def is_same(self) -> bool:
         """Whether it is bit for bit what it was."""
-        return self.id in (self.locked or self.id,) and self.id in (self.before or self.id,)
+        return self.id == (self.locked or self.before)
 
 
 def verify(name: str, tell: Callable[[str], None]) -> list[Verified]:
     """Build an image and those below it from clean, and compare their ids.
 
-    They are held against the lock where the files are those that were locked, and against the last
-    build here; where there is neither, they are built twice.
+    They are held against the lock where the files are those that were locked, else against another
+    build here.
 
     Raises:
         SuiteError, InfrastructureError: as `build`.
     """
     root = _checkout()
     pins = load_lock(lock_path())
-    before = {one.name: one.id for one in build(name, tell=tell)}
+    names = [recipe.name for recipe in chain(name)]
+    earlier = build(name, tell=tell)
+    found_now = build(name, anew=names, tell=tell)
+    labels = [[(one.commit, one.date) for one in built] for built in (earlier, found_now)]
+    if labels[0] != labels[1]:
+        # The same files, but committed since: what the label says has changed with that.
+        earlier, found_now = found_now, build(name, anew=names, tell=tell)
+    before = {one.name: one.id for one in earlier}
     found = []
-    for made in build(name, anew=[recipe.name for recipe in chain(name)], tell=tell):
+    for made in found_now:
         pin = pins.get(made.name)
         same_files = pin is not None and pin.inputs == inputs_of(root, made.name)
         locked = pin.id if pin is not None and same_files else ""
@@ -135,6 +142,13 @@ def _twice(names: list[str], tell: Callable[[str], None]) -> dict[str, Built]:
         missing = [one for one in names if one not in made]
         first, second = (build(name, anew=missing, tell=tell) for _ in range(2))
         for one, other in zip(first, second, strict=True):
+            if other.notes:
+                raise InfrastructureError(
+                    f"the image {one.name} has other packages than its lock",
+                    found="; ".join(other.notes),
+                    hint=f"harness images requirements {one.name}, git commit, then: harness "
+                    "images lock",
+                )
             if one.id != other.id or made.get(one.name, one).id != one.id:
                 raise InfrastructureError(
                     f"two builds of the image {one.name} differ",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -162,6 +163,10 @@ def test_other_debian_packages_than_locked_are_told(checkout: Path) -> None:
     (note,) = made.notes
     assert "libc6=2" in note
     assert "libc6=1" in note
+    bill = json.loads((checkout / "build/images/base.cdx.json").read_text())
+    assert [one["version"] for one in bill["components"]] == ["1"]  # what is in it
+    with pytest.raises(InfrastructureError, match="other packages than its lock"):
+        verifying.lock(["base"], lambda _line: None)
 
 
 def test_locking_writes_what_verifying_finds(checkout: Path) -> None:
@@ -221,6 +226,52 @@ def test_nothing_is_locked_on_an_image_that_is_not_the_locked_one(checkout: Path
     (checkout / "harness/__init__.py").write_text("two = 2\n")
     with pytest.raises(InfrastructureError, match="base here is not the locked one"):
         verifying.lock([], lambda _line: None)
+
+
+def test_files_that_were_committed_since_they_were_built_are_no_difference(
+    checkout: Path,
+) -> None:
+    git(checkout, "init", "--quiet")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "one")
+    (checkout / "harness/__init__.py").write_text("two = 2\n")
+    changed = building.build("cell")[-1]
+    assert changed.commit == git(checkout, "rev-parse", "HEAD") + "-changed"
+    git(checkout, "commit", "--quiet", "--all", "--message", "two")
+    found = verifying.verify("cell", lambda _line: None)
+    assert all(one.is_same for one in found)
+    assert resolving.built(checkout, "cell")["commit"] == git(checkout, "rev-parse", "HEAD")
+
+
+def test_what_a_killed_build_left_is_removed_and_a_full_disk_is_told(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "build/images/.build-left").mkdir()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "rootfs.tar")
+
+    monkeypatch.setattr(debian, "make_rootfs", full)
+    with pytest.raises(InfrastructureError, match="No space left") as caught:
+        building.build("base")
+    assert caught.value.where == "rootfs.tar"
+    assert not list((checkout / "build/images").glob(".build-*"))
+
+
+def test_files_that_change_while_they_are_copied_are_told(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    building.build("base")
+    bill = building.bill_of_materials
+
+    def meanwhile(*words: object) -> str:
+        (checkout / "harness/__init__.py").write_text("three = 3\n")
+        return bill(*words)
+
+    monkeypatch.setattr(building, "bill_of_materials", meanwhile)
+    with pytest.raises(InfrastructureError, match="were changed while"):
+        building.build("cell")
+    assert resolving.built(checkout, "cell") is None
 
 
 def test_verifying_tells_what_changed_since_it_was_locked(checkout: Path) -> None:

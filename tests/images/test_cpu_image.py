@@ -50,6 +50,8 @@ def listed() -> dict[str, object]:
     if not engines:
         pytest.skip("no engine has the image cpu: harness images load cpu")
     command = [engines[0], "run", "--rm", "--interactive", "--network", "none"]
+    # Podman's own limits are above what some roots may set.
+    command += ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
     done = subprocess.run(
         [*command, "--entrypoint", "python3", image, "-"],
         input=LISTING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from harness.images.pip_settings import pip_settings
@@ -45,3 +46,15 @@ def test_a_bundle_of_the_system_serves_where_pip_has_none(tmp_path: Path) -> Non
     environment = {"SSL_CERT_FILE": str(bundle), "PIP_CONFIG_FILE": "/nowhere"}
     found = pip_settings(environment)
     assert bundle in found.mounts or "cert = " in found.text
+
+
+def test_no_files_are_read_where_pip_is_told_so(tmp_path: Path) -> None:
+    assert pip_settings({"PIP_CONFIG_FILE": os.devnull}).places == {}
+
+
+def test_keys_are_read_as_pip_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "pip.conf"
+    path.write_text("[global]\nno_index = true\n")
+    told = pip_settings({"PIP_CONFIG_FILE": str(path), "PIP_DEFAULT_TIMEOUT": "9"})
+    assert told.places["no-index"] == "true"
+    assert told.places["default-timeout"] == "9"

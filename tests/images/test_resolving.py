@@ -123,6 +123,8 @@ def test_each_image_comes_after_the_one_below_it() -> None:
         ("reward_scorers/new.json", {"cpu", "cuda"}),
         ("docker/images.lock.toml", set()),
         ("harness/__pycache__/x.pyc", set()),
+        ("harness/.env", set()),
+        ("harness/__init__.py~", set()),
         ("README.md", set()),
     ],
 )
