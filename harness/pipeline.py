@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from harness.verdict.model import Comparison, Verdict
 
 
+_DISK_GB = 50.0  # that a cell may write where its tier does not say: no accident fills a disk
+
+
 def load(request: Request) -> Loaded:
     """Read the suite file.
 
@@ -278,7 +281,7 @@ def limits_of(tier: Tier, wall_s: float | None, workers: int) -> Limits:
         # No engine gives more cores than there are, and some refuse to be asked.
         cpus=None if asked.cpus is None else min(asked.cpus, os.cpu_count() or asked.cpus),
         pids=asked.pids,
-        disk_bytes=int(asked.disk_gb * 1e9),
+        disk_bytes=int((_DISK_GB if asked.disk_gb is None else asked.disk_gb) * 1e9),
     )
 
 

@@ -248,11 +248,11 @@ class Resources(Model):
     pids: int | None = Field(
         default=None, ge=16, description="Processes and threads at a time (default: 1024)."
     )
-    disk_gb: float = Field(
-        default=50,
+    disk_gb: float | None = Field(
+        default=None,
         ge=0.001,
         allow_inf_nan=False,
-        description="GB that it may write: results, checkpoints, scratch.",
+        description="GB that it may write: results, checkpoints, scratch (default: 50).",
     )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _ANSWERS_S: Final = 30
-_HOME: Final = "/home/cell"
+_HOME: Final = "/cell/home"
 _PINNED_FILE: Final = re.compile(r"(?P<path>.+\.sif)@sha256:(?P<sha256>[0-9a-f]{64})")
 # What apptainer itself needs of this process's environment; none of it reaches the cell.
 _OF_APPTAINER: Final = ("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "TMPDIR")
