@@ -40,10 +40,11 @@ def main(words: list[str]) -> int:
     pathlib.Path(os.environ["HOME"], "given.json").write_text(json.dumps(note))
     command = ["bwrap", "--die-with-parent", "--unshare-net", "--unshare-pid", "--unshare-ipc"]
     command += ["--tmpfs", "/", "--dev", "/dev", "--proc", "/proc", "--clearenv"]
+    # First, as the Python of these tests may lie in there.
+    command += ["--bind", f"{given.workdir}/tmp", "/tmp", "--ro-bind", os.environ["SITE"], "/site"]
     seen = {"/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix}
     for path in sorted(path for path in seen if pathlib.Path(path).exists()):
         command += ["--ro-bind", path, path]
-    command += ["--bind", f"{given.workdir}/tmp", "/tmp", "--ro-bind", os.environ["SITE"], "/site"]
     for bind in given.bind:
         source, target, mode = bind.rsplit(":", 2)
         command += ["--bind" if mode == "rw" else "--ro-bind", source, target]
