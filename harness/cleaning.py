@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import InfrastructureError
-from harness.run.containers.leases import CELL, is_dead
+from harness.run.containers.leases import CELL, dead_ones
 from harness.run.containers.registry import engine_names, open_keeper, probe
 from harness.run.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from harness.run.containers.leases import Keeper, Left
 
 
 @dataclass(frozen=True)
@@ -61,25 +59,17 @@ def collect_garbage(workspace: Path | None, *, dry_run: bool) -> Garbage:
     for name in engine_names():
         try:
             keeper = open_keeper(name)
-            dead = [left for left in keeper.list(CELL) if is_dead(left.labels)]
+            dead = dead_ones(keeper)
         except InfrastructureError as error:
             unasked[name] = probe(name).reason or error.message
             continue
-        containers += [_told(name, left) for left in dead]
-        if not dry_run:
-            _remove(keeper, dead)
+        for left in dead:
+            containers.append(LeftContainer(name, left.id, left.labels.get(CELL, ""), left.state))
+            if not dry_run:
+                keeper.remove(left.id)
     if workspace is None or not (workspace / "store").is_dir():
         return Garbage(containers, unasked, [], [])
     store = Store(workspace / "store")
     folders = store.sweep_dead(dry_run=dry_run)
     done = [one.cell_id for one in store.unfinished() if one.finished and not one.running]
     return Garbage(containers, unasked, folders, done if dry_run else store.sweep_unfinished())
-
-
-def _told(engine: str, left: Left) -> LeftContainer:
-    return LeftContainer(engine, left.id, left.labels.get(CELL, ""), left.state)
-
-
-def _remove(keeper: Keeper, dead: Sequence[Left]) -> None:
-    for left in dead:
-        keeper.remove(left.id)

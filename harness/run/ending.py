@@ -114,15 +114,11 @@ def _at_a_limit(stage: Stage, ending: Ending, limits: Limits) -> Why:
 def _killed(stage: Stage, end: CellExit) -> Why:
     name = signal.Signals(-end.code).name
     message = f"killed by {name}, not by this run"
-    if not end.container:
-        message += "; perhaps the host ran out of memory"
-    elif "sif" in end.container:
-        message += "; perhaps it reached its memory limit"
+    if not end.kills_are_told:
+        of = "it reached its memory limit" if end.container else "the host ran out of memory"
+        message += f"; perhaps {of}"
     error = _error(Kind.KILLED, message + _where(stage))
-    # A container that did not reach its memory limit was killed by somebody, or with its engine;
-    # apptainer does not say which.
-    passing = bool(end.container) and "sif" not in end.container
-    return Why(Status.INVALID, error, passing=passing)
+    return Why(Status.INVALID, error, passing=end.kills_are_told)
 
 
 def _told(stage: Stage, end: CellExit) -> Why:

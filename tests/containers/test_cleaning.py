@@ -26,7 +26,7 @@ class Keeper:
         self._dead.write_text("")
 
     def list(self, label: str) -> Iterable[Left]:
-        assert label == "rl-scaling-harness.cell"
+        assert label == "rl-scaling-harness.owner"
         return [
             Left("1", Lease.new(self._alive).labels("one"), "running"),
             Left("2", Lease.new(self._dead).labels("two"), "exited"),

@@ -12,21 +12,23 @@ import os
 import re
 import shutil
 import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.errors import HarnessError, InfrastructureError
+from harness.errors import InfrastructureError
 from harness.images.sif import apptainer, note_of, sha256_of, sif_of
 from harness.run.containers import container as cells
-from harness.run.containers.backend import Job, Probe
+from harness.run.containers.backend import Probe
+from harness.run.containers.engine import EngineBackend, Found, cannot_limit
 from harness.run.containers.hardening import seccomp_profile
 from harness.run.containers.process import ProcessCell, spawn
 from harness.run.containers.watching import open_log
 from harness.run.disk import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from harness.run.containers.backend import Job
 
 _ANSWERS_S: Final = 30
 _HOME: Final = "/cell/home"
@@ -51,20 +53,17 @@ def probe() -> Probe:
             "apptainer", works=False, reason=f"{program} does not work: {error}", hint=hint
         )
     binds = _limits_bind()
-    reason = hint = ""
-    if not all(binds.values()):
-        unbound = " and ".join(name for name, does in binds.items() if not does)
-        reason = f"apptainer cannot limit {unbound} here"
-        hint = (
-            "it takes control groups of version 2 and systemd with memory, pids and cpu delegated "
-            "to this user, or root"
-        )
+    reason = cannot_limit("apptainer", binds)
+    hint = (
+        "it takes control groups of version 2 and systemd with memory, pids and cpu delegated "
+        "to this user, or root"
+    )
     return Probe(
         "apptainer",
         works=not reason,
         version=told.stdout.strip(),
         reason=reason,
-        hint=hint,
+        hint=hint if reason else "",
         rootless=os.geteuid() != 0,
         cgroup="2" if _has_version_2() else "1",
         limits={**binds, "disk": True},
@@ -91,55 +90,35 @@ def _limits_bind() -> dict[str, bool]:
     return {name: controller in delegated for name, controller in names.items()}
 
 
-class ApptainerBackend:
+class ApptainerBackend(EngineBackend):
     """Runs each cell in a container of Apptainer."""
 
     name = "apptainer"
 
-    def __init__(self, image: str) -> None:
-        self._wanted = image
-        self._found: Probe | None = None
-        self._sif: Path | None = None
-        self._facts: dict[str, object] = {}
-
-    def missing(self) -> str:
-        """Why no cell can be run by it on this machine, and what to type; empty if one can."""
-        try:
-            self._ready()
-        except HarnessError as error:
-            return str(error)
-        return ""
-
-    def _ready(self) -> None:
-        found = self._found = probe()
+    def look(self) -> Found:
+        """Apptainer, and a SIF file of the image that is what it was when it was made."""
+        found = probe()
         if not found.works:
             raise InfrastructureError(found.reason, hint=found.hint)
-        self._sif, wanted, image = self._choose()
-        if not self._sif.is_file():
+        sif, wanted, image = self._choose()
+        if not sif.is_file():
             raise InfrastructureError(
                 f"there is no SIF file of the image {self._wanted!r}",
-                expected=str(self._sif),
+                expected=str(sif),
                 hint=f"harness images load {self._wanted} --engine apptainer",
             )
-        digest = sha256_of(self._sif)
+        digest = sha256_of(sif)
         if digest != wanted:
             raise InfrastructureError(
                 "a SIF file is not what it was",
-                where=str(self._sif),
+                where=str(sif),
                 expected=f"sha256 {wanted}",
                 found=f"sha256 {digest}",
                 hint="remove it, then `harness images load`; or name the file with its digest",
             )
-        self._facts = {
-            "backend": self.name,
-            "engine": found.version,
-            "rootless": found.rootless,
-            "cgroup": found.cgroup,
-            "image": self._wanted if image is None else image.name,
-            "digest": f"sha256:{digest}" if image is None else image.id,
-            "manifest": None if image is None else image.digest,
-            "sif": f"sha256:{digest}",
-        }
+        image = image or cells.Image(self._wanted, self._wanted, id=f"sha256:{digest}")
+        image = replace(image, reference=str(sif))
+        return Found.of(found, image, str(image.id), sif=f"sha256:{digest}")
 
     def _choose(self) -> tuple[Path, str, cells.Image | None]:
         """The SIF file, its SHA-256, and the image that it was made of if that is known."""
@@ -159,25 +138,15 @@ class ApptainerBackend:
             wanted = str(json.loads(note_of(sif).read_bytes())["sha256"])
         return sif, wanted, image
 
-    @contextmanager
-    def session(self, _owner: Path) -> Iterator[None]:
-        """What cells are started in.
-
-        Raises:
-            InfrastructureError: no apptainer, no SIF file, a limit that does not bind.
-        """
-        self._ready()
-        yield
-
     def start(self, job: Job) -> ProcessCell:
         """Start the cell.
 
         Raises:
             InfrastructureError: it cannot be started, or the disk refuses.
         """
-        assert self._sif is not None, "start is called within a session"
-        assert self._found is not None
-        ownership = cells.Ownership.of_this_process(rootless=self._found.rootless, keeps_id=True)
+        found = self.found.probe
+        ownership = cells.Ownership.of_this_process(rootless=found.rootless, keeps_id=True)
+        gpus = _gpus(job, found)
         scratch = job.folder / "scratch"
         with writing(job.folder):
             for folder in ("tmp", "home"):
@@ -189,12 +158,12 @@ class ApptainerBackend:
             *(str(apptainer()), "exec"),
             *_hardening(job, ownership, scratch, profile),
             *_limits(job),
-            *_gpus(job, self._found),
-            *(str(self._sif), *cells.COMMAND),
+            *gpus,
+            *(self.found.image.reference, *cells.COMMAND),
         ]
         log = open_log(job)
         try:
-            process, lease = spawn(command, job, _environment_of_apptainer(job), log)
+            process, lease = spawn(command, job.out, _environment_of_apptainer(job), log)
         except InfrastructureError:
             ownership.take_back(job, scratch)
             raise
@@ -204,14 +173,10 @@ class ApptainerBackend:
             log,
             job,
             scratch,
-            container={**self._facts, "gpus": list(job.gpus)},
+            container=self.facts(job),
             code_of=cells.signed,
             at_end=lambda: ownership.take_back(job, scratch),
         )
-
-    def provenance(self) -> Mapping[str, object]:
-        """The engine, the image and the SIF file made of it."""
-        return self._facts or {"backend": self.name, "digest": None}
 
 
 def _hardening(job: Job, ownership: cells.Ownership, scratch: Path, profile: Path) -> list[str]:

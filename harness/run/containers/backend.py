@@ -57,6 +57,8 @@ class CellExit:
             this run, which is larger, or nothing.
         container: what the engine said of the container that ran, such as `digest`, the id of its
             image; empty without an engine.
+        kills_are_told: whether MEMORY_LIMIT would be its ending if the kernel had killed it for
+            memory, so that a kill without it came from somebody.
     """
 
     ending: Ending
@@ -65,6 +67,7 @@ class CellExit:
     cpu_s: float | None
     peak_bytes: int | None
     container: Mapping[str, object] = field(default_factory=dict)
+    kills_are_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

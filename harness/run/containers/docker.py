@@ -12,19 +12,20 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.errors import HarnessError, InfrastructureError
+from harness.errors import InfrastructureError
 from harness.run.containers import container as cells
-from harness.run.containers.backend import CellExit, Ending, Job, Probe
+from harness.run.containers.backend import Probe
+from harness.run.containers.engine import Found, LeasedCell, LeasingBackend, cannot_limit
 from harness.run.containers.hardening import seccomp_profile
-from harness.run.containers.leases import Lease, Left, reaper, remove_all, remove_dead
+from harness.run.containers.leases import Left
 from harness.run.containers.watching import Watcher, open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from docker import APIClient
 
+    from harness.run.containers.backend import CellExit, Job
     from harness.run.containers.output import CappedLog
 
 _ANSWERS_S: Final = 60
@@ -90,19 +91,15 @@ def probe() -> Probe:
         "disk": True,
     }
     told = [str(option) for option in info.get("SecurityOptions") or ()]
-    reason = hint = ""
-    unbound = [name for name, binds in limits.items() if not binds]
-    if unbound:
-        reason = f"docker cannot limit {' and '.join(unbound)} here"
-        hint = "give the daemon control groups: see docker info"
-    elif not any("seccomp" in option for option in told):
+    reason, hint = cannot_limit("docker", limits), "give the daemon control groups: see docker info"
+    if not reason and not any("seccomp" in option for option in told):
         reason, hint = "docker has no seccomp here", "use a kernel and a docker that have it"
     return Probe(
         "docker",
         works=not reason,
         version=str(version.get("Version")),
         reason=reason,
-        hint=hint,
+        hint=hint if reason else "",
         rootless=any("rootless" in option for option in told),
         cgroup=str(info.get("CgroupVersion", "1")),
         limits=limits,
@@ -116,54 +113,25 @@ def _gpus(info: Mapping[str, Any]) -> str | None:
     return "nvidia" if "nvidia" in (info.get("Runtimes") or {}) else None
 
 
-class DockerBackend:
+class DockerBackend(LeasingBackend):
     """Runs each cell in a container of Docker Engine."""
 
     name = "docker"
 
-    def __init__(self, image: str) -> None:
-        self._wanted = image
-        self._client: APIClient | None = None
-        self._lease: Lease | None = None
-        self._found: Probe | None = None
-        self._image: cells.Image | None = None
-        self._id: str | None = None
-
-    def missing(self) -> str:
-        """Why no cell can be run by it on this machine, and what to type; empty if one can."""
-        try:
-            self._look()
-        except HarnessError as error:
-            return str(error)
-        return ""
-
-    def _look(self) -> tuple[APIClient, Probe, cells.Image, str]:
-        """What cells would run by. It changes nothing here: what a session began with stays."""
+    def look(self) -> Found:
+        """The engine, and the image there."""
         found = probe()
         if not found.works:
             raise InfrastructureError(found.reason, hint=found.hint)
-        client = connect()
         image = cells.find_image(self._wanted)
-        return client, found, image, _image_id(client, image)
+        with _told("look for the image", image):
+            identity = str(connect().inspect_image(image.reference)["Id"])
+        return Found.of(found, image, identity)
 
-    @contextmanager
-    def session(self, owner: Path) -> Iterator[None]:
-        """What cells are started in; containers of dead runs are removed first.
-
-        Raises:
-            InfrastructureError: no engine, no image, a limit that does not bind.
-        """
-        self._client, self._found, self._image, self._id = self._look()
-        keeper = DockerKeeper(self._client)
-        remove_dead(keeper)
-        self._lease = Lease.new(owner)
-        with reaper(self.name, self._lease) as beside:
-            try:
-                yield
-            finally:
-                with suppress(InfrastructureError):  # then the reaper does it, or the next run
-                    remove_all(keeper, self._lease.id)
-                    beside.dismiss()
+    def keeper(self) -> DockerKeeper:
+        """What lists and removes its containers."""
+        self._client = connect()
+        return DockerKeeper(self._client)
 
     def start(self, job: Job) -> DockerCell:
         """Start the cell.
@@ -171,33 +139,30 @@ class DockerBackend:
         Raises:
             InfrastructureError: the engine or the disk refuses.
         """
-        client, lease, found = self._client, self._lease, self._found
-        assert client is not None
-        assert lease is not None, "start is called within a session"
-        assert found is not None
-        ownership = cells.Ownership.of_this_process(rootless=found.rootless, keeps_id=False)
+        rootless = self.found.probe.rootless
+        ownership = cells.Ownership.of_this_process(rootless=rootless, keeps_id=False)
         ownership.give(job)
         log = open_log(job)
-        facts = {**self.provenance(), "gpus": list(job.gpus)}
         try:
-            with _told("start a container", self._image):
-                made = self._create(client, job, ownership.user, lease.labels(job.folder.name))
+            with _told("start a container", self.found.image):
+                made = self._create(job, ownership.user)
                 try:
-                    return DockerCell(client, made, log, job, ownership, facts)
+                    return DockerCell(self._client, made, log, job, ownership, self.facts(job))
                 except BaseException:
                     with suppress(Exception):
-                        client.remove_container(made, force=True)
+                        self._client.remove_container(made, force=True)
                     raise
         except BaseException:
             log.abandon()
             ownership.take_back(job)
             raise
 
-    def _create(self, client: APIClient, job: Job, user: str, labels: Mapping[str, str]) -> str:
+    def _create(self, job: Job, user: str) -> str:
         from docker.types import Mount
 
         memory, limits = cells.memory_bytes(job), job.limits
-        host = client.create_host_config(
+        scratch = f"rw,nosuid,nodev,exec,mode=1777,size={cells.scratch_bytes(job)}"
+        host = self._client.create_host_config(
             mounts=[
                 Mount(str(one.target), str(one.source), "bind", read_only=not one.writable)
                 for one in cells.mounts(job)
@@ -217,48 +182,26 @@ class DockerBackend:
             memswap_limit=memory,
             nano_cpus=None if limits.cpus is None else int(limits.cpus * 1e9),
             pids_limit=limits.pids or cells.DEFAULT_PIDS,
-            tmpfs={
-                str(
-                    cells.SCRATCH
-                ): f"rw,nosuid,nodev,exec,mode=1777,size={cells.scratch_bytes(job)}"
-            },
+            tmpfs={str(cells.SCRATCH): scratch},
             shm_size=memory // 2,
             ulimits=_ulimits(job),
             log_config={"Type": "none", "Config": {}},
-            device_requests=_device_requests(job, self._found.gpus if self._found else None),
+            device_requests=_device_requests(job, self.found.probe.gpus),
         )
-        made = client.create_container(
-            self._id,
+        made = self._client.create_container(
+            self.found.id,
             list(cells.COMMAND[1:]),
             entrypoint=[cells.COMMAND[0]],
             user=user,
             stdin_open=True,
             environment=dict(cells.environment(job)),
             working_dir=str(cells.OUT),
-            labels=dict(labels),
+            labels=self.lease.labels(job.folder.name),
             host_config=host,
             hostname="cell",
             use_config_proxy=False,  # the environment is an allow-list
         )
         return str(made["Id"])
-
-    def provenance(self) -> Mapping[str, object]:
-        """The engine and the image that is asked for; a cell's record has the one that ran."""
-        found, image = self._found, self._image
-        return {
-            "backend": self.name,
-            "engine": found.version if found else None,
-            "rootless": found.rootless if found else None,
-            "cgroup": found.cgroup if found else None,
-            "image": image.name if image else self._wanted,
-            "digest": self._id,
-            "manifest": image.digest if image else None,
-        }
-
-
-def _image_id(client: APIClient, image: cells.Image) -> str:
-    with _told("look for the image", image):
-        return str(client.inspect_image(image.reference)["Id"])
 
 
 def _ulimits(job: Job) -> list[Any]:
@@ -291,7 +234,7 @@ def _device_requests(job: Job, way: str | None) -> list[Any] | None:
     return [DeviceRequest(device_ids=list(job.gpus), capabilities=[["gpu"]])]
 
 
-class DockerCell:
+class DockerCell(LeasedCell):
     """A running cell."""
 
     def __init__(
@@ -305,23 +248,21 @@ class DockerCell:
     ) -> None:
         self._client = client
         self._container = container
-        self._job = job
-        self._ownership = ownership
-        self._facts = facts
-        self._state: Mapping[str, Any] | None = None
+        self._state: Mapping[str, Any] = {}
         self._is_lost = False
         # Before the start, so that nothing of its output is missed.
         self._stream = client.attach_socket(
             container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         )
         client.start(container)
-        self._watcher = Watcher(
+        watcher = Watcher(
             log,
             job.limits,
             (job.out, job.resume),
             terminate=lambda: self._send("SIGTERM"),
             kill=lambda: self._send("SIGKILL"),
         )
+        super().__init__(watcher, job, ownership, facts)
 
     def wait(self) -> CellExit:
         """Copy the cell's output to its log until it ends; enforce its limits.
@@ -335,31 +276,12 @@ class DockerCell:
         finally:
             with suppress(OSError):
                 self._stream.close()
-            self._remove()
-            self._watcher.log.abandon()
-            self._ownership.take_back(self._job)
-        return self._exit()
-
-    def stop(self) -> None:
-        """Ask the cell to end, and kill it a little later."""
-        self._watcher.end(Ending.STOPPED)
-
-    def _exit(self) -> CellExit:
+            with suppress(Exception):  # the reaper or the next run does it
+                self._client.remove_container(self._container, force=True)
+            self._let_go()
         # Of a container that still ran when it was last seen, the status says nothing.
-        state = self._state if self._state is not None and _is_over(self._state) else {}
-        code, ending = cells.signed(int(state.get("ExitCode", -1))), self._watcher.ending
-        if ending is Ending.EXITED and self._is_lost:
-            ending = Ending.ENGINE_LOST
-        elif ending is Ending.EXITED and code != 0 and self._was_out_of_memory(state):
-            ending = Ending.MEMORY_LIMIT
-        return CellExit(
-            ending=ending,
-            code=code,
-            wall_s=self._watcher.wall_s,
-            cpu_s=None,
-            peak_bytes=None,
-            container=self._facts,
-        )
+        state = self._state if _is_over(self._state) else {}
+        return self._exit(int(state.get("ExitCode", -1)), state, is_lost=self._is_lost)
 
     def _has_ended(self) -> bool:
         """Whether the container runs no more, or its engine is gone for good."""
@@ -367,8 +289,7 @@ class DockerCell:
         if found is None:
             self._is_lost = True
             return True
-        if found["Image"] != self._facts["digest"]:
-            raise cells.not_this_image(str(self._facts["digest"]), found["Image"])
+        self._require_image(found["Image"])
         self._state = found["State"]
         return _is_over(self._state)
 
@@ -385,21 +306,13 @@ class DockerCell:
             else:
                 return found
 
-    def _was_out_of_memory(self, state: Mapping[str, Any]) -> bool:
-        # An engine does not notice each time; the first process in the container does.
-        return bool(state.get("OOMKilled")) or cells.was_out_of_memory(self._job)
-
     def _send(self, name: str) -> None:
         with suppress(Exception):  # it has ended, or its engine has
             self._client.kill(self._container, name)
 
-    def _remove(self) -> None:
-        with suppress(Exception):  # the reaper or the next run does it
-            self._client.remove_container(self._container, force=True)
-
 
 def _is_over(state: Mapping[str, Any]) -> bool:
-    return state["Status"] in ("exited", "dead")
+    return state.get("Status") in ("exited", "dead")
 
 
 class _Frames:

@@ -92,13 +92,15 @@ def is_dead(labels: Mapping[str, str]) -> bool:
         return False
 
 
-def remove_dead(keeper: Keeper, *, dry_run: bool = False) -> list[Left]:
-    """Remove the containers of dead runs, and return them."""
-    dead = [left for left in keeper.list(OWNER) if is_dead(left.labels)]
-    if not dry_run:
-        for left in dead:
-            keeper.remove(left.id)
-    return dead
+def dead_ones(keeper: Keeper) -> list[Left]:
+    """The containers of dead runs."""
+    return [left for left in keeper.list(OWNER) if is_dead(left.labels)]
+
+
+def remove_dead(keeper: Keeper) -> None:
+    """Remove the containers of dead runs."""
+    for left in dead_ones(keeper):
+        keeper.remove(left.id)
 
 
 def remove_all(keeper: Keeper, lease: str) -> int:

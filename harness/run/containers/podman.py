@@ -14,20 +14,23 @@ import resource
 import secrets
 import shutil
 import subprocess
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.errors import HarnessError, InfrastructureError
+from harness.errors import InfrastructureError
 from harness.run.containers import container as cells
-from harness.run.containers.backend import CellExit, Ending, Job, Probe
+from harness.run.containers.backend import Probe
+from harness.run.containers.engine import Found, LeasedCell, LeasingBackend, cannot_limit
 from harness.run.containers.hardening import seccomp_profile
-from harness.run.containers.leases import Lease, Left, reaper, remove_all, remove_dead
+from harness.run.containers.leases import Left
+from harness.run.containers.process import spawn
 from harness.run.containers.watching import Watcher, open_log
+from reward_scorers.sandbox.backends.containers import as_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
+    from harness.run.containers.backend import CellExit, Job
     from harness.run.containers.output import CappedLog
 
 _ANSWERS_S: Final = 60
@@ -56,22 +59,19 @@ def probe() -> Probe:
         controllers = set()
     limits = {"memory": "memory", "pids": "pids", "cpus": "cpu"}
     binds = {name: controller in controllers for name, controller in limits.items()}
-    unbound = [name for name, does in binds.items() if not does]
-    reason = hint = ""
-    if unbound:
-        reason = f"podman cannot limit {' and '.join(unbound)} here"
-        hint = (
-            "use control groups of version 2 with memory, pids and cpu delegated to this user "
-            "(systemd: Delegate=yes), or run as root"
-        )
-    elif not (host.get("security") or {}).get("seccompEnabled"):
+    reason = cannot_limit("podman", binds)
+    hint = (
+        "use control groups of version 2 with memory, pids and cpu delegated to this user "
+        "(systemd: Delegate=yes), or run as root"
+    )
+    if not reason and not (host.get("security") or {}).get("seccompEnabled"):
         reason, hint = "podman has no seccomp here", "use a kernel and a podman that have it"
     return Probe(
         "podman",
         works=not reason,
         version=str((info.get("version") or {}).get("Version")),
         reason=reason,
-        hint=hint,
+        hint=hint if reason else "",
         rootless=rootless,
         cgroup=cgroup or None,
         limits={**binds, "disk": True},
@@ -84,28 +84,13 @@ def _has_gpu_spec() -> bool:
     return any(_GPU_KIND in path.read_text(errors="replace") for path in specs)
 
 
-class PodmanBackend:
+class PodmanBackend(LeasingBackend):
     """Runs each cell in a container of Podman."""
 
     name = "podman"
 
-    def __init__(self, image: str) -> None:
-        self._wanted = image
-        self._lease: Lease | None = None
-        self._found: Probe | None = None
-        self._image: cells.Image | None = None
-        self._id: str | None = None
-
-    def missing(self) -> str:
-        """Why no cell can be run by it on this machine, and what to type; empty if one can."""
-        try:
-            self._look()
-        except HarnessError as error:
-            return str(error)
-        return ""
-
-    def _look(self) -> tuple[Probe, cells.Image, str]:
-        """What cells would run by. It changes nothing here: what a session began with stays."""
+    def look(self) -> Found:
+        """Podman, and the image there."""
         found = probe()
         if not found.works:
             raise InfrastructureError(found.reason, hint=found.hint)
@@ -117,26 +102,11 @@ class PodmanBackend:
                 expected=image.reference,
                 hint=cells.how_to_get(image, "podman"),
             )
-        return found, image, f"sha256:{told.stdout.strip()}"
+        return Found.of(found, image, f"sha256:{told.stdout.strip()}")
 
-    @contextmanager
-    def session(self, owner: Path) -> Iterator[None]:
-        """What cells are started in; containers of dead runs are removed first.
-
-        Raises:
-            InfrastructureError: no podman, no image, a limit that does not bind.
-        """
-        self._found, self._image, self._id = self._look()
-        keeper = PodmanKeeper()
-        remove_dead(keeper)
-        self._lease = Lease.new(owner)
-        with reaper(self.name, self._lease) as beside:
-            try:
-                yield
-            finally:
-                with suppress(InfrastructureError):  # then the reaper does it, or the next run
-                    remove_all(keeper, self._lease.id)
-                    beside.dismiss()
+    def keeper(self) -> PodmanKeeper:
+        """What lists and removes its containers."""
+        return PodmanKeeper()
 
     def start(self, job: Job) -> PodmanCell:
         """Start the cell.
@@ -144,73 +114,38 @@ class PodmanBackend:
         Raises:
             InfrastructureError: podman or the disk refuses.
         """
-        found, lease, image = self._found, self._lease, self._id
-        assert found is not None
-        assert lease is not None, "start is called within a session"
-        assert image is not None
-        ownership = cells.Ownership.of_this_process(rootless=found.rootless, keeps_id=True)
+        rootless = self.found.probe.rootless
+        ownership = cells.Ownership.of_this_process(rootless=rootless, keeps_id=True)
+        gpus = _gpus(job, self.found.probe)
+        labels = self.lease.labels(job.folder.name).items()
+        name = f"rl-cell-{self.lease.id[:12]}-{secrets.token_hex(4)}"
         ownership.give(job)
         log = open_log(job)
-        name = f"rl-cell-{lease.id[:12]}-{secrets.token_hex(4)}"
-        profile = _as_file(json.dumps(seccomp_profile()).encode())
-        lease_reader, lease_end = os.pipe()
+        profile = as_file(json.dumps(seccomp_profile()).encode())
         command = [
             *("podman", "run", "--name", name),
-            *_hardening(job, ownership.user, profile, rootless=found.rootless),
+            *_hardening(job, ownership.user, profile, rootless=rootless),
             *_limits(job),
-            *_gpus(job, found),
-            *(word for key, value in lease.labels(job.folder.name).items()
-              for word in ("--label", f"{key}={value}")),
-            *("--entrypoint", cells.COMMAND[0], image, *cells.COMMAND[1:]),
-        ]  # fmt: skip
+            *gpus,
+            *(word for key, value in labels for word in ("--label", f"{key}={value}")),
+            *("--entrypoint", cells.COMMAND[0], self.found.id, *cells.COMMAND[1:]),
+        ]
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=lease_reader,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=job.folder,  # its helper leaves a file where it is started
-                pass_fds=(profile,),
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            os.close(lease_end)
-            log.abandon()
+            # Its helper leaves a file where it is started.
+            process, lease = spawn(command, job.folder, os.environ, log, pass_fds=(profile,))
+        except InfrastructureError:
             ownership.take_back(job)
-            raise InfrastructureError(f"podman cannot be started: {error}") from error
+            raise
         finally:
-            os.close(lease_reader)
             os.close(profile)
-        facts = {**self.provenance(), "gpus": list(job.gpus)}
-        return PodmanCell(process, lease_end, name, log, job, ownership, facts)
-
-    def provenance(self) -> Mapping[str, object]:
-        """The engine and the image that is asked for; a cell's record has the one that ran."""
-        found, image = self._found, self._image
-        return {
-            "backend": self.name,
-            "engine": found.version if found else None,
-            "rootless": found.rootless if found else None,
-            "cgroup": found.cgroup if found else None,
-            "image": image.name if image else self._wanted,
-            "digest": self._id,
-            "manifest": image.digest if image else None,
-        }
+        return PodmanCell(process, lease, name, log, job, ownership, self.facts(job))
 
 
 def _hardening(job: Job, user: str, profile: int, *, rootless: bool) -> list[str]:
     words = [
         *("--interactive", "--pull", "never", "--log-driver", "none", "--no-healthcheck"),
-        *(
-            "--network",
-            "none",
-            "--no-hosts",
-            "--ipc",
-            "private",
-            "--read-only",
-            "--read-only-tmpfs=false",
-        ),
+        *("--network", "none", "--no-hosts", "--ipc", "private"),
+        *("--read-only", "--read-only-tmpfs=false"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--security-opt", f"seccomp=/dev/fd/{profile}"),
         # As in backend docker: the code scorer mounts, in namespaces of its own.
@@ -271,7 +206,7 @@ def _gpus(job: Job, found: Probe) -> list[str]:
     return [word for gpu in job.gpus for word in ("--device", f"{_GPU_KIND}={gpu}")]
 
 
-class PodmanCell:
+class PodmanCell(LeasedCell):
     """A running cell."""
 
     def __init__(
@@ -287,16 +222,14 @@ class PodmanCell:
         self._process = process
         self._lease = lease
         self._name = name
-        self._job = job
-        self._ownership = ownership
-        self._facts = facts
-        self._watcher = Watcher(
+        watcher = Watcher(
             log,
             job.limits,
             (job.out, job.resume),
             terminate=lambda: self._send("TERM"),
             kill=lambda: self._send("KILL"),
         )
+        super().__init__(watcher, job, ownership, facts)
 
     def wait(self) -> CellExit:
         """Copy the cell's output to its log until it ends; enforce its limits.
@@ -315,36 +248,16 @@ class PodmanCell:
                 _run("rm", "--force", "--time", "0", "--ignore", "--volumes", self._name)
                 os.close(self._lease)
                 self._process.wait()
-                self._watcher.log.abandon()
-                self._ownership.take_back(self._job)
-        return self._exit(found)
-
-    def stop(self) -> None:
-        """Ask the cell to end, and kill it a little later."""
-        self._watcher.end(Ending.STOPPED)
-
-    def _exit(self, found: Mapping[str, Any]) -> CellExit:
-        code, ending = self._process.returncode, self._watcher.ending
-        state = found.get("State") or {}
+                self._let_go()
+        code, state = self._process.returncode, found.get("State") or {}
         if code in _NOT_STARTED and not state.get("StartedAt", "0001").startswith("2"):
             raise InfrastructureError(
                 f"podman could not start the cell: {_last_line(self._watcher.log.path)}",
                 hint="try the same by hand: podman run --rm IMAGE true; harness doctor",
             )
-        if not state and ending is Ending.EXITED:
-            ending = Ending.ENGINE_LOST
-        elif ending is Ending.EXITED and code != 0 and self._was_out_of_memory(state):
-            ending = Ending.MEMORY_LIMIT
-        if state and f"sha256:{found['Image']}" != self._facts["digest"]:
-            raise cells.not_this_image(str(self._facts["digest"]), found["Image"])
-        return CellExit(
-            ending=ending,
-            code=cells.signed(code),
-            wall_s=self._watcher.wall_s,
-            cpu_s=None,
-            peak_bytes=None,
-            container=self._facts,
-        )
+        if state:
+            self._require_image(f"sha256:{found['Image']}")
+        return self._exit(code, state, is_lost=not state)
 
     def _inspected(self) -> Mapping[str, Any]:
         """What podman says of the container; empty if it is gone."""
@@ -353,10 +266,6 @@ class PodmanCell:
             return {}
         (found,) = json.loads(told.stdout)
         return dict(found)
-
-    def _was_out_of_memory(self, state: Mapping[str, Any]) -> bool:
-        # An engine does not notice each time; the first process in the container does.
-        return bool(state.get("OOMKilled")) or cells.was_out_of_memory(self._job)
 
     def _send(self, name: str) -> None:
         _run("kill", "--signal", name, self._name)
@@ -380,13 +289,6 @@ class PodmanKeeper:
             InfrastructureError: podman cannot.
         """
         _ask("rm", "--force", "--time", "0", "--ignore", "--volumes", container)
-
-
-def _as_file(content: bytes) -> int:
-    """A descriptor to read a text from, so that no file has to be left or removed."""
-    descriptor = os.memfd_create("seccomp")
-    os.write(descriptor, content)
-    return descriptor
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:

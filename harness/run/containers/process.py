@@ -91,7 +91,7 @@ class ProcessBackend:
         spec, out = str(job.folder / SPEC_FILE), str(job.out)
         command = [sys.executable, "-P", "-m", "harness.cell", spec, out]
         log = open_log(job)
-        process, lease = spawn(command, job, self.environment(job, scratch), log)
+        process, lease = spawn(command, job.out, self.environment(job, scratch), log)
         return ProcessCell(process, lease, log, job, scratch)
 
     def provenance(self) -> Mapping[str, object]:
@@ -100,15 +100,27 @@ class ProcessBackend:
 
 
 def spawn(
-    command: Sequence[str], job: Job, environment: Mapping[str, str], log: CappedLog
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    log: CappedLog,
+    *,
+    pass_fds: Sequence[int] = (),
 ) -> tuple[subprocess.Popen[bytes], int]:
     """Start a program that leads a group of its own; its output is a pipe, its input the lease.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it is started.
+        environment: all of it.
+        log: closed if it cannot be started.
+        pass_fds: descriptors that it inherits.
 
     Returns:
         the process, and the descriptor whose closing ends the lease.
 
     Raises:
-        InfrastructureError: no process can be started; the log is closed.
+        InfrastructureError: no process can be started.
     """
     lease_reader, lease = os.pipe()
     try:
@@ -117,9 +129,10 @@ def spawn(
             stdin=lease_reader,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd=job.out,
+            cwd=folder,
             env=dict(environment),
             start_new_session=True,
+            pass_fds=pass_fds,
             bufsize=0,
         )
     except OSError as error:

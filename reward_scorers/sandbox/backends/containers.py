@@ -45,7 +45,7 @@ def start(engine: str, options: Options) -> Started:
         SandboxUnavailable: the image is not here, or not named by what it holds.
     """
     name = f"rl-sandbox-{os.getpid()}-{secrets.token_hex(6)}"
-    seccomp = _as_file(json.dumps(profile(), separators=(",", ":")).encode("ascii"))
+    seccomp = as_file(json.dumps(profile(), separators=(",", ":")).encode("ascii"))
     run = [engine, "run", *_arguments(options), *_OF_ENGINE[engine], "--name", name]
     run += ["--security-opt", f"seccomp=/dev/fd/{seccomp}", "--entrypoint", "python3"]
     return Started(
@@ -94,7 +94,7 @@ def _arguments(options: Options) -> list[str]:
     ]
 
 
-def _as_file(content: bytes) -> int:
+def as_file(content: bytes) -> int:
     """A descriptor to read a text from, so that no file has to be left or removed."""
     descriptor = os.memfd_create("seccomp")
     os.write(descriptor, content)
