@@ -1,9 +1,9 @@
-"""From finished cells to one table of curves: reads metrics.jsonl and result.json, nothing else."""
+"""From finished cells to one table of curves: of metrics.jsonl, result.json and the record."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from harness.analysis import Curves
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 class CellResult:
     """One finished cell, or what a record of `curves: for` makes of it.
 
-    Its labels, its rows of the curve table, its result.json.
+    Its labels, its rows of the curve table, its result.json, and what its record says of the
+    container that it ran in.
     """
 
     cell: Cell
     labels: Mapping[str, object]
     rows: Sequence[Mapping[str, object]]
     result: Mapping[str, object]
+    container: Mapping[str, object] = field(default_factory=dict)
 
 
 def read_cells(store: Store, cells: Iterable[Cell], table: CurveTable) -> list[CellResult]:
@@ -47,6 +49,8 @@ def read_cells(store: Store, cells: Iterable[Cell], table: CurveTable) -> list[C
     for cell in cells:
         stored = store.load(cell.id)
         file = store.folder(cell.id) / METRICS_FILE
+        container = stored.record.provenance.get("container")
+        ran_in = container if isinstance(container, dict) else {}
         for labels in labels_of(cell, table):
             columns = {
                 name: _column(stored.metrics, _with(labels, path), str(file))
@@ -54,7 +58,7 @@ def read_cells(store: Store, cells: Iterable[Cell], table: CurveTable) -> list[C
             }
             steps = range(len(stored.metrics))
             rows = [{**labels, **{name: columns[name][i] for name in columns}} for i in steps]
-            results.append(CellResult(cell, labels, rows, stored.result))
+            results.append(CellResult(cell, labels, rows, stored.result, ran_in))
     return results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter, defaultdict
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.spec.nearest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from harness.collect import CellResult
     from harness.run.store import Store
     from harness.spec.measures import Figure, Summary
     from harness.spec.suite import Suite
@@ -196,7 +198,7 @@ def report_input(
             for one in collected.absent
             if one.status != "missing"
         ],
-        provenance=collect_provenance(),
+        provenance={**collect_provenance(), "cells": _where_cells_ran(collected.results)},
         timing=timing,
         drift=drift,
         notes=_notes(checked),
@@ -207,6 +209,19 @@ def report_input(
         limits=suite.limits,
         summaries={one.name: _numbers(one, checked.quantities) for one in suite.summaries},
     )
+
+
+def _where_cells_ran(results: Sequence[CellResult]) -> list[str]:
+    """How many cells ran in what: the engine, its version, the image and the id of it that ran."""
+    places = {one.cell.id: _place(one.container) for one in results}
+    return [f"{count} {place}" for place, count in sorted(Counter(places.values()).items())]
+
+
+def _place(container: Mapping[str, object]) -> str:
+    if container.get("digest") is None:
+        return "as processes"
+    told = "in {backend} {engine}, image {image} ({digest})"
+    return told.format_map(defaultdict(lambda: "?", container))
 
 
 def _numbers(summary: Summary, quantities: Mapping[str, Quantity]) -> SummaryNumbers:
