@@ -79,7 +79,8 @@ def images(session: nox.Session) -> None:
     """Build the images of cells and of the code scorer, and load them into the engines here."""
     install(session)
     session.run("harness", "images", "build", *session.posargs)
-    session.run("harness", "images", "load", *session.posargs)
+    names = [word for word in session.posargs if not word.startswith("-")]
+    session.run("harness", "images", "load", *names)
 
 
 @nox.session(name="images-verify", default=False)
@@ -87,6 +88,13 @@ def images_verify(session: nox.Session) -> None:
     """Build the images from clean, once more, and compare them bit for bit."""
     install(session)
     session.run("harness", "images", "verify", *session.posargs)
+
+
+@nox.session(name="images-requirements", default=False)
+def images_requirements(session: nox.Session) -> None:
+    """Resolve the packages of the images anew, with hashes (arguments: folders below docker/)."""
+    install(session)
+    session.run("harness", "images", "requirements", *session.posargs, env=uv_settings())
 
 
 @nox.session(default=False)

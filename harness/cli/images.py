@@ -44,14 +44,10 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build images, as far as the files that they are made of have changed."""
-    from harness.images.build import build as build_image
+    from harness.images.build import build_all
     from harness.images.recipes import image_names
 
-    done = {
-        one.name: one
-        for name in names or DEFAULT
-        for one in build_image(name, anew=image_names() if anew else (), tell=_tell)
-    }
+    done = build_all(names or DEFAULT, anew=image_names() if anew else (), tell=_tell)
     if as_json:
         print_json(list(done.values()))
         return
@@ -65,9 +61,9 @@ def build(
 @images_app.command()
 def verify(names: Names = None, *, as_json: AsJson = False) -> None:
     """Build images from clean and compare; exits 4 if one is not bit for bit what it was."""
-    from harness.images.verifying import verify as verify_image
+    from harness.images.verifying import verify as verify_images
 
-    found = [one for name in names or DEFAULT for one in verify_image(name, _tell)]
+    found = verify_images(names or DEFAULT, _tell)
     if as_json:
         print_json(found)
     else:
@@ -113,12 +109,10 @@ def requirements(
     ] = None,
 ) -> None:
     """Resolve the packages of images anew and write their locks, with hashes."""
-    from harness.images.recipes import checkout
+    from harness.images.recipes import require_checkout
     from harness.images.requirements import FOLDERS, lock_requirements
 
-    root = checkout()
-    if root is None:
-        raise typer.BadParameter("only in a checkout of the project")
+    root = require_checkout()
     for folder in folders or FOLDERS:
         if folder not in FOLDERS:
             raise typer.BadParameter(f"{folder!r} is not one of {', '.join(FOLDERS)}")

@@ -8,10 +8,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import harness
 from harness.errors import DataError, InfrastructureError
@@ -20,16 +20,15 @@ from harness.images.inputs import inputs_of, last_commit, own_files, sources, un
 from harness.images.lock import load_lock
 from harness.images.pip_settings import pip_settings
 from harness.images.programs import ran, require
-from harness.images.recipes import PREFIX, chain, checkout, lock_path
+from harness.images.recipes import PREFIX, chain, digits, lock_path, require_checkout
 from harness.images.resolving import built, built_folder
 from harness.images.sbom import bill_of_materials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from harness.images.recipes import Recipe
 
-SUITE_SCHEMA: Final = 1  # of the suite files whose cells the project in an image can run
 _LABEL: Final = "org.opencontainers.image."
 
 
@@ -74,7 +73,7 @@ def build(
         SuiteError: no image has this name.
         InfrastructureError: there is no checkout, a program is missing or fails, a disk is full.
     """
-    root = _root()
+    root = require_checkout()
     require("buildah")
     with _alone(root), _told_of_disks(root):
         for left in built_folder(root).glob(".build-*"):
@@ -91,14 +90,23 @@ def build(
         return done
 
 
-def _root() -> Path:
-    root = checkout()
-    if root is None:
-        raise InfrastructureError(
-            "images are built from a checkout of the project, and this is an installed package",
-            hint="git clone it and `make images`; or: harness images pull NAME REGISTRY",
-        )
-    return root
+def build_all(
+    names: Iterable[str],
+    *,
+    anew: Iterable[str] = (),
+    tell: Callable[[str], None] = lambda _line: None,
+) -> dict[str, Built]:
+    """Build several images, each of those below them once; by name, each after the one below it.
+
+    Raises:
+        SuiteError, InfrastructureError: as `build`.
+    """
+    done: dict[str, Built] = {}
+    for name in names:
+        left = [one for one in anew if one not in done]
+        for made in build(name, anew=left, tell=tell):
+            done.setdefault(made.name, made)
+    return done
 
 
 @contextmanager
@@ -128,20 +136,25 @@ def _log(root: Path, recipe: Recipe) -> Path:
 
 
 def _found(root: Path, recipe: Recipe) -> Built | None:
-    """The image of the last build, if it is of these files and still in buildah's storage."""
-    note, inputs = built(root, recipe.name), inputs_of(root, recipe.name)
-    if note is None or note.get("inputs") != inputs or not in_storage(str(note["id"])):
+    """An image of these files in buildah's storage: of the last build here, or as locked."""
+    inputs = inputs_of(root, recipe.name)
+    note = built(root, recipe.name)
+    if note is not None and note.get("inputs") == inputs and in_storage(str(note["id"])):
+        with suppress(TypeError, KeyError):  # of another version of this file
+            return Built(**{**note, "notes": tuple(note["notes"]), "is_new": False})  # type: ignore[arg-type]
+    pin = load_lock(lock_path()).get(recipe.name)
+    if pin is None or pin.inputs != inputs or not pin.id or not in_storage(pin.id):
         return None
-    try:
-        return Built(**{**note, "notes": tuple(note["notes"]), "is_new": False})  # type: ignore[arg-type]
-    except (TypeError, KeyError):
-        return None
+    fields = {name: getattr(pin, name) for name in ("name", "id", "inputs", "bytes", "commit")}
+    found = Built(**fields, date=pin.date, is_new=False)
+    _note(root, found)
+    return found
 
 
 def in_storage(image: str) -> bool:
     """Whether buildah has an image."""
     told = subprocess.run(
-        ["buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", _hex(image)],
+        ["buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", digits(image)],
         capture_output=True,
         check=False,
     )
@@ -204,19 +217,19 @@ def _tagged(name: str, image: str) -> str:
     buildah writes into an image what the one below it is called, and takes the first tag that it
     has. So each has one that nothing else can ever have, before those that others gave it.
     """
-    tag = f"localhost/{PREFIX}/{name}:{_hex(image)[:12]}"
-    ran(["buildah", "tag", _hex(image), tag])
+    tag = f"localhost/{PREFIX}/{name}:{digits(image)[:12]}"
+    ran(["buildah", "tag", digits(image), tag])
     for other in _names(image):
         if _names(image)[0] == tag:
             break
         if other != tag:  # taken away and given back, it comes after ours
             ran(["buildah", "rmi", other])
-            ran(["buildah", "tag", _hex(image), other])
+            ran(["buildah", "tag", digits(image), other])
     return tag
 
 
 def _names(image: str) -> list[str]:
-    told = json.loads(ran(["buildah", "images", "--json", _hex(image)]))
+    told = json.loads(ran(["buildah", "images", "--json", digits(image)]))
     return [str(name) for name in told[0]["names"]]
 
 
@@ -285,6 +298,9 @@ def _copy_project(root: Path, target: Path) -> None:
 def _labels(recipe: Recipe, commit: str, date: int) -> list[str]:
     from datetime import UTC, datetime
 
+    from harness.spec.suite import Suite
+
+    (schema,) = get_args(Suite.model_fields["schema_"].annotation)
     created = datetime.fromtimestamp(date, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [
         f"{_LABEL}title={PREFIX}/{recipe.name}",
@@ -292,13 +308,13 @@ def _labels(recipe: Recipe, commit: str, date: int) -> list[str]:
         *([f"{_LABEL}version={harness.__version__}"] if recipe.has_project else []),
         f"{_LABEL}revision={commit}",
         f"{_LABEL}created={created}",
-        f"{PREFIX}.suite-schema={SUITE_SCHEMA}",
+        f"{PREFIX}.suite-schema={schema}",
     ]
 
 
 def _bytes(image: str) -> int:
     """Bytes of an image's layers, unpacked."""
-    told = ran(["buildah", "inspect", "--type", "image", _hex(image)])
+    told = ran(["buildah", "inspect", "--type", "image", digits(image)])
     layers = json.loads(json.loads(told)["Manifest"])["layers"]
     return sum(int(layer["size"]) for layer in layers)
 
@@ -310,7 +326,3 @@ def _note(root: Path, made: Built) -> None:
     fields = {name: getattr(made, name) for name in Built.__slots__}
     unfinished.write_text(json.dumps(fields, indent=1), encoding="utf-8")
     unfinished.replace(path)
-
-
-def _hex(image: str) -> str:
-    return image.removeprefix("sha256:")

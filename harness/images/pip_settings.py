@@ -36,12 +36,10 @@ class PipSettings:
     """What a build is told.
 
     Attributes:
-        places: key -> value as this machine has them.
         text: of the build's pip.conf.
         mounts: folder or file of this machine -> where the build finds it.
     """
 
-    places: dict[str, str]
     text: str
     mounts: dict[Path, str] = field(default_factory=dict)
 
@@ -65,7 +63,7 @@ def pip_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
             for word in words
         ]
         lines.append(f"{key} = " + "\n    ".join(told))
-    return PipSettings(found, "\n".join(lines) + "\n", mounts)
+    return PipSettings("\n".join(lines) + "\n", mounts)
 
 
 def _of_files(environment: Mapping[str, str]) -> dict[str, str]:

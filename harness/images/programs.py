@@ -1,4 +1,4 @@
-"""The programs that build and move images: run, told what is missing, never left waiting."""
+"""The programs that build and move images: run, and told what is missing."""
 
 from __future__ import annotations
 

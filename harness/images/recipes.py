@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import harness
-from harness.errors import SuiteError
+from harness.errors import InfrastructureError, SuiteError
 from harness.spec.nearest import did_you_mean
 
 LOCK_NAME: Final = "images.lock.toml"
@@ -120,6 +120,26 @@ def checkout() -> Path | None:
         if (root / "docker" / "base").is_dir() and (root / "pyproject.toml").is_file()
         else None
     )
+
+
+def require_checkout() -> Path:
+    """The folder that images can be built from.
+
+    Raises:
+        InfrastructureError: this is an installed package.
+    """
+    root = checkout()
+    if root is None:
+        raise InfrastructureError(
+            "images are built from a checkout of the project, and this is an installed package",
+            hint="git clone it and `make images`; or: harness images pull NAME REGISTRY",
+        )
+    return root
+
+
+def digits(image: str) -> str:
+    """The id of an image as buildah and skopeo take it: without `sha256:`."""
+    return image.removeprefix("sha256:")
 
 
 def lock_path() -> Path:

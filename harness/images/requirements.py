@@ -1,20 +1,18 @@
-"""Writing the locks of packages anew: every version with the SHA-256 of its files."""
+"""Writing the locks of packages anew: every version with the SHA-256 of its files.
+
+uv finds them by its own settings; `nox -s images-requirements` gives it those of pip.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from harness.errors import InfrastructureError
 from harness.images import debian
-from harness.images.pip_settings import pip_settings
 from harness.images.programs import ran
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FOLDERS: Final = ("base", "sandbox", "cpu", "cuda")
 _PYTHON: Final = {"sandbox": "3.11", "cpu": "3.11", "cuda": "3.12"}
@@ -43,8 +41,7 @@ def lock_requirements(root: Path, folder: str) -> Path:
                 *("--python-version", _PYTHON[folder], "--python-platform", _PLATFORM),
                 *("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"),
                 *("--no-emit-find-links", "--quiet", "--output-file", source.with_suffix(".lock")),
-            ],
-            environment={**os.environ, **_as_uv_reads_it()},
+            ]
         )
     return place / "requirements.lock"
 
@@ -61,23 +58,5 @@ def _uv(root: Path) -> str:
     beside = root / ".nox" / "tools" / "bin" / "uv"
     found = shutil.which("uv") or (str(beside) if beside.is_file() else None)
     if found is None:
-        raise InfrastructureError("uv is not installed", hint="tools/nox --list installs it")
+        raise InfrastructureError("uv is not installed", hint="tools/nox -s images-requirements")
     return found
-
-
-def _as_uv_reads_it() -> dict[str, str]:
-    """pip's places of packages in uv's words; uv reads none of pip's settings."""
-    names = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX"}
-    names["find-links"] = "UV_FIND_LINKS"
-    found = {}
-    for key, value in pip_settings().places.items():
-        if key in names and names[key] not in os.environ:
-            places = _reachable(value.split())
-            if places:
-                found[names[key]] = ("," if key == "find-links" else " ").join(places)
-    return found
-
-
-def _reachable(places: Sequence[str]) -> list[str]:
-    """Without folders that are indexes of another kind than uv reads."""
-    return [place for place in places if not place.startswith("file:")]

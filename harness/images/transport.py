@@ -13,16 +13,16 @@ from harness.errors import InfrastructureError, SuiteError
 from harness.images.build import in_storage
 from harness.images.lock import load_lock
 from harness.images.programs import ran, require
-from harness.images.recipes import PREFIX, find_recipe, lock_path
+from harness.images.recipes import PREFIX, digits, find_recipe, lock_path
 from harness.images.resolving import ImageRef, resolve
 
 ENGINES: Final = ("docker", "podman", "apptainer")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def tag_of(image: ImageRef) -> str:
-    """The tag by which people find an image; programs name it by its id."""
-    return f"{image.id.removeprefix('sha256:')[:12]}"
+def name_of(name: str, image: str) -> str:
+    """What people find an image by; programs name it by its id."""
+    return f"{PREFIX}/{name}:{digits(image)[:12]}"
 
 
 def load(image: ImageRef, engine: str) -> bool:
@@ -41,11 +41,11 @@ def load(image: ImageRef, engine: str) -> bool:
     if has(engine, image.id):
         return False
     require_built(image)
-    name = f"{PREFIX}/{image.name}:{tag_of(image)}"
+    name = name_of(image.name, image.id)
     with tempfile.TemporaryDirectory() as folder:
         # By the engine's own command, which knows where its daemon is.
         archive = f"{folder}/image.tar"
-        ran(["buildah", "push", "--quiet", _hex(image.id), f"docker-archive:{archive}:{name}"])
+        ran(["buildah", "push", "--quiet", digits(image.id), f"docker-archive:{archive}:{name}"])
         ran([engine, "load", "--quiet", "--input", archive])
     if not has(engine, image.id):
         raise InfrastructureError(
@@ -88,13 +88,13 @@ def engines_here() -> list[str]:
 
 
 def _make_sif(image: ImageRef) -> bool:
-    from harness.images.sif import make_sif, sif_of
+    from harness.images.sif import make_sif, note_of, sif_of
 
-    if sif_of(image.id).with_suffix(".json").exists():
+    if note_of(sif_of(image.id)).exists():
         return False
     with tempfile.TemporaryDirectory() as folder:
         archive = f"docker-archive:{folder}/image.tar"
-        ran(["buildah", "push", "--quiet", _hex(image.id), archive])
+        ran(["buildah", "push", "--quiet", digits(image.id), archive])
         make_sif(archive, image.id)
     return True
 
@@ -113,14 +113,14 @@ def push(name: str, registry: str, *, insecure: bool = False) -> str:
     require("skopeo")
     image = resolve(name)
     require_built(image)
-    target = f"{registry.rstrip('/')}/{name}:{tag_of(image)}"
+    target = f"{registry.rstrip('/')}/{name}:{digits(image.id)[:12]}"
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "digest")
         ran(
             [
                 *("skopeo", "copy", "--digestfile", str(told)),
                 *_tls("dest", insecure=insecure),
-                *(f"containers-storage:{_hex(image.id)}", f"docker://{target}"),
+                *(f"containers-storage:{digits(image.id)}", f"docker://{target}"),
             ]
         )
         digest = told.read_text().strip()
@@ -155,22 +155,14 @@ def pull(name: str, registry: str, engine: str, *, insecure: bool = False) -> st
             hint=f"build it: harness images build {name}",
         )
     source = f"docker://{registry.rstrip('/')}/{name}@{pin.digest}"
-    kept = f"{PREFIX}/{name}:{pin.id.removeprefix('sha256:')[:12]}"
+    kept = name_of(name, pin.id)
+    copy = ["skopeo", "copy", *_tls("src", insecure=insecure), source]
     if engine == "podman":
-        ran(
-            [
-                "skopeo",
-                "copy",
-                *_tls("src", insecure=insecure),
-                source,
-                f"containers-storage:{kept}",
-            ]
-        )
+        ran([*copy, f"containers-storage:{kept}"])
     else:
         with tempfile.TemporaryDirectory() as folder:
             archive = f"{folder}/image.tar"
-            to = f"docker-archive:{archive}:{kept}"
-            ran(["skopeo", "copy", *_tls("src", insecure=insecure), source, to])
+            ran([*copy, f"docker-archive:{archive}:{kept}"])
             ran([engine, "load", "--quiet", "--input", archive])
     if not has(engine, pin.id):
         raise InfrastructureError(
@@ -183,7 +175,3 @@ def pull(name: str, registry: str, engine: str, *, insecure: bool = False) -> st
 
 def _tls(side: str, *, insecure: bool) -> list[str]:
     return [f"--{side}-tls-verify=false"] if insecure else []
-
-
-def _hex(image: str) -> str:
-    return image.removeprefix("sha256:")

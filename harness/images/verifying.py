@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, InfrastructureError
-from harness.images.build import Built, build
+from harness.images.build import build_all
 from harness.images.inputs import changed_since, inputs_of, last_commit, uncommitted
 from harness.images.lock import ImagePin, load_lock, write_lock
 from harness.images.programs import ran
-from harness.images.recipes import RECIPES, chain, checkout, lock_path
+from harness.images.recipes import RECIPES, chain, digits, lock_path, require_checkout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from harness.images.build import Built
     from harness.images.recipes import Recipe
 
 NOT_BUILT = "not pullable here: never built where the lock was written"
@@ -48,8 +49,8 @@ class Verified:
         return self.id == (self.locked or self.before)
 
 
-def verify(name: str, tell: Callable[[str], None]) -> list[Verified]:
-    """Build an image and those below it from clean, and compare their ids.
+def verify(names: Sequence[str], tell: Callable[[str], None]) -> list[Verified]:
+    """Build images and those below them from clean, and compare their ids.
 
     They are held against the lock where the files are those that were locked, else against another
     build here.
@@ -57,25 +58,20 @@ def verify(name: str, tell: Callable[[str], None]) -> list[Verified]:
     Raises:
         SuiteError, InfrastructureError: as `build`.
     """
-    root = _checkout()
+    root = require_checkout()
     pins = load_lock(lock_path())
-    names = [recipe.name for recipe in chain(name)]
-    earlier = build(name, tell=tell)
-    found_now = build(name, anew=names, tell=tell)
-    labels = [[(one.commit, one.date) for one in built] for built in (earlier, found_now)]
-    if labels[0] != labels[1]:
+    earlier = build_all(names, tell=tell)
+    made = build_all(names, anew=list(earlier), tell=tell)
+    if any((one.commit, one.date) != (made[n].commit, made[n].date) for n, one in earlier.items()):
         # The same files, but committed since: what the label says has changed with that.
-        earlier, found_now = found_now, build(name, anew=names, tell=tell)
-    before = {one.name: one.id for one in earlier}
+        earlier, made = made, build_all(names, anew=list(earlier), tell=tell)
     found = []
-    for made in found_now:
-        pin = pins.get(made.name)
-        same_files = pin is not None and pin.inputs == inputs_of(root, made.name)
+    for name, now in made.items():
+        pin = pins.get(name)
+        same_files = pin is not None and pin.inputs == inputs_of(root, name)
         locked = pin.id if pin is not None and same_files else ""
-        changed = changed_since(root, made.name, pin.commit) if pin and not same_files else []
-        found.append(
-            Verified(made.name, locked, before[made.name], made.id, made.notes, tuple(changed))
-        )
+        changed = changed_since(root, name, pin.commit) if pin and not same_files else []
+        found.append(Verified(name, locked, earlier[name].id, now.id, now.notes, tuple(changed)))
     return found
 
 
@@ -88,7 +84,7 @@ def lock(names: list[str], tell: Callable[[str], None]) -> list[ImagePin]:
         DataError: a file of an image is in no commit, so that nobody else could build it.
         InfrastructureError: two builds differ, or a build fails; the lock is as it was.
     """
-    root = _checkout()
+    root = require_checkout()
     pins = load_lock(lock_path())
     wanted = {one.name for name in names or RECIPES for one in chain(name)}
     stale = [name for name in RECIPES if name in wanted and not _is_locked(root, pins.get(name))]
@@ -135,29 +131,23 @@ def _is_locked(root: Path, pin: ImagePin | None) -> bool:
 
 
 def _twice(names: list[str], tell: Callable[[str], None]) -> dict[str, Built]:
-    """Build images twice from clean; what stands on another of them brings it along."""
-    below = {one.name for name in names for one in chain(name)[:-1]}
-    made: dict[str, Built] = {}
-    for name in (name for name in names if name not in below):
-        missing = [one for one in names if one not in made]
-        first, second = (build(name, anew=missing, tell=tell) for _ in range(2))
-        for one, other in zip(first, second, strict=True):
-            if other.notes:
-                raise InfrastructureError(
-                    f"the image {one.name} has other packages than its lock",
-                    found="; ".join(other.notes),
-                    hint=f"harness images requirements {one.name}, git commit, then: harness "
-                    "images lock",
-                )
-            if one.id != other.id or made.get(one.name, one).id != one.id:
-                raise InfrastructureError(
-                    f"two builds of the image {one.name} differ",
-                    expected=one.id,
-                    found=other.id,
-                    hint="compare both: skopeo inspect --config containers-storage:ID",
-                )
-            made[one.name] = other
-    return made
+    """Build images twice from clean, on those below them as they are."""
+    first, second = (build_all(names, anew=names, tell=tell) for _ in range(2))
+    for name, made in second.items():
+        if made.notes:
+            raise InfrastructureError(
+                f"the image {name} has other packages than its lock",
+                found="; ".join(made.notes),
+                hint=f"harness images requirements {name}, git commit, then: harness images lock",
+            )
+        if made.id != first[name].id:
+            raise InfrastructureError(
+                f"two builds of the image {name} differ",
+                expected=first[name].id,
+                found=made.id,
+                hint="compare both: skopeo inspect --config containers-storage:ID",
+            )
+    return second
 
 
 def _as_built(pin: ImagePin, made: Built, pins: Mapping[str, ImagePin], recipe: Recipe) -> ImagePin:
@@ -204,17 +194,7 @@ def _manifest_digest(made: Built) -> str:
     """The digest that the image has in a registry: of its manifest with compressed layers."""
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "digest")
-        source = f"containers-storage:{made.id.removeprefix('sha256:')}"
+        source = f"containers-storage:{digits(made.id)}"
         # As a registry gets it: this kind of folder has its layers compressed, too.
         ran(["skopeo", "copy", "--digestfile", told, source, f"oci:{folder}/image"])
         return told.read_text().strip()
-
-
-def _checkout() -> Path:
-    root = checkout()
-    if root is None:
-        raise InfrastructureError(
-            "images are built from a checkout of the project, and this is an installed package",
-            hint="git clone it",
-        )
-    return root

@@ -68,10 +68,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(verifying, "RECIPES", recipes.RECIPES)
     monkeypatch.setattr(debian, "make_rootfs", rootfs)
     path = tmp_path / "docker/images.lock.toml"
-    for module in (building, resolving, verifying):
+    for module in (recipes, resolving):
         monkeypatch.setattr(module, "checkout", lambda: tmp_path)
+    for module in (building, resolving, verifying, transport):
         monkeypatch.setattr(module, "lock_path", lambda: path)
-    monkeypatch.setattr(transport, "lock_path", lambda: path)
     yield tmp_path
     for name in ("cell", "base"):
         if found := resolving.built(tmp_path, name):
@@ -109,6 +109,18 @@ def test_another_name_of_the_image_below_changes_nothing(checkout: Path) -> None
     subprocess.run(["buildah", "rmi", own], check=True, capture_output=True)
     second = building.build("cell", anew=("cell",))[-1]
     assert second.id == first.id
+
+
+def test_a_locked_image_that_is_here_is_not_built_again(checkout: Path) -> None:
+    """As in a fresh clone on a machine that has it: what serves as cache is the lock."""
+    require("skopeo")
+    pins = {pin.name: pin.id for pin in verifying.lock([], lambda _line: None)}
+    for note in (checkout / "build/images").glob("*.json"):
+        note.unlink()
+    found = building.build("cell")
+    assert [(one.id, one.is_new) for one in found] == [(pins["base"], False), (pins["cell"], False)]
+    (checkout / "harness/__init__.py").write_text("two = 2\n")
+    assert [one.is_new for one in building.build("cell")] == [False, True]
 
 
 def test_code_that_changed_makes_the_upper_image_anew(checkout: Path) -> None:
@@ -175,13 +187,13 @@ def test_locking_writes_what_verifying_finds(checkout: Path) -> None:
     assert [pin.name for pin in changed] == ["base", "cell"]
     assert all("built twice from clean with buildah" in pin.verified for pin in changed)
     assert verifying.lock([], lambda _line: None) == []
-    found = verifying.verify("cell", lambda _line: None)
+    found = verifying.verify(["cell"], lambda _line: None)
     assert all(one.is_same and one.locked for one in found)
     path = checkout / "docker/images.lock.toml"
     pins = lock.load_lock(path)
     spoiled = lock.ImagePin(**{**_fields(pins["cell"]), "id": f"sha256:{'9' * 64}"})
     lock.write_lock(path, {**pins, "cell": spoiled})
-    found = verifying.verify("cell", lambda _line: None)
+    found = verifying.verify(["cell"], lambda _line: None)
     assert [one.is_same for one in found] == [True, False]
 
 
@@ -238,7 +250,7 @@ def test_files_that_were_committed_since_they_were_built_are_no_difference(
     changed = building.build("cell")[-1]
     assert changed.commit == git(checkout, "rev-parse", "HEAD") + "-changed"
     git(checkout, "commit", "--quiet", "--all", "--message", "two")
-    found = verifying.verify("cell", lambda _line: None)
+    found = verifying.verify(["cell"], lambda _line: None)
     assert all(one.is_same for one in found)
     assert resolving.built(checkout, "cell")["commit"] == git(checkout, "rev-parse", "HEAD")
 
@@ -282,7 +294,7 @@ def test_verifying_tells_what_changed_since_it_was_locked(checkout: Path) -> Non
     verifying.lock([], lambda _line: None)
     (checkout / "harness/__init__.py").write_text("two = 2\n")
     (checkout / "harness/new.py").write_text("")
-    base, cell = verifying.verify("cell", lambda _line: None)
+    base, cell = verifying.verify(["cell"], lambda _line: None)
     assert (base.changed, base.locked) == ((), base.id)
     assert (cell.changed, cell.locked) == (("harness/__init__.py", "harness/new.py"), "")
     assert cell.is_same
